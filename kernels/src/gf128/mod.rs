@@ -1,0 +1,1 @@
+//! Polynomial hashing over GF(2^128).

@@ -1,0 +1,1 @@
+//! Products of polynomials over GF(2).

@@ -1,0 +1,29 @@
+//! The kernels of keystill: every SIMD instruction and every `unsafe` block of the project.
+//!
+//! A kernel takes slices and an [`Isa`], writes into slices that the caller owns, allocates
+//! nothing, starts no thread, and knows no key, block or role. Each folder is one kernel:
+//! `mod.rs` holds the contract and the measured table, `scalar.rs` the reference (short, slow,
+//! obviously right), the other files one instruction set each, where it pays.
+//!
+//! | room | computes |
+//! |---|---|
+//! | [`bits`] | exclusive or, parity, population count, bit gathering |
+//! | [`gf2x`] | products of polynomials over GF(2) |
+//! | [`gf128`] | polynomial hashing over GF(2^128) |
+//! | [`ldpc`] | belief propagation on quasi-cyclic codes |
+//! | [`rotation`] | multidimensional rotations of CV reconciliation |
+//! | [`noise`] | counter-mode random words and Gaussian samples for the simulated world |
+//! | [`os`] | read-only file maps |
+
+#[macro_use]
+mod isa;
+
+pub mod bits;
+pub mod gf128;
+pub mod gf2x;
+pub mod ldpc;
+pub mod noise;
+pub mod os;
+pub mod rotation;
+
+pub use isa::{Isa, UnknownIsa};

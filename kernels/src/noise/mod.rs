@@ -1,0 +1,1 @@
+//! Counter-mode random words and Gaussian samples for the simulated world.

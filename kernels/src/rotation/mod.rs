@@ -1,0 +1,1 @@
+//! Multidimensional rotations: products of Cayley–Dickson numbers, sixteen blocks at once.

@@ -1,0 +1,1 @@
+//! Privacy amplification: Toeplitz hashing of a verified block down to its secret key.

@@ -1,0 +1,1 @@
+//! Wegman–Carter authentication: transcripts, tags and the pads they consume.

@@ -1,0 +1,80 @@
+//! Raw data of BB84 as the hardware hands it over: settings by gate on Alice's side, detections
+//! by gate on Bob's.
+
+/// One of the two measurement bases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Basis {
+    /// The key basis Z.
+    Key,
+    /// The test basis X.
+    Test,
+}
+
+/// What Alice prepared in one gate.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Setting {
+    /// The basis.
+    pub basis: Basis,
+    /// The bit.
+    pub bit: bool,
+    /// The index of the intensity: 0 signal, 1 decoy, 2 vacuum.
+    pub intensity: u8,
+}
+
+/// Alice's settings of a run of gates.
+#[derive(Clone, Debug, PartialEq)]
+pub struct AliceFrame {
+    /// The index of the first gate since the session began.
+    pub first_gate: u64,
+    /// How many gates.
+    pub gates: u32,
+    /// The settings.
+    pub settings: Settings,
+}
+
+/// Where the settings of a frame's gates stand. Only those of detected gates are read.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Settings {
+    /// Four bits a gate, two gates a byte, low nibble first: bit 0 the bit, bit 1 the basis (1 for
+    /// test), bits 2 and 3 the intensity.
+    Packed(Vec<u8>),
+    /// Computed from the gate index by ChaCha8 under a seed: **simulation only**.
+    SimulatedCounter(SimulatedCounter),
+}
+
+/// The rule by which simulated settings follow from the gate index.
+///
+/// The word of gate g is 32-bit word g mod 16 of ChaCha8 block ⌊g/16⌋ under the key. Bit 0 is the
+/// bit; the 31 others, as a number, choose basis and intensity by `thresholds`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SimulatedCounter {
+    /// The ChaCha key.
+    pub key: [u32; 8],
+    /// Cumulative counts of 2^31: (key basis, intensity 0), (key, 1), (key, 2), (test, 0), (test, 1);
+    /// what is above the last is (test, 2).
+    pub thresholds: [u32; 5],
+}
+
+/// Bob's detections in a run of gates, ordered by gate.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct BobFrame {
+    /// The index of the first gate since the session began.
+    pub first_gate: u64,
+    /// How many gates.
+    pub gates: u32,
+    /// The gates with a click, as offsets from the first, strictly increasing.
+    pub offsets: Vec<u32>,
+    /// What clicked, one byte an offset: see [`click`].
+    pub clicks: Vec<u8>,
+}
+
+/// The bits of a click byte.
+pub mod click {
+    /// Set if Bob measured in the test basis.
+    pub const TEST_BASIS: u8 = 1;
+    /// Set if the detector of bit 0 clicked.
+    pub const DETECTOR_0: u8 = 2;
+    /// Set if the detector of bit 1 clicked.
+    pub const DETECTOR_1: u8 = 4;
+}

@@ -1,0 +1,1 @@
+//! Tail bounds: what a count says about an expectation, and how surely.

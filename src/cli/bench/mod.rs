@@ -1,0 +1,43 @@
+//! `keystill bench`: throughput and quality of one stage on this machine. Each stage is one file.
+
+mod amplify;
+mod auth;
+mod cascade;
+mod cv;
+mod ldpc;
+mod sim;
+
+use clap::Subcommand;
+
+use super::Failure;
+
+/// Measure throughput and quality of one stage on this machine.
+///
+/// Example: keystill bench amplify --json
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    #[command(subcommand)]
+    stage: Stage,
+}
+
+#[derive(Debug, Subcommand)]
+enum Stage {
+    Amplify(amplify::Args),
+    Auth(auth::Args),
+    Cascade(cascade::Args),
+    Cv(cv::Args),
+    Ldpc(ldpc::Args),
+    Sim(sim::Args),
+}
+
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    match args.stage {
+        Stage::Amplify(args) => amplify::run(args),
+        Stage::Auth(args) => auth::run(args),
+        Stage::Cascade(args) => cascade::run(args),
+        Stage::Cv(args) => cv::run(args),
+        Stage::Ldpc(args) => ldpc::run(args),
+        Stage::Sim(args) => sim::run(args),
+    }
+}

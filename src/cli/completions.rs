@@ -1,0 +1,22 @@
+//! `keystill completions`: a completion script for a shell.
+
+use clap::CommandFactory;
+use clap_complete::Shell;
+
+use super::{Cli, Failure};
+
+/// Print a completion script for a shell.
+///
+/// Example: keystill completions bash > ~/.local/share/bash-completion/completions/keystill
+#[derive(Debug, clap::Args)]
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// The shell.
+    shell: Shell,
+}
+
+#[expect(clippy::unnecessary_wraps, reason = "every command has this shape")]
+pub(crate) fn run(args: &Args) -> Result<(), Failure> {
+    clap_complete::generate(args.shell, &mut Cli::command(), "keystill", &mut std::io::stdout());
+    Ok(())
+}

@@ -1,0 +1,105 @@
+//! Arguments, dispatch, exit codes. Each command is one file.
+
+mod amplify;
+mod bench;
+mod completions;
+mod keylen;
+mod link;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use keystill::Isa;
+
+/// Distils the raw data of quantum key distribution into secret key.
+#[derive(Debug, Parser)]
+#[command(name = "keystill", version, propagate_version = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Amplify(amplify::Args),
+    Bench(bench::Args),
+    Completions(completions::Args),
+    Keylen(keylen::Args),
+    Link(link::Args),
+}
+
+/// Why a command ends: the number is its exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+#[expect(dead_code, reason = "every code of the contract stands here, also those no command uses yet")]
+pub(crate) enum Exit {
+    /// A bug of ours.
+    Internal = 1,
+    /// Wrong arguments.
+    Usage = 2,
+    /// A configuration, scenario or input file that cannot be used.
+    Configuration = 3,
+    /// The peer broke the protocol or failed authentication.
+    Peer = 4,
+    /// The data leave no secure key.
+    NoKey = 5,
+    /// Reading or writing failed.
+    Storage = 6,
+    /// The two sides' keys differ. Must never happen.
+    KeyMismatch = 7,
+}
+
+/// A command that failed: its exit code and the chain of causes.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    exit: Exit,
+    error: anyhow::Error,
+}
+
+impl Failure {
+    pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
+        Self { exit, error: error.into() }
+    }
+}
+
+/// Gives an error its exit code.
+pub(crate) trait OrExit<T> {
+    fn or_exit(self, exit: Exit) -> Result<T, Failure>;
+}
+
+impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
+    fn or_exit(self, exit: Exit) -> Result<T, Failure> {
+        self.map_err(|error| Failure::new(exit, error))
+    }
+}
+
+/// Runs the command line and turns its outcome into an exit code.
+pub(crate) fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match check_isa().and_then(|()| run(cli.command)) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => {
+            eprintln!("keystill: {:#}", failure.error);
+            ExitCode::from(failure.exit as u8)
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Amplify(args) => amplify::run(args),
+        Command::Bench(args) => bench::run(args),
+        Command::Completions(args) => completions::run(&args),
+        Command::Keylen(args) => keylen::run(args),
+        Command::Link(args) => link::run(args),
+    }
+}
+
+/// A name in `KEYSTILL_ISA` that no level bears is a mistake to be told, not ignored.
+fn check_isa() -> Result<(), Failure> {
+    match std::env::var("KEYSTILL_ISA") {
+        Ok(name) => Isa::named(&name).map(drop).or_exit(Exit::Configuration),
+        Err(_) => Ok(()),
+    }
+}

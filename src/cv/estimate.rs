@@ -1,0 +1,1 @@
+//! Estimation of transmittance and excess noise from correlated quadratures.

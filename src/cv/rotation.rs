@@ -1,0 +1,1 @@
+//! Multidimensional reconciliation: rotations of the unit sphere that turn quadratures into soft bits.

@@ -1,0 +1,1 @@
+//! Key length of Gaussian-modulated CV-QKD with trusted or untrusted receiver.

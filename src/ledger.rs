@@ -1,0 +1,190 @@
+//! The account of a block: every bit disclosed and every ε spent, booked by the code that
+//! spends it.
+//!
+//! Privacy amplification reads this account and nothing else: never `f·n·h(Q)`. Both parties
+//! keep one, each books what it sends and what it receives, and the two are equal at the end of
+//! a block because every message is.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+/// What kind of message told Eve something of the key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Disclosure {
+    /// Syndrome bits of a frame's first shot.
+    Syndrome,
+    /// Syndrome bits or key bits sent because a first shot failed.
+    Increment,
+    /// Parities that Cascade's reference side answers.
+    ParityAnswer,
+    /// Parities that Cascade's correcting side tells by its questions.
+    ParityQuestion,
+    /// Tags of the verification hash.
+    VerificationTag,
+    /// Which frames or blocks passed: one bit each.
+    Verdict,
+}
+
+impl Disclosure {
+    /// The name in records and certificates.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Syndrome => "syndrome",
+            Self::Increment => "increment",
+            Self::ParityAnswer => "parity_answer",
+            Self::ParityQuestion => "parity_question",
+            Self::VerificationTag => "verification_tag",
+            Self::Verdict => "verdict",
+        }
+    }
+}
+
+/// What a share of the failure probability was spent on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Epsilon {
+    /// The keys differ although verification passed.
+    Correctness,
+    /// The parameters estimated are wrong.
+    Estimation,
+    /// Smoothing of the min-entropy.
+    Smoothing,
+    /// Privacy amplification (leftover hashing).
+    Amplification,
+    /// A forged message was accepted.
+    Authentication,
+}
+
+impl Epsilon {
+    /// The name in records and certificates.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Correctness => "correctness",
+            Self::Estimation => "estimation",
+            Self::Smoothing => "smoothing",
+            Self::Amplification => "amplification",
+            Self::Authentication => "authentication",
+        }
+    }
+}
+
+/// The account of one block.
+#[derive(Clone, Default, PartialEq)]
+pub struct Ledger {
+    disclosed_bits: BTreeMap<Disclosure, u64>,
+    epsilons: BTreeMap<Epsilon, f64>,
+    tag_pad_bits: u64,
+}
+
+impl Ledger {
+    /// An empty account.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Books bits that a message tells about the key.
+    pub fn disclose(&mut self, kind: Disclosure, bits: u64) {
+        let sum = self.disclosed_bits.entry(kind).or_default();
+        *sum = sum.saturating_add(bits);
+    }
+
+    /// Books a share of the failure probability.
+    pub fn spend(&mut self, purpose: Epsilon, epsilon: f64) {
+        *self.epsilons.entry(purpose).or_default() += epsilon;
+    }
+
+    /// Books pad bits that closing tags consumed.
+    pub fn consume_pad(&mut self, bits: u64) {
+        self.tag_pad_bits = self.tag_pad_bits.saturating_add(bits);
+    }
+
+    /// All bits disclosed: what privacy amplification subtracts.
+    #[must_use]
+    pub fn disclosed_bits(&self) -> u64 {
+        self.disclosed_bits.values().fold(0, |sum, bits| sum.saturating_add(*bits))
+    }
+
+    /// Bits disclosed by one kind of message.
+    #[must_use]
+    pub fn disclosed_by(&self, kind: Disclosure) -> u64 {
+        self.disclosed_bits.get(&kind).copied().unwrap_or_default()
+    }
+
+    /// The sum of every ε spent: composability is additive.
+    #[must_use]
+    pub fn epsilon(&self) -> f64 {
+        self.epsilons.values().sum()
+    }
+
+    /// Pad bits that tags consumed.
+    #[must_use]
+    pub fn tag_pad_bits(&self) -> u64 {
+        self.tag_pad_bits
+    }
+
+    /// The entries, by the names of records: bits by message kind.
+    pub fn disclosures(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        self.disclosed_bits.iter().map(|(kind, bits)| (kind.name(), *bits))
+    }
+
+    /// The entries, by the names of records: ε by purpose.
+    pub fn epsilons(&self) -> impl Iterator<Item = (&'static str, f64)> {
+        self.epsilons.iter().map(|(purpose, epsilon)| (purpose.name(), *epsilon))
+    }
+
+    /// Adds another account: that of a frame to its block's, or a block's to its session's.
+    pub fn absorb(&mut self, other: &Self) {
+        for (kind, bits) in &other.disclosed_bits {
+            self.disclose(*kind, *bits);
+        }
+        for (purpose, epsilon) in &other.epsilons {
+            self.spend(*purpose, *epsilon);
+        }
+        self.consume_pad(other.tag_pad_bits);
+    }
+}
+
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ledger")
+            .field("disclosed_bits", &self.disclosed_bits)
+            .field("epsilons", &self.epsilons)
+            .field("tag_pad_bits", &self.tag_pad_bits)
+            .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_adds_up_by_kind_and_in_all() {
+        let mut frame = Ledger::new();
+        frame.disclose(Disclosure::Syndrome, 100);
+        frame.disclose(Disclosure::Syndrome, 28);
+        frame.disclose(Disclosure::Verdict, 1);
+        let mut block = Ledger::new();
+        block.disclose(Disclosure::VerificationTag, 128);
+        block.spend(Epsilon::Amplification, 1e-11);
+        block.spend(Epsilon::Correctness, 2e-11);
+        block.consume_pad(512);
+        block.absorb(&frame);
+        assert_eq!(block.disclosed_by(Disclosure::Syndrome), 128, "one kind");
+        assert_eq!(block.disclosed_bits(), 257, "all kinds");
+        assert_eq!(block.tag_pad_bits(), 512, "pads are apart: they are not about the key");
+        assert!((block.epsilon() - 3e-11).abs() < 1e-25, "sum of ε");
+    }
+
+    #[test]
+    fn an_account_saturates_instead_of_wrapping() {
+        let mut ledger = Ledger::new();
+        ledger.disclose(Disclosure::Syndrome, u64::MAX);
+        ledger.disclose(Disclosure::Increment, 5);
+        assert_eq!(ledger.disclosed_bits(), u64::MAX, "too much leak is no key, never a small leak");
+    }
+}

@@ -1,0 +1,1 @@
+//! The threads, sockets and the clock that drive sessions.

@@ -1,0 +1,1 @@
+//! What BB84 and CV-QKD do differently, as one trait.

@@ -1,0 +1,1 @@
+//! Cascade: interactive error correction by parities and bisection.

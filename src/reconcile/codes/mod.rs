@@ -1,0 +1,1 @@
+//! The code tables that ship, and the designers that made them.

@@ -1,0 +1,1 @@
+//! One-way reconciliation with quasi-cyclic LDPC codes on the binary symmetric channel.

@@ -1,0 +1,1 @@
+//! Reconciliation at low signal-to-noise ratio with codes of degree-1 leaves.

@@ -1,0 +1,1 @@
+//! The seeded world: the channel turned into raw frames of both parties.

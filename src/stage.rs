@@ -1,0 +1,216 @@
+//! One party's half of one conversation about one block: the shape that every stage has.
+
+use std::any::{Any, TypeId};
+use std::collections::HashMap;
+use std::fmt;
+
+use keystill_kernels::Isa;
+
+use crate::ledger::Ledger;
+use crate::wire::{Malformed, Reader};
+
+/// Which end of the link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Role {
+    /// The sender of quantum states.
+    Alice,
+    /// The receiver.
+    Bob,
+}
+
+impl Role {
+    /// The other end.
+    #[must_use]
+    pub fn peer(self) -> Self {
+        match self {
+            Self::Alice => Self::Bob,
+            Self::Bob => Self::Alice,
+        }
+    }
+}
+
+/// Whose bits are the key: the reference side's stay, the correcting side's are corrected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Discloses parities of its bits and keeps them.
+    Reference,
+    /// Corrects its bits to the reference side's.
+    Corrector,
+}
+
+/// A stage: a state machine that hears messages, asks for computing, and leaves with a product.
+pub trait Stage: Sized {
+    /// What it asks to be computed.
+    type Job: Job;
+    /// What leaves it.
+    type Product;
+
+    /// Begins.
+    ///
+    /// # Errors
+    /// [`Fault`] where the stage or its block cannot go on.
+    fn start(self, out: &mut Outbox) -> Result<Step<Self>, Fault>;
+
+    /// Hears a message of the peer's stage.
+    ///
+    /// # Errors
+    /// [`Fault`] where the message is not one that may come now, or the block is lost.
+    fn hear(self, message: Reader<'_>, out: &mut Outbox) -> Result<Step<Self>, Fault>;
+
+    /// Takes the result of its job.
+    ///
+    /// # Errors
+    /// [`Fault`] where the block is lost.
+    fn done(self, result: <Self::Job as Job>::Output, out: &mut Outbox) -> Result<Step<Self>, Fault>;
+}
+
+/// What a stage does next.
+#[derive(Debug)]
+pub enum Step<S: Stage> {
+    /// It waits for a message.
+    Listen(S),
+    /// It waits for the result of a job.
+    Compute(S, S::Job),
+    /// It is finished.
+    Leave(S::Product),
+}
+
+/// A pure computation: it owns its input, touches nothing else, and gives its buffers back.
+pub trait Job: Send + 'static {
+    /// The result.
+    type Output: Send + 'static;
+
+    /// Computes. Never blocks.
+    fn run(self, bench: &mut Workbench) -> Self::Output;
+}
+
+/// A worker's place: its instruction set, and scratch memory that survives from job to job.
+pub struct Workbench {
+    isa: Isa,
+    scratch: HashMap<TypeId, Box<dyn Any + Send>>,
+}
+
+impl Workbench {
+    /// An empty bench.
+    #[must_use]
+    pub fn new(isa: Isa) -> Self {
+        Self { isa, scratch: HashMap::new() }
+    }
+
+    /// The instruction set to compute with.
+    #[must_use]
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// The scratch memory of this type, made on first use. It outlives the job: wipe secrets.
+    pub fn scratch<T: Any + Send + Default>(&mut self) -> &mut T {
+        let slot = self.scratch.entry(TypeId::of::<T>()).or_insert_with(|| Box::new(T::default()));
+        slot.downcast_mut().expect("the slot of a type holds that type")
+    }
+}
+
+impl fmt::Debug for Workbench {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Workbench({}, {} kinds of scratch)", self.isa, self.scratch.len())
+    }
+}
+
+/// Where a stage puts what it sends, and books what its messages tell.
+#[derive(Debug, Default)]
+pub struct Outbox {
+    messages: Vec<Vec<u8>>,
+    /// The account of the block or frame that the stage works on. Both the sender and the
+    /// receiver of a disclosing message book it here.
+    pub ledger: Ledger,
+}
+
+impl Outbox {
+    /// An empty box with an empty account.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends the body of a message to the peer's half of this stage.
+    pub fn send(&mut self, body: Vec<u8>) {
+        self.messages.push(body);
+    }
+
+    /// Takes the messages, in order.
+    pub fn take(&mut self) -> Vec<Vec<u8>> {
+        std::mem::take(&mut self.messages)
+    }
+}
+
+/// Why a block ends without key. The session goes on.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Abort {
+    /// The error rate is beyond what any code at hand corrects.
+    #[error("error rate {qber:.4} is above the {limit:.4} that can be corrected")]
+    TooNoisy {
+        /// Estimated error rate.
+        qber: f64,
+        /// The limit.
+        limit: f64,
+    },
+    /// The signal is too weak for any code at hand.
+    #[error("signal-to-noise ratio {snr_db:.2} dB is below the {limit_db:.2} dB that can be reconciled")]
+    TooWeak {
+        /// Estimated ratio in dB.
+        snr_db: f64,
+        /// The limit in dB.
+        limit_db: f64,
+    },
+    /// Too many frames could not be corrected.
+    #[error("{failed} of {frames} frames could not be corrected")]
+    Uncorrected {
+        /// Frames that failed.
+        failed: usize,
+        /// Frames in all.
+        frames: usize,
+    },
+    /// The verification tags differ.
+    #[error("the corrected bits differ between the two sides")]
+    Unverified,
+    /// The proof leaves no key.
+    #[error("the finite-key bound leaves no key: {reason}")]
+    NoKey {
+        /// Which term took it.
+        reason: String,
+    },
+    /// The data are not aligned or not calibrated.
+    #[error("the raw data cannot be used: {reason}")]
+    Unusable {
+        /// What is wrong with them.
+        reason: String,
+    },
+    /// The peer gave the block up.
+    #[error("the peer gave the block up")]
+    Peer,
+}
+
+/// Why a stage cannot go on: nature took the block, or the peer broke the protocol.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+pub enum Fault {
+    /// The block is lost; the session goes on.
+    #[error(transparent)]
+    Abort(#[from] Abort),
+    /// The peer's message is not one that may come now; the session is over.
+    #[error("the peer broke the protocol: {0}")]
+    Peer(#[from] Malformed),
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scratch_memory_survives_from_job_to_job() {
+        let mut bench = Workbench::new(Isa::SCALAR);
+        bench.scratch::<Vec<u8>>().push(7);
+        assert_eq!(bench.scratch::<Vec<u8>>(), &[7], "the same memory");
+        assert!(bench.scratch::<Vec<u16>>().is_empty(), "another type, other memory");
+    }
+}
