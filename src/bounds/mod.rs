@@ -1,1 +1,24 @@
 //! Tail bounds: what a count says about an expectation, and how surely.
+//!
+//! Each bound is one function with one claim: "the truth lies beyond the returned value with
+//! probability at most ε". All fail safe: rounding goes outward, an ε at or below zero gives the
+//! trivial bound, an undefined input gives no key. [`Real`] carries counts beyond 2⁵³.
+//!
+//! | bound | says | assumes |
+//! |---|---|---|
+//! | [`hoeffding`] | observed → expected | independent, bounded summands |
+//! | [`chernoff`] | observed → expected and back | independent 0/1 summands, any means |
+//! | [`serfling`], [`hypergeometric`] | sample → rest of the population | sampling without replacement |
+#![expect(
+    clippy::cast_precision_loss,
+    reason = "counts become doubles only where a margin covers the rounding"
+)]
+
+pub mod chernoff;
+pub mod hoeffding;
+pub mod hypergeometric;
+mod real;
+pub mod serfling;
+mod stirling;
+
+pub use real::{Real, binary_entropy};
