@@ -1,0 +1,256 @@
+//! The decoy method as a linear program over photon numbers, solved by enumeration and certified
+//! by its dual.
+//!
+//! Of the events of one kind in one basis (detections, or errors), xₙ came from n-photon pulses.
+//! Given the photon number, the intensity was chosen by Alice alone, so that the expected counts
+//! are
+//!
+//! ```text
+//! n*ₖ = Σₙ p(k|n) xₙ,   p(k|n) = pₖ e^{−μₖ} μₖⁿ / Σⱼ pⱼ e^{−μⱼ} μⱼⁿ,   Σₙ xₙ = N.
+//! ```
+//!
+//! A tail bound says n*ₖ ∈ \[n⁻ₖ, n⁺ₖ\]. **Any** multipliers yₖ give a bound on Σₙ cₙ xₙ from below:
+//!
+//! ```text
+//! Σₙ cₙ xₙ ≥ Σₖ (yₖ ≥ 0 ? yₖ n⁻ₖ : yₖ n⁺ₖ) + N · minₙ (cₙ − Σₖ yₖ p(k|n))          (*)
+//! ```
+//!
+//! because xₙ ≥ 0. The search for good multipliers runs in doubles and need not be trusted; (*) is
+//! evaluated in [`Real`], rounded down, over all n. The best multipliers are a vertex: four of the
+//! conditions "photon number n is tight" and "yₖ = 0" hold with equality, and there are few enough to
+//! try them all. Lim's closed formula is one of those vertices.
+
+use crate::bounds::Real;
+
+/// Photon numbers that may be tight in the search; larger ones act as the limit n → ∞.
+const SEARCHED: usize = 9;
+/// Photon numbers at which (*) is evaluated one by one.
+const EVALUATED: usize = 200;
+
+/// How often each intensity sends n photons, as far as an n-photon event tells: p(k|n).
+#[derive(Clone, Debug)]
+pub(super) struct Mixture {
+    chances: Vec<[Real; 3]>,
+    coarse: Vec<[f64; 3]>,
+}
+
+/// Bounds on the expected counts of one kind of event, by intensity, and the exact total.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Counts {
+    /// Lower bounds.
+    pub(super) below: [Real; 3],
+    /// Upper bounds.
+    pub(super) above: [Real; 3],
+    /// The number of events, of all intensities.
+    pub(super) total: Real,
+}
+
+impl Mixture {
+    /// From mean photon numbers, decreasing, and the probabilities of choosing them.
+    pub(super) fn new(mean: [f64; 3], probability: [f64; 3]) -> Self {
+        let means = mean.map(Real::from);
+        let mut weights = [0, 1, 2].map(|k: usize| Real::from(probability[k]) * (-means[k]).exp());
+        let mut chances = Vec::with_capacity(EVALUATED);
+        while chances.len() < EVALUATED {
+            let sum = weights[0] + weights[1] + weights[2];
+            chances.push(weights.map(|weight| weight / sum));
+            // Scaled by μ₁ⁿ, so that nothing underflows but what does not matter.
+            weights = [weights[0], weights[1] * means[1] / means[0], weights[2] * means[2] / means[0]];
+        }
+        let coarse = chances.iter().map(|row| row.map(Real::to_f64)).collect();
+        Self { chances, coarse }
+    }
+
+    /// A lower bound on the number of events from pulses of exactly `photons` photons.
+    pub(super) fn fewest(&self, photons: usize, counts: &Counts) -> Real {
+        self.bound(photons, 1.0, counts).max(Real::ZERO)
+    }
+
+    /// An upper bound on the same.
+    pub(super) fn most(&self, photons: usize, counts: &Counts) -> Real {
+        (-self.bound(photons, -1.0, counts)).min(counts.total)
+    }
+
+    /// The best certified lower bound on `sign` · x of the photon number.
+    fn bound(&self, photons: usize, sign: f64, counts: &Counts) -> Real {
+        let coarse = CoarseCounts {
+            below: counts.below.map(Real::to_f64),
+            above: counts.above.map(Real::to_f64),
+            total: counts.total.to_f64(),
+        };
+        let mut best = (f64::NEG_INFINITY, [0.0; 3]);
+        for active in quadruples(SEARCHED + 1 + 3) {
+            let Some(y) = self.vertex(active, photons, sign) else { continue };
+            let value = self.estimate(y, photons, sign, &coarse);
+            if value > best.0 {
+                best = (value, y);
+            }
+        }
+        self.certify(best.1.map(Real::from), photons, Real::from(sign), counts)
+    }
+
+    /// The multipliers at which four conditions are tight: photon numbers first, then the limit, then yₖ = 0.
+    fn vertex(&self, active: [usize; 4], photons: usize, sign: f64) -> Option<[f64; 3]> {
+        let mut rows = [[0.0; 5]; 4];
+        for (row, condition) in rows.iter_mut().zip(active) {
+            if condition < SEARCHED {
+                let p = self.coarse[condition];
+                *row = [p[0], p[1], p[2], 1.0, if condition == photons { sign } else { 0.0 }];
+            } else if condition == SEARCHED {
+                *row = [1.0, 0.0, 0.0, 1.0, 0.0];
+            } else {
+                row[condition - SEARCHED - 1] = 1.0;
+            }
+        }
+        solve(rows).map(|y| [y[0], y[1], y[2]])
+    }
+
+    /// (*) in doubles: good enough to choose by.
+    fn estimate(&self, y: [f64; 3], photons: usize, sign: f64, counts: &CoarseCounts) -> f64 {
+        let mut slack = -y[0];
+        for (n, p) in self.coarse.iter().enumerate().take(64) {
+            let cost = if n == photons { sign } else { 0.0 };
+            slack = slack.min(cost - y[0] * p[0] - y[1] * p[1] - y[2] * p[2]);
+        }
+        let term = |k: usize| y[k] * if y[k] >= 0.0 { counts.below[k] } else { counts.above[k] };
+        counts.total * slack + term(0) + term(1) + term(2)
+    }
+
+    /// (*) rounded down: a bound whatever the multipliers are.
+    fn certify(&self, y: [Real; 3], photons: usize, sign: Real, counts: &Counts) -> Real {
+        let mut slack: Option<Real> = None;
+        for (n, p) in self.chances.iter().enumerate() {
+            let cost = if n == photons { sign } else { Real::ZERO };
+            let here = Real::sum_down(&[cost, -(y[0] * p[0]), -(y[1] * p[1]), -(y[2] * p[2])]);
+            slack = Some(slack.map_or(here, |least| least.min(here)));
+        }
+        let beyond = self.beyond(y);
+        let slack = slack.map_or(beyond, |least| least.min(beyond));
+        let term = |k: usize| y[k] * if y[k] >= Real::ZERO { counts.below[k] } else { counts.above[k] };
+        let terms = [term(0), term(1), term(2), counts.total * slack];
+        if terms.iter().all(|term| term.is_finite()) { Real::sum_down(&terms) } else { -counts.total }
+    }
+
+    /// A lower bound on −Σₖ yₖ p(k|n) for every n that is not evaluated: p(1|n) only grows with n.
+    fn beyond(&self, y: [Real; 3]) -> Real {
+        let last = self.chances.last().map_or(Real::ZERO, |p| p[0]);
+        let rest = Real::ONE - last;
+        let worse = (y[1] - y[0]).max(y[2] - y[0]).max(Real::ZERO);
+        Real::sum_down(&[-y[0], -(rest * worse)])
+    }
+}
+
+struct CoarseCounts {
+    below: [f64; 3],
+    above: [f64; 3],
+    total: f64,
+}
+
+/// All choices of four different numbers below n.
+fn quadruples(n: usize) -> impl Iterator<Item = [usize; 4]> {
+    (0..n).flat_map(move |a| {
+        (a + 1..n).flat_map(move |b| (b + 1..n).flat_map(move |c| (c + 1..n).map(move |d| [a, b, c, d])))
+    })
+}
+
+/// Solves four linear equations by elimination with pivots; none if they are (nearly) dependent.
+fn solve(mut rows: [[f64; 5]; 4]) -> Option<[f64; 4]> {
+    for column in 0..4 {
+        let pivot = (column..4).max_by(|a, b| rows[*a][column].abs().total_cmp(&rows[*b][column].abs()))?;
+        rows.swap(column, pivot);
+        let divisor = rows[column][column];
+        if divisor.abs() < 1e-14 {
+            return None;
+        }
+        rows[column] = rows[column].map(|entry| entry / divisor);
+        let pivot_row = rows[column];
+        for (other, row) in rows.iter_mut().enumerate() {
+            if other != column {
+                let factor = row[column];
+                for (entry, pivot_entry) in row.iter_mut().zip(pivot_row) {
+                    *entry -= factor * pivot_entry;
+                }
+            }
+        }
+    }
+    Some(rows.map(|row| row[4]))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEAN: [f64; 3] = [0.5, 0.2, 0.001];
+    const PROBABILITY: [f64; 3] = [0.81, 0.14, 0.05];
+
+    /// Expected counts for given numbers of n-photon events, with bounds that are exact.
+    fn exact(mixture: &Mixture, events: &[f64]) -> Counts {
+        let expected = [0, 1, 2].map(|k: usize| {
+            let terms = events.iter().zip(&mixture.chances).map(|(x, p)| Real::from(*x) * p[k]);
+            terms.fold(Real::ZERO, |sum, term| sum + term)
+        });
+        let total = events.iter().fold(Real::ZERO, |sum, x| sum + Real::from(*x));
+        Counts { below: expected, above: expected, total }
+    }
+
+    #[test]
+    fn bounds_enclose_the_truth_whatever_the_photon_numbers() {
+        let mixture = Mixture::new(MEAN, PROBABILITY);
+        for events in [
+            vec![1e5, 3e6, 6e5, 9e4, 8e3],
+            vec![0.0, 1e6, 0.0, 0.0, 0.0],
+            vec![1e3, 0.0, 5e5, 0.0, 0.0, 0.0, 0.0, 4e5],
+            vec![0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 1e9],
+        ] {
+            let counts = exact(&mixture, &events);
+            for photons in 0..2 {
+                let (fewest, most) = (mixture.fewest(photons, &counts), mixture.most(photons, &counts));
+                let truth = Real::from(events[photons]);
+                assert!(fewest <= truth + Real::from(1e-9), "{photons} photons of {events:?}: {fewest:?}");
+                assert!(most >= truth - Real::from(1e-9), "{photons} photons of {events:?}: {most:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn the_certificate_holds_for_any_multipliers() {
+        let mixture = Mixture::new(MEAN, PROBABILITY);
+        let events = [1e5, 3e6, 6e5, 9e4, 8e3];
+        let counts = exact(&mixture, &events);
+        for y in [[0.0, 0.0, 0.0], [-1.0, 5.0, -4.0], [1e3, -2.0, 0.5], [-1e6, 1e6, 1e6], [0.1, 40.0, -99.0]]
+        {
+            let bound = mixture.certify(y.map(Real::from), 1, Real::ONE, &counts);
+            assert!(bound <= Real::from(events[1]), "multipliers {y:?} claim {bound:?}");
+        }
+    }
+
+    #[test]
+    fn at_least_as_good_as_the_closed_formula() {
+        let mixture = Mixture::new(MEAN, PROBABILITY);
+        let mut counts = exact(&mixture, &[1e5, 3e6, 6e5, 9e4, 8e3]);
+        for k in 0..3 {
+            let spread = counts.below[k].sqrt() * Real::from(10.0);
+            counts.below[k] = (counts.below[k] - spread).max(Real::ZERO);
+            counts.above[k] = counts.above[k] + spread;
+        }
+        let [u, v, w] = MEAN;
+        let up = [0, 1, 2].map(|k| libm::exp(MEAN[k]) / PROBABILITY[k] * counts.above[k].to_f64());
+        let down = [0, 1, 2].map(|k| libm::exp(MEAN[k]) / PROBABILITY[k] * counts.below[k].to_f64());
+        let tau =
+            |n: i32| -> f64 { (0..3).map(|k| PROBABILITY[k] * libm::exp(-MEAN[k]) * MEAN[k].powi(n)).sum() };
+        let vacuum = (tau(0) * (v * down[2] - w * up[1]) / (v - w)).max(0.0);
+        let rest = (v * v - w * w) / (u * u) * (up[0] - vacuum / tau(0));
+        let single = tau(1) * u / (u * (v - w) - v * v + w * w) * (down[1] - up[2] - rest);
+        let ours = (mixture.fewest(0, &counts).to_f64(), mixture.fewest(1, &counts).to_f64());
+        assert!(ours.0 >= vacuum * (1.0 - 1e-9), "vacuum {} against {vacuum}", ours.0);
+        assert!(ours.1 >= single * (1.0 - 1e-9), "single {} against {single}", ours.1);
+    }
+
+    #[test]
+    fn no_events_are_no_photons() {
+        let mixture = Mixture::new([0.5, 0.15, 0.0], PROBABILITY);
+        let none = Counts { below: [Real::ZERO; 3], above: [Real::from(50.0); 3], total: Real::ZERO };
+        assert_eq!(mixture.fewest(1, &none).to_f64(), 0.0, "none at least");
+        assert!(mixture.most(1, &none).to_f64().abs() < 1e-9, "none at most");
+    }
+}
