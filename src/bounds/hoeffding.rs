@@ -50,8 +50,8 @@ mod tests {
     fn true_failure_is_below_the_claim_for_fair_coins() {
         for n in 1..200 {
             for epsilon in [1e-1, 1e-3, 1e-6] {
-                let reach = one_sided(n, epsilon).to_f64() + n as f64 / 2.0;
-                let failure = coins_at_least(libm::floor(reach) as u64 + 1, n);
+                let reach = one_sided(n, epsilon) + Real::from(n as f64 / 2.0);
+                let failure = coins_at_least(reach.floor_to_u64() + 1, n);
                 assert!(failure <= epsilon, "n = {n}, ε = {epsilon:e}: {failure:e}");
             }
         }

@@ -9,12 +9,14 @@
 //! | [`hoeffding`] | observed → expected | independent, bounded summands |
 //! | [`chernoff`] | observed → expected and back | independent 0/1 summands, any means |
 //! | [`serfling`], [`hypergeometric`] | sample → rest of the population | sampling without replacement |
+//! | [`gauss`] | mean square → variance (χ²), quantiles of the normal law | Gaussian noise |
 #![expect(
     clippy::cast_precision_loss,
     reason = "counts become doubles only where a margin covers the rounding"
 )]
 
 pub mod chernoff;
+pub mod gauss;
 pub mod hoeffding;
 pub mod hypergeometric;
 mod real;

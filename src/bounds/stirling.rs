@@ -6,15 +6,13 @@
 /// ln √(2π).
 const LN_SQRT_2PI: f64 = 0.918_938_533_204_672_8;
 
-/// Stirling's remainder: ln n! − ln(√(2πn) (n/e)ⁿ). Error below 1e-15.
+/// Stirling's remainder: ln n! − ln(√(2πn) (n/e)ⁿ), also between the integers. Error below 1e-14.
 pub(super) fn remainder(n: f64) -> f64 {
+    if n == 0.0 {
+        return 0.0;
+    }
     if n < 16.0 {
-        // ln n! from the product is exact here.
-        let factorial: f64 = (1..=15_u32).map(f64::from).take_while(|k| *k <= n).product();
-        if n == 0.0 {
-            return 0.0;
-        }
-        return libm::log(factorial) - LN_SQRT_2PI - (n + 0.5) * libm::log(n) + n;
+        return libm::lgamma(n + 1.0) - LN_SQRT_2PI - (n + 0.5) * libm::log(n) + n;
     }
     let square = n * n;
     (1.0 / 12.0
