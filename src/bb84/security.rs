@@ -48,6 +48,7 @@ mod decoy;
 
 use crate::bounds::{Real, binary_entropy, chernoff, hypergeometric};
 use crate::ledger::Epsilon;
+use crate::stage::Abort;
 
 use decoy::{Counts, Mixture};
 
@@ -193,6 +194,16 @@ pub enum NoKey {
     /// The source or the claim is outside of what the proof covers.
     #[error("the proof does not cover this: {0}")]
     Uncovered(&'static str),
+}
+
+impl From<NoKey> for Abort {
+    fn from(why: NoKey) -> Self {
+        let reason = why.to_string();
+        match why {
+            NoKey::Impossible(_) => Self::Unusable { reason },
+            _ => Self::NoKey { reason },
+        }
+    }
 }
 
 /// The length of the secret key that a block yields, with every term.
