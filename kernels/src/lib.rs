@@ -13,6 +13,7 @@
 //! | [`ldpc`] | belief propagation on quasi-cyclic codes |
 //! | [`rotation`] | multidimensional rotations of CV reconciliation |
 //! | [`noise`] | counter-mode random words and Gaussian samples for the simulated world |
+//! | [`parity`] | parities of ranges and subsets, woven permutations of bits |
 //! | [`os`] | read-only file maps |
 
 #[macro_use]
@@ -24,6 +25,7 @@ pub mod gf2x;
 pub mod ldpc;
 pub mod noise;
 pub mod os;
+pub mod parity;
 pub mod rotation;
 
 pub use isa::{Isa, UnknownIsa};
