@@ -1,1 +1,253 @@
 //! Cascade: interactive error correction by parities and bisection.
+//!
+//! # The way of a frame
+//! Both sides permute the frame anew in each pass and cut it into blocks. The reference side
+//! sends the parities of the blocks; where the correcting side's differs, an odd number of errors
+//! is in the block, and bisection finds one: it asks for the parity of the left half, infers the
+//! right half's, and goes on in the odd one. A corrected bit toggles the parity of every known
+//! node that holds it in the other passes; those that became odd hold another error, and are
+//! searched from the smallest known node down. All searches go on in step: one message a level
+//! and direction, whatever their number. At the end the parities of pseudo-random subsets of the
+//! whole frame find what is left, and bound what is not found: a pattern of errors that all
+//! parities of the passes miss is missed by sixteen more with probability 2⁻¹⁶.
+//!
+//! A parity is never asked if it follows from others: the last block's of a pass from the whole
+//! frame's, a complement's from its subset's, a half's from its sibling's. What is asked is the
+//! answer to a question with (nearly) even odds, and that is why little is wasted.
+//!
+//! # What is disclosed, and booked
+//! - *By the reference side*: the parities that it sends, one bit each: [`Disclosure::ParityAnswer`].
+//! - *By the correcting side*: what it says next (which half is searched on, which blocks are
+//!   searched, that a pass is done) is a function of the answers and of **its own parities of the
+//!   same sets**, and of nothing else. Each answer thus costs at most one more bit, of the other
+//!   string: [`Disclosure::ParityQuestion`], booked when the message that reveals it is sent.
+//!
+//! So the whole conversation is a function of two bits an answer, and that is what the ledger of
+//! both sides holds: 2·f·n·h(q) instead of f·n·h(q). To subtract the answers only is a flaw
+//! unless the proof hands Eve the error pattern, from which she can compute the corrector's
+//! parities herself (Tupkary, Lütkenhaus, "Using Cascade in quantum key distribution", arXiv
+//! 2307.00576): such a proof may leave the questions out.
+//!
+//! Brassard, Salvail, "Secret-key reconciliation by public discussion", EUROCRYPT '93.
+//! Martinez-Mateo, Pacher, Peev, Ciurana, Martin, "Demystifying the information reconciliation
+//! protocol Cascade", Quantum Inf. Comput. 15 (2015) 453: reuse of the parities of sub-blocks.
+
+mod answer;
+mod frontier;
+mod message;
+mod permutation;
+mod plan;
+mod search;
+mod strings;
+
+use answer::Answerer;
+use message::Request;
+pub use plan::{MAX_FRAME_BITS, MAX_QBER, Plan};
+use search::Search;
+
+use super::{Effort, Reconciled};
+use crate::bits::BitBlock;
+use crate::ledger::Disclosure;
+use crate::stage::{Abort, Fault, Job, Outbox, Stage, Step, Workbench};
+use crate::wire::{Malformed, Reader};
+
+/// The reference side of one frame: answers parities of its bits and keeps them.
+#[derive(Debug)]
+pub struct Reference {
+    machine: Option<Box<Answerer>>,
+    plan: Plan,
+    /// Parities sent.
+    answered: u64,
+    /// Those of them that the peer has not spoken to yet.
+    open: u64,
+    messages: u32,
+}
+
+impl Reference {
+    /// The reference side of a frame of `plan.frame_bits()` bits.
+    ///
+    /// # Errors
+    /// [`Abort::Unusable`] for a frame of another length.
+    pub fn new(plan: &Plan, frame: BitBlock) -> Result<Self, Abort> {
+        check_length(plan, &frame)?;
+        let machine = Some(Box::new(Answerer::new(plan.clone(), frame)));
+        Ok(Self { machine, plan: plan.clone(), answered: 0, open: 0, messages: 0 })
+    }
+
+    fn compute(mut self, request: Request) -> Step<Self> {
+        let machine = self.machine.take().expect("the machine is here while the stage listens");
+        Step::Compute(self, ReferenceJob { machine, request })
+    }
+
+    fn leave(self, bits: impl FnOnce(Answerer) -> Option<BitBlock>) -> Step<Self> {
+        let machine = self.machine.expect("the machine is here while the stage listens");
+        let iterations = u32::try_from(machine.passes()).expect("few passes");
+        let effort = Effort { iterations, messages: self.messages, ..Effort::default() };
+        Step::Leave(Reconciled { bits: bits(*machine), effort })
+    }
+}
+
+impl Stage for Reference {
+    type Job = ReferenceJob;
+    type Product = Reconciled;
+
+    fn start(self, _: &mut Outbox) -> Result<Step<Self>, Fault> {
+        Ok(self.compute(Request::Open))
+    }
+
+    fn hear(mut self, message: Reader<'_>, out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        let unexpected = Malformed::Field { field: "cascade_request" };
+        let machine = self.machine.as_ref().ok_or(unexpected)?;
+        let left = self.plan.parity_limit().saturating_sub(self.answered);
+        let bounds = machine.bounds(usize::try_from(left).unwrap_or(usize::MAX));
+        let request = Request::read(message, &self.plan, bounds)?;
+        self.messages += 1;
+        out.ledger.disclose(Disclosure::ParityQuestion, std::mem::take(&mut self.open));
+        Ok(match request {
+            Request::Done => self.leave(|machine| Some(machine.into_frame())),
+            Request::GiveUp => self.leave(|_| None),
+            request => self.compute(request),
+        })
+    }
+
+    fn done(mut self, result: Answered, out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        let Answered { machine, parities } = result;
+        self.machine = Some(machine);
+        self.open = parities.len() as u64;
+        self.answered += self.open;
+        if self.answered > self.plan.parity_limit() {
+            return Err(Malformed::Field { field: "cascade_questions" }.into());
+        }
+        self.messages += 1;
+        out.ledger.disclose(Disclosure::ParityAnswer, self.open);
+        out.send(message::write_answers(&parities));
+        Ok(Step::Listen(self))
+    }
+}
+
+/// Computes the parities that answer one request.
+#[derive(Debug)]
+pub struct ReferenceJob {
+    machine: Box<Answerer>,
+    request: Request,
+}
+
+impl Job for ReferenceJob {
+    type Output = Answered;
+
+    fn run(mut self, bench: &mut Workbench) -> Self::Output {
+        let parities = self.machine.answer(bench.isa(), &self.request);
+        Answered { machine: self.machine, parities }
+    }
+}
+
+/// What a [`ReferenceJob`] gives back.
+#[derive(Debug)]
+pub struct Answered {
+    machine: Box<Answerer>,
+    parities: Vec<bool>,
+}
+
+/// The correcting side of one frame: corrects its bits to the reference side's.
+#[derive(Debug)]
+pub struct Corrector {
+    machine: Option<Box<Search>>,
+    /// Whether the next answers open a pass or the subsets.
+    opening: bool,
+    /// How many answers come next.
+    expected: usize,
+    messages: u32,
+}
+
+impl Corrector {
+    /// The correcting side of a frame of `plan.frame_bits()` bits.
+    ///
+    /// # Errors
+    /// [`Abort::Unusable`] for a frame of another length.
+    pub fn new(plan: &Plan, frame: BitBlock) -> Result<Self, Abort> {
+        check_length(plan, &frame)?;
+        let machine = Box::new(Search::new(plan.clone(), frame));
+        let expected = machine.expected(&Request::Open);
+        Ok(Self { machine: Some(machine), opening: true, expected, messages: 0 })
+    }
+}
+
+impl Stage for Corrector {
+    type Job = CorrectorJob;
+    type Product = Reconciled;
+
+    fn start(self, _: &mut Outbox) -> Result<Step<Self>, Fault> {
+        Ok(Step::Listen(self))
+    }
+
+    fn hear(mut self, message: Reader<'_>, out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        let unexpected = Malformed::Field { field: "cascade_answers" };
+        let machine = self.machine.take().ok_or(unexpected)?;
+        let answers = message::read_answers(message, self.expected)?;
+        self.messages += 1;
+        out.ledger.disclose(Disclosure::ParityAnswer, self.expected as u64);
+        let opening = self.opening;
+        Ok(Step::Compute(self, CorrectorJob { machine, answers, opening }))
+    }
+
+    fn done(mut self, result: Corrected, out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        let Corrected { machine, request } = result;
+        self.messages += 1;
+        out.ledger.disclose(Disclosure::ParityQuestion, self.expected as u64);
+        out.send(request.write());
+        self.opening = request == Request::Open;
+        self.expected = machine.expected(&request);
+        if matches!(request, Request::Ask(_) | Request::Open) {
+            self.machine = Some(machine);
+            return Ok(Step::Listen(self));
+        }
+        let effort = Effort {
+            corrected_errors: machine.corrected(),
+            iterations: u32::try_from(machine.passes()).expect("few passes"),
+            increments: 0,
+            messages: self.messages,
+        };
+        let bits = (request == Request::Done).then(|| machine.into_frame());
+        Ok(Step::Leave(Reconciled { bits, effort }))
+    }
+}
+
+/// Corrects what one message of answers tells, and chooses the next questions.
+#[derive(Debug)]
+pub struct CorrectorJob {
+    machine: Box<Search>,
+    answers: BitBlock,
+    opening: bool,
+}
+
+impl Job for CorrectorJob {
+    type Output = Corrected;
+
+    fn run(mut self, bench: &mut Workbench) -> Self::Output {
+        let (isa, answers) = (bench.isa(), &self.answers);
+        let request = if self.opening {
+            self.machine.opened(isa, answers)
+        } else {
+            self.machine.answered(isa, answers)
+        };
+        Corrected { machine: self.machine, request }
+    }
+}
+
+/// What a [`CorrectorJob`] gives back.
+#[derive(Debug)]
+pub struct Corrected {
+    machine: Box<Search>,
+    request: Request,
+}
+
+fn check_length(plan: &Plan, frame: &BitBlock) -> Result<(), Abort> {
+    if frame.len() == plan.frame_bits() {
+        return Ok(());
+    }
+    let reason = format!("a frame of {} bits for a plan of {}", frame.len(), plan.frame_bits());
+    Err(Abort::Unusable { reason })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,152 @@
+//! The permutations of the passes: both sides derive them from the frame length and the number of
+//! the pass alone.
+//!
+//! A long frame is woven twice: its first ⌊n/4096⌋·4096 bits, then its last as many, so that any
+//! length is a bijection without padding and the bits at the end are mixed as well as the others.
+//! A short frame is shuffled by a table. Either way the way back costs O(1), which is what the
+//! search needs when a corrected bit toggles the parities of the other passes.
+
+use keystill_kernels::Isa;
+use keystill_kernels::parity::{self, Weave, mix};
+
+/// Bits of a 64 × 64 matrix, the grain of a weave.
+const GRAIN: usize = 4096;
+/// Frames shorter than this are shuffled by a table: a weave of a few matrices mixes too little.
+const SHORTEST_WOVEN: usize = 8 * GRAIN;
+
+/// The permutation of one pass.
+#[derive(Debug)]
+pub(super) enum Permutation {
+    Table { forward: Vec<u32>, backward: Vec<u32> },
+    Woven { first: Weave, second: Weave, shift: usize },
+}
+
+impl Permutation {
+    /// The permutation of pass `pass` of frames of `n` bits.
+    pub(super) fn new(n: usize, pass: usize) -> Self {
+        let seed = mix(pass as u64);
+        if n < SHORTEST_WOVEN {
+            return Self::table(n, seed);
+        }
+        let core = n / GRAIN * GRAIN;
+        let weave = |round| Weave::new(core / 64, mix(seed ^ round));
+        Self::Woven { first: weave(1), second: weave(2), shift: n - core }
+    }
+
+    fn table(n: usize, seed: u64) -> Self {
+        let n = u32::try_from(n).expect("only short frames have tables");
+        let mut backward: Vec<u32> = (0..n).collect();
+        for i in (1..n).rev() {
+            let drawn = mix(seed ^ mix(u64::from(i))) >> 32;
+            let other = (drawn * (u64::from(i) + 1)) >> 32;
+            backward.swap(i as usize, usize::try_from(other).expect("below n"));
+        }
+        let mut forward = vec![0; backward.len()];
+        for (to, from) in (0..).zip(&backward) {
+            forward[*from as usize] = to;
+        }
+        Self::Table { forward, backward }
+    }
+
+    /// Where bit `place` of the frame stands in the pass.
+    #[inline]
+    pub(super) fn forward(&self, place: usize) -> usize {
+        match self {
+            Self::Table { forward, .. } => forward[place] as usize,
+            Self::Woven { first, second, shift } => {
+                let core = first.words() * 64;
+                let middle = if place < core { moved(first.forward(place as u64)) } else { place };
+                if middle < *shift { middle } else { moved(second.forward((middle - shift) as u64)) + shift }
+            }
+        }
+    }
+
+    /// Which bit of the frame stands at `place` in the pass.
+    #[inline]
+    pub(super) fn backward(&self, place: usize) -> usize {
+        match self {
+            Self::Table { backward, .. } => backward[place] as usize,
+            Self::Woven { first, second, shift } => {
+                let core = first.words() * 64;
+                let middle = if place < *shift {
+                    place
+                } else {
+                    moved(second.backward((place - shift) as u64)) + shift
+                };
+                if middle < core { moved(first.backward(middle as u64)) } else { middle }
+            }
+        }
+    }
+
+    /// The frame's words in the order of the pass.
+    pub(super) fn apply(&self, isa: Isa, words: &[u64]) -> Vec<u64> {
+        let mut permuted = vec![0; words.len()];
+        match self {
+            Self::Table { backward, .. } => {
+                for (to, from) in backward.iter().map(|from| *from as usize).enumerate() {
+                    permuted[to / 64] |= (words[from / 64] >> (from % 64) & 1) << (to % 64);
+                }
+            }
+            Self::Woven { first, second, shift } => {
+                let core = first.words();
+                parity::weave(isa, &mut permuted[..core], &words[..core], first);
+                permuted[core..].copy_from_slice(&words[core..]);
+                weave_tail(isa, &mut permuted, second, *shift);
+            }
+        }
+        permuted
+    }
+}
+
+#[inline]
+fn moved(place: u64) -> usize {
+    usize::try_from(place).expect("a place in a slice")
+}
+
+/// Weaves the bits of `words` from `shift` on, leaving those before it.
+fn weave_tail(isa: Isa, words: &mut [u64], weave: &Weave, shift: usize) {
+    let core = weave.words();
+    let (skip, turn) = (shift / 64, shift % 64);
+    let mut woven = vec![0; core];
+    if turn == 0 {
+        parity::weave(isa, &mut woven, &words[skip..skip + core], weave);
+        words[skip..skip + core].copy_from_slice(&woven);
+        return;
+    }
+    let window: Vec<u64> =
+        words[skip..].windows(2).map(|pair| pair[0] >> turn | pair[1] << (64 - turn)).take(core).collect();
+    parity::weave(isa, &mut woven, &window, weave);
+    let mut carry = words[skip] & ((1 << turn) - 1);
+    for (word, bits) in words[skip..].iter_mut().zip(woven.iter().chain(&[0])) {
+        *word = carry | bits << turn;
+        carry = bits >> (64 - turn);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_length_is_permuted_and_every_bit_found_again() {
+        for n in [1, 2, 63, 64, 65, 999, 32_767, 32_768, 32_769, 32_832, 36_863, 65_537] {
+            for pass in 0..3 {
+                let permutation = Permutation::new(n, pass);
+                let words: Vec<u64> = (0..n.div_ceil(64) as u64).map(mix).collect();
+                let mut words = words;
+                if n % 64 > 0 {
+                    *words.last_mut().expect("n > 0") &= (1 << (n % 64)) - 1;
+                }
+                let permuted = permutation.apply(Isa::best(), &words);
+                let mut met = vec![false; n];
+                for from in 0..n {
+                    let to = permutation.forward(from);
+                    assert!(!std::mem::replace(&mut met[to], true), "{n} bits: two bits at {to}");
+                    assert_eq!(permutation.backward(to), from, "{n} bits, pass {pass}");
+                    let bit = |words: &[u64], place: usize| words[place / 64] >> (place % 64) & 1;
+                    assert_eq!(bit(&permuted, to), bit(&words, from), "{n} bits, pass {pass}, bit {from}");
+                }
+            }
+        }
+    }
+}

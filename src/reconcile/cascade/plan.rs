@@ -1,0 +1,180 @@
+//! What both sides agree on before a frame is reconciled: its length, its expected error rate,
+//! and what follows from them.
+
+use crate::stage::Abort;
+use crate::wire::{Malformed, Reader, Writer};
+
+/// The longest frame: what a search may hold in memory has a bound.
+pub const MAX_FRAME_BITS: usize = 1 << 24;
+/// Error rates above this are refused: every bit would have to be disclosed.
+pub const MAX_QBER: f64 = 0.15;
+/// Error rates below this are planned as this one, in parts per million.
+const LOWEST_QBER_PPM: u32 = 100;
+/// Pseudo-random subsets whose parities end the search.
+pub(super) const SUBSETS: u32 = 16;
+
+/// How one frame is reconciled. Everything else (block sizes, permutations, limits) follows from
+/// the length and the expected error rate, in integer arithmetic, the same on any machine.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Plan {
+    frame_bits: usize,
+    qber_ppm: u32,
+    passes: Vec<Blocks>,
+    waves: usize,
+}
+
+/// How one pass cuts its places into blocks: of 2^`log2` places up to place `change`, of twice
+/// that from there on; the last block is what is left.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Blocks {
+    pub(super) log2: u32,
+    pub(super) change: usize,
+}
+
+impl Blocks {
+    /// How many blocks cut `n` places.
+    pub(super) fn count(self, n: usize) -> usize {
+        let small = self.change.min(n).div_ceil(1 << self.log2);
+        small + n.saturating_sub(self.change).div_ceil(2 << self.log2)
+    }
+
+    /// Where block `index` begins.
+    pub(super) fn start(self, index: usize) -> usize {
+        let small = self.change >> self.log2;
+        if index < small { index << self.log2 } else { self.change + ((index - small) << (self.log2 + 1)) }
+    }
+}
+
+impl Plan {
+    /// The plan for frames of `frame_bits` bits of which a share of about `qber` differs.
+    ///
+    /// An estimate wrong by a factor of two costs efficiency, never correctness.
+    ///
+    /// # Errors
+    /// [`Abort::TooNoisy`] above [`MAX_QBER`]; [`Abort::Unusable`] for an estimate that is not a
+    /// probability and for a frame of 0 or more than [`MAX_FRAME_BITS`] bits.
+    pub fn choose(qber: f64, frame_bits: usize) -> Result<Self, Abort> {
+        let unusable = |reason: String| Abort::Unusable { reason };
+        if !(0.0..=1.0).contains(&qber) {
+            return Err(unusable(format!("an error rate of {qber} is not a probability")));
+        }
+        if qber > MAX_QBER {
+            return Err(Abort::TooNoisy { qber, limit: MAX_QBER });
+        }
+        if frame_bits == 0 || frame_bits > MAX_FRAME_BITS {
+            return Err(unusable(format!(
+                "a frame of {frame_bits} bits: 1 to {MAX_FRAME_BITS} can be reconciled"
+            )));
+        }
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: 0 to 150 000")]
+        let qber_ppm = libm::round(qber * 1e6) as u32;
+        Ok(Self::from_parts(frame_bits, qber_ppm.max(LOWEST_QBER_PPM)))
+    }
+
+    fn from_parts(frame_bits: usize, qber_ppm: u32) -> Self {
+        let first = 1_000_000u32.div_ceil(qber_ppm).next_power_of_two().ilog2().max(1);
+        let uniform = |log2| Blocks { log2, change: frame_bits.next_multiple_of(1 << log2) };
+        let passes = [first, first + 2, (first + 5).max(12)].into_iter().map(uniform).collect();
+        Self { frame_bits, qber_ppm, passes, waves: 32 }
+    }
+
+    /// Bits of a frame.
+    #[must_use]
+    pub fn frame_bits(&self) -> usize {
+        self.frame_bits
+    }
+
+    /// The error rate planned for.
+    #[must_use]
+    pub fn qber(&self) -> f64 {
+        f64::from(self.qber_ppm) * 1e-6
+    }
+
+    pub(super) fn passes(&self) -> &[Blocks] {
+        &self.passes
+    }
+
+    /// Rounds over which the searches of a pass after the first are begun. Two odd blocks of one
+    /// pass often hold the two errors of one even block of an earlier pass: if they are searched
+    /// one after the other, the second error costs the shorter search.
+    pub(super) fn waves(&self) -> usize {
+        self.waves
+    }
+
+    /// Parities after which the corrector gives the frame up: more than a frame of twice the
+    /// expected error rate takes, and little more than one bit a bit.
+    pub(super) fn parity_limit(&self) -> u64 {
+        let n = self.frame_bits as u64;
+        let per_error = u64::from(1_000_000u32.div_ceil(self.qber_ppm).ilog2()) + 5;
+        let expected = n * u64::from(self.qber_ppm) / 1_000_000 * per_error;
+        (3 * expected).min(n + n / 4) + 40 * u64::from(n.ilog2() + 2) + 512
+    }
+
+    /// Writes the plan: the length, then the expected error rate in parts per million.
+    pub fn write(&self, writer: &mut Writer) {
+        writer.count(self.frame_bits).u32(self.qber_ppm);
+    }
+
+    /// Reads a plan.
+    ///
+    /// # Errors
+    /// [`Malformed`] if it is cut or no plan of [`Plan::choose`].
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let frame_bits = reader.count(MAX_FRAME_BITS, "frame_bits")?;
+        let qber_ppm = reader.u32()?;
+        if frame_bits == 0 {
+            return Err(Malformed::Field { field: "frame_bits" });
+        }
+        if qber_ppm < LOWEST_QBER_PPM || f64::from(qber_ppm) > MAX_QBER * 1e6 {
+            return Err(Malformed::Field { field: "qber_ppm" });
+        }
+        Ok(Self::from_parts(frame_bits, qber_ppm))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plan_is_read_as_it_was_written() {
+        for (qber, n) in [(0.0, 1), (0.003, 63), (0.01, 999_983), (0.15, MAX_FRAME_BITS)] {
+            let plan = Plan::choose(qber, n).expect("in range");
+            let mut writer = Writer::new();
+            plan.write(&mut writer);
+            let bytes = writer.finish();
+            assert_eq!(Plan::read(&mut Reader::new(&bytes)), Ok(plan), "{n} bits at {qber}");
+            assert!(Plan::read(&mut Reader::new(&bytes[..bytes.len() - 1])).is_err(), "cut");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_planned_is_refused() {
+        assert!(matches!(Plan::choose(0.2, 1000), Err(Abort::TooNoisy { .. })), "too noisy");
+        for qber in [f64::NAN, -0.1, 1.1] {
+            assert!(matches!(Plan::choose(qber, 1000), Err(Abort::Unusable { .. })), "{qber}");
+        }
+        for n in [0, MAX_FRAME_BITS + 1] {
+            assert!(matches!(Plan::choose(0.01, n), Err(Abort::Unusable { .. })), "{n} bits");
+        }
+        for bytes in [[0, 16, 39, 0, 0], [9, 1, 0, 0, 0], [9, 255, 255, 255, 255]] {
+            assert!(Plan::read(&mut Reader::new(&bytes)).is_err(), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn blocks_cover_every_place_once() {
+        for n in [1, 63, 64, 65, 1000, 4096] {
+            for blocks in [
+                Blocks { log2: 3, change: 0 },
+                Blocks { log2: 4, change: 64 },
+                Blocks { log2: 2, change: 4096 },
+            ] {
+                let count = blocks.count(n);
+                assert!(blocks.start(count - 1) < n, "{n}: the last block has a place");
+                assert!(blocks.start(count) >= n, "{n}: no place after it");
+                assert_eq!(blocks.start(0), 0, "{n}: from the first place on");
+            }
+        }
+    }
+}
