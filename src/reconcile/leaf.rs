@@ -1,1 +1,455 @@
-//! Reconciliation at low signal-to-noise ratio with codes of degree-1 leaves.
+//! Reconciliation of CV-QKD: one syndrome of a code of very low rate, decoded from soft bits.
+//!
+//! The reference side holds n uniform bits u, a *frame*; the correcting side holds one
+//! log-likelihood ratio a bit. The reference side sends the syndrome s = H·u; the correcting side
+//! decodes and answers with its verdict. The codes are those of [`codes::leaf`](super::codes::leaf):
+//! a core of 2k bits with k parity checks, and n − 2k leaf checks, each with a leaf of its own.
+//!
+//! # What is disclosed, and what is amplified
+//!
+//! The syndrome has n − k bits: k of the parity checks and n − 2k of the leaf checks. **All of
+//! them are booked** ([`Disclosure::Syndrome`]), and one bit a frame for the verdict. The
+//! convention of the ledger is therefore:
+//!
+//! > entropy of **all n bits** of the frame (one a real symbol), less all its entries.
+//!
+//! For any knowledge E of Eve's, E' = (E, s): H_min(u | E') ≥ H_min(u | E) − (n − k) by the chain
+//! rule, since s takes at most 2^(n−k) values. Only the core of 2k bits ([`Plan::core_bits`]) then
+//! enters amplification, and loses nothing: every leaf check reads u_leaf = s_leaf ⊕ f(u_core), so
+//! given s the map u ↔ u_core is a bijection and H_min(u_core | E') = H_min(u | E'). It would be
+//! wrong to subtract n − k from an entropy of the 2k core bits, or only the k parity bits from the
+//! entropy of the n bits: the count of symbols that goes with this ledger is n.
+//! A frame that was given up leaves with `None`: its n symbols leave the count, its entries stay,
+//! and only errs on the safe side.
+
+use std::fmt;
+use std::sync::Arc;
+
+use keystill_kernels::Isa;
+use keystill_kernels::ldpc::leaf::{self as kernel, Beliefs, Graph, Lanes};
+use zeroize::Zeroize;
+
+use super::codes::leaf::{BLOCK_BITS, Code, FAMILY};
+use super::{Effort, Reconciled};
+use crate::bits::{BitBlock, Llrs};
+use crate::ledger::Disclosure;
+use crate::stage::{Abort, Fault, Job, Outbox, Stage, Step, Workbench};
+use crate::wire::{Malformed, Reader, Writer};
+
+/// The weakest signal that a code at hand corrects, in dB.
+const LOWEST_SNR_DB: f64 = -18.5;
+/// The highest rate in use: above it the core alone would have to decode.
+const HIGHEST_RATE: f64 = 0.4;
+/// Sizes of the core's information part, in blocks.
+const INFORMATION_BLOCKS: [u32; 4] = [1024, 512, 128, 32];
+/// Most blocks of a frame: 2²³ bits.
+const MOST_BLOCKS: u32 = 1 << 17;
+/// Iterations after which any frame is given up.
+const MOST_ITERATIONS: u32 = 250;
+/// Iterations without progress after which a frame is given up.
+const PATIENCE: u32 = 40;
+
+/// Which code a frame is reconciled with. Both sides hold the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Plan {
+    information_blocks: u32,
+    leaf_blocks: u32,
+}
+
+impl Plan {
+    /// Chooses rate and length for a signal-to-noise ratio `snr` (a power ratio per real symbol,
+    /// as the lower end of what the estimate allows) where about `available_symbols` are at hand.
+    ///
+    /// # Errors
+    /// [`Abort::TooWeak`] below −18.5 dB, [`Abort::Unusable`] if the ratio is not a number.
+    pub fn choose(snr: f64, available_symbols: usize) -> Result<Self, Abort> {
+        if !snr.is_finite() || snr < 0.0 {
+            return Err(Abort::Unusable { reason: format!("signal-to-noise ratio {snr}") });
+        }
+        let snr_db = 10.0 * libm::log10(snr);
+        if snr_db < LOWEST_SNR_DB {
+            return Err(Abort::TooWeak { snr_db, limit_db: LOWEST_SNR_DB });
+        }
+        let rate = (efficiency(snr_db) * capacity(snr)).min(HIGHEST_RATE);
+        let fits = |blocks: &u32| f64::from(*blocks) * 64.0 / rate <= available_symbols as f64;
+        let smallest = INFORMATION_BLOCKS[INFORMATION_BLOCKS.len() - 1];
+        let blocks = INFORMATION_BLOCKS.into_iter().find(fits).unwrap_or(smallest);
+        Self::with_rate(rate, blocks)
+    }
+
+    /// The plan of a given rate and size: `information_blocks` times 64 bits of information.
+    ///
+    /// # Errors
+    /// [`Abort::Unusable`] for a rate outside of 0.005 to 0.49, or a size outside of 8 to 2¹⁵ − 1
+    /// blocks or above 2²³ bits a frame.
+    pub fn with_rate(rate: f64, information_blocks: u32) -> Result<Self, Abort> {
+        let unusable = || Abort::Unusable { reason: format!("rate {rate}, {information_blocks} blocks") };
+        if !(0.005..=0.49).contains(&rate) {
+            return Err(unusable());
+        }
+        let leaves = f64::from(information_blocks) * (1.0 / rate - 2.0);
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "0 to 200 · 2³², saturating"
+        )]
+        let plan = Self { information_blocks, leaf_blocks: 2 * (leaves / 2.0).round() as u32 };
+        if plan.is_bounded() { Ok(plan) } else { Err(unusable()) }
+    }
+
+    fn is_bounded(self) -> bool {
+        (8..1 << 15).contains(&self.information_blocks)
+            && (2..=MOST_BLOCKS).contains(&self.leaf_blocks)
+            && self.leaf_blocks.is_multiple_of(2)
+            && 2 * self.information_blocks + self.leaf_blocks <= MOST_BLOCKS
+    }
+
+    /// Bits of a frame, n: one a real symbol, a multiple of 128.
+    #[must_use]
+    pub fn frame_bits(&self) -> usize {
+        BLOCK_BITS * (2 * self.information_blocks + self.leaf_blocks) as usize
+    }
+
+    /// The first bits of a frame, which alone enter amplification: 2k.
+    #[must_use]
+    pub fn core_bits(&self) -> usize {
+        BLOCK_BITS * 2 * self.information_blocks as usize
+    }
+
+    /// Bits of a syndrome: n − k, all of them disclosed.
+    #[must_use]
+    pub fn syndrome_bits(&self) -> usize {
+        BLOCK_BITS * (self.information_blocks + self.leaf_blocks) as usize
+    }
+
+    /// The rate R = k/n.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        f64::from(self.information_blocks) / f64::from(2 * self.information_blocks + self.leaf_blocks)
+    }
+
+    /// The reconciliation efficiency β = R/C at a signal-to-noise ratio (power, per real symbol).
+    #[must_use]
+    pub fn efficiency(&self, snr: f64) -> f64 {
+        self.rate() / capacity(snr)
+    }
+
+    /// Appends the plan to a message.
+    pub fn write(&self, writer: &mut Writer) {
+        writer.varint(u64::from(self.information_blocks)).varint(u64::from(self.leaf_blocks));
+    }
+
+    /// Reads a plan.
+    ///
+    /// # Errors
+    /// [`Malformed`] where the message ends or no code has this size.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let mut size = |field| -> Result<u32, Malformed> {
+            let value = reader.count(MOST_BLOCKS as usize, field)?;
+            u32::try_from(value).map_err(|_| Malformed::Field { field })
+        };
+        let plan =
+            Self { information_blocks: size("information_blocks")?, leaf_blocks: size("leaf_blocks")? };
+        if plan.is_bounded() { Ok(plan) } else { Err(Malformed::Field { field: "leaf_blocks" }) }
+    }
+
+    fn build(self) -> Code {
+        Code::build(&FAMILY, self.information_blocks as usize, self.leaf_blocks as usize)
+    }
+}
+
+/// Shannon's capacity of a real symbol, ½·log₂(1 + SNR), in bits.
+#[must_use]
+pub fn capacity(snr: f64) -> f64 {
+    0.5 * libm::log1p(snr) / std::f64::consts::LN_2
+}
+
+/// The efficiency to aim at, by the signal-to-noise ratio in dB: what the codes reach with few
+/// failed frames, less a margin.
+fn efficiency(snr_db: f64) -> f64 {
+    const POINTS: [(f64, f64); 7] =
+        [(-18.5, 0.86), (-15.0, 0.88), (-11.0, 0.88), (-8.0, 0.88), (-6.0, 0.88), (-3.0, 0.86), (0.0, 0.80)];
+    let [first, .., last] = POINTS;
+    let above = POINTS.windows(2).find(|pair| snr_db <= pair[1].0);
+    let Some(pair) = above else { return last.1 };
+    let share = ((snr_db - pair[0].0) / (pair[1].0 - pair[0].0)).max(0.0);
+    if snr_db < first.0 { first.1 } else { pair[0].1 + share * (pair[1].1 - pair[0].1) }
+}
+
+/// The side whose bits are the key: discloses the syndrome.
+#[derive(Debug)]
+pub struct Reference {
+    plan: Plan,
+    bits: Option<BitBlock>,
+    messages: u32,
+}
+
+impl Reference {
+    /// Begins with the frame's bits.
+    #[must_use]
+    pub fn new(plan: Plan, bits: BitBlock) -> Self {
+        Self { plan, bits: Some(bits), messages: 0 }
+    }
+}
+
+/// Computes a frame's syndrome.
+#[derive(Debug)]
+pub struct SyndromeJob {
+    plan: Plan,
+    bits: BitBlock,
+}
+
+impl Job for SyndromeJob {
+    type Output = (BitBlock, BitBlock);
+
+    fn run(self, bench: &mut Workbench) -> Self::Output {
+        let code = bench.scratch::<Codes>().of(self.plan);
+        let syndrome = BitBlock::from_words(code.syndrome(self.bits.words()), self.plan.syndrome_bits());
+        (self.bits, syndrome)
+    }
+}
+
+impl Stage for Reference {
+    type Job = SyndromeJob;
+    type Product = Reconciled;
+
+    fn start(mut self, _out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        let plan = self.plan;
+        let bits = self.bits.take().filter(|bits| bits.len() == plan.frame_bits());
+        let bits = bits.ok_or_else(|| wrong_length("bits"))?;
+        Ok(Step::Compute(self, SyndromeJob { plan, bits }))
+    }
+
+    fn done(mut self, (bits, syndrome): (BitBlock, BitBlock), out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        let mut writer = Writer::new();
+        writer.bits(&syndrome);
+        out.send(writer.finish());
+        out.ledger.disclose(Disclosure::Syndrome, syndrome.len() as u64);
+        self.bits = Some(bits);
+        self.messages += 1;
+        Ok(Step::Listen(self))
+    }
+
+    fn hear(self, mut message: Reader<'_>, out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        const FIELD: &str = "verdict";
+        let verdict = message.u8()?;
+        message.end()?;
+        let corrected = match verdict {
+            0 => false,
+            1 => true,
+            _ => return Err(Malformed::Field { field: FIELD }.into()),
+        };
+        if self.bits.is_none() {
+            return Err(Malformed::Field { field: FIELD }.into());
+        }
+        out.ledger.disclose(Disclosure::Verdict, 1);
+        let effort = Effort { messages: self.messages + 1, ..Effort::default() };
+        Ok(Step::Leave(Reconciled { bits: self.bits.filter(|_| corrected), effort }))
+    }
+}
+
+/// The side that corrects: decodes the reference side's bits from its own soft bits.
+#[derive(Debug)]
+pub struct Corrector {
+    plan: Plan,
+    llrs: Option<Llrs>,
+}
+
+impl Corrector {
+    /// Begins with the frame's soft bits.
+    #[must_use]
+    pub fn new(plan: Plan, llrs: Llrs) -> Self {
+        Self { plan, llrs: Some(llrs) }
+    }
+}
+
+impl Stage for Corrector {
+    type Job = DecodeJob;
+    type Product = Reconciled;
+
+    fn start(self, _out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        match &self.llrs {
+            Some(Llrs::Soft(values)) if values.len() == self.plan.frame_bits() => Ok(Step::Listen(self)),
+            _ => Err(wrong_length("soft bits")),
+        }
+    }
+
+    fn hear(mut self, mut message: Reader<'_>, out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        const FIELD: &str = "syndrome";
+        let plan = self.plan;
+        let syndrome = message.bits(plan.syndrome_bits(), FIELD)?;
+        message.end()?;
+        let llrs = self.llrs.take().ok_or(Malformed::Field { field: FIELD })?;
+        if syndrome.len() != plan.syndrome_bits() {
+            return Err(Malformed::Field { field: FIELD }.into());
+        }
+        out.ledger.disclose(Disclosure::Syndrome, syndrome.len() as u64);
+        Ok(Step::Compute(self, DecodeJob { plan, llrs, syndrome }))
+    }
+
+    fn done(self, result: Reconciled, out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        let mut writer = Writer::new();
+        writer.u8(u8::from(result.bits.is_some()));
+        out.send(writer.finish());
+        out.ledger.disclose(Disclosure::Verdict, 1);
+        Ok(Step::Leave(result))
+    }
+}
+
+fn wrong_length(what: &str) -> Fault {
+    Abort::Unusable { reason: format!("the {what} of a frame are not as many as its plan says") }.into()
+}
+
+/// Decodes a frame.
+#[derive(Debug)]
+pub struct DecodeJob {
+    plan: Plan,
+    llrs: Llrs,
+    syndrome: BitBlock,
+}
+
+impl Job for DecodeJob {
+    type Output = Reconciled;
+
+    fn run(self, bench: &mut Workbench) -> Reconciled {
+        let isa = bench.isa();
+        let code = bench.scratch::<Codes>().of(self.plan);
+        let Llrs::Soft(ratios) = &self.llrs else {
+            return Reconciled { bits: None, effort: Effort::default() };
+        };
+        let desk = bench.scratch::<Desk>();
+        desk.lay(isa, &code, ratios, self.syndrome.words());
+        let (corrected, iterations) = desk.decode(isa, &code, self.syndrome.words());
+        let bits = corrected.then(|| desk.frame(&code, self.syndrome.words()));
+        desk.clear();
+        let corrected_errors = bits.as_ref().map_or(0, |bits| changed(bits, ratios));
+        Reconciled { bits, effort: Effort { corrected_errors, iterations, increments: 0, messages: 2 } }
+    }
+}
+
+/// In how many places the bits differ from the signs of the ratios.
+fn changed(bits: &BitBlock, ratios: &[i16]) -> u64 {
+    let signs = |chunk: &[i16]| {
+        chunk.iter().enumerate().fold(0, |word, (i, ratio)| word | u64::from(*ratio < 0) << i)
+    };
+    let words = ratios.chunks(BLOCK_BITS).zip(bits.words());
+    words.map(|(chunk, word)| u64::from((signs(chunk) ^ word).count_ones())).sum()
+}
+
+/// The codes last used by a worker.
+#[derive(Default)]
+struct Codes {
+    recent: Vec<(Plan, Arc<Code>)>,
+}
+
+impl Codes {
+    /// How many are kept: a link's rate moves among few.
+    const KEPT: usize = 4;
+
+    fn of(&mut self, plan: Plan) -> Arc<Code> {
+        let place = self.recent.iter().position(|(known, _)| *known == plan);
+        let entry = match place {
+            Some(place) => self.recent.remove(place),
+            None => (plan, Arc::new(plan.build())),
+        };
+        let code = Arc::clone(&entry.1);
+        self.recent.insert(0, entry);
+        self.recent.truncate(Self::KEPT);
+        code
+    }
+}
+
+impl fmt::Debug for Codes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Codes({})", self.recent.len())
+    }
+}
+
+/// A decoder's working memory, all zero between frames.
+#[derive(Default)]
+struct Desk {
+    posteriors: Vec<Lanes>,
+    messages: Vec<Lanes>,
+    leaves: Vec<Lanes>,
+    core: Vec<u64>,
+}
+
+impl Desk {
+    /// Lays a frame's soft bits out: the core in the decoder's lane order, the leaves as what they
+    /// say to their checks.
+    fn lay(&mut self, isa: Isa, code: &Code, ratios: &[i16], syndrome: &[u64]) {
+        let (blocks, _) = ratios.as_chunks::<BLOCK_BITS>();
+        let homes = code.homes();
+        self.posteriors.clear();
+        self.posteriors.extend(blocks.iter().zip(homes).map(|(block, home)| {
+            let mut lanes = Lanes(*block);
+            lanes.0.rotate_left(*home as usize);
+            lanes
+        }));
+        self.messages.resize(code.relative_edges().len(), Lanes::default());
+        self.leaves.resize(code.leaf_blocks(), Lanes::default());
+        let ratios = &ratios[BLOCK_BITS * code.core_blocks()..];
+        kernel::leaves(isa, ratios, &syndrome[..code.leaf_blocks()], &mut self.leaves);
+    }
+
+    /// Iterates until every parity check holds, or the frame is hopeless.
+    fn decode(&mut self, isa: Isa, code: &Code, syndrome: &[u64]) -> (bool, u32) {
+        let graph = Graph {
+            leaf_runs: code.leaf_runs(),
+            parity_runs: code.parity_runs(),
+            edges: code.relative_edges(),
+        };
+        let parity = &syndrome[code.leaf_blocks()..];
+        let (mut fewest, mut fewest_at) = (u32::MAX, 0);
+        for iteration in 1..=MOST_ITERATIONS {
+            let mut beliefs = Beliefs {
+                posteriors: &mut self.posteriors,
+                messages: &mut self.messages,
+                leaves: &self.leaves,
+                syndrome: parity,
+            };
+            let violated = kernel::iterate(isa, &graph, &mut beliefs);
+            if violated == 0 && self.settle(code, parity) {
+                return (true, iteration);
+            }
+            if violated < fewest {
+                (fewest, fewest_at) = (violated, iteration);
+            }
+            if iteration - fewest_at > PATIENCE {
+                return (false, iteration);
+            }
+        }
+        (false, MOST_ITERATIONS)
+    }
+
+    /// Takes the signs for bits and tests the parity checks: the posteriors moved on while the last
+    /// iteration looked at them.
+    fn settle(&mut self, code: &Code, parity: &[u64]) -> bool {
+        let signs = |lanes: &Lanes| {
+            lanes.0.iter().enumerate().fold(0, |word, (i, ratio)| word | u64::from(*ratio < 0) << i)
+        };
+        self.core.clear();
+        let words = self.posteriors.iter().zip(code.homes());
+        self.core.extend(words.map(|(lanes, home)| signs(lanes).rotate_left(*home)));
+        code.parity(&self.core).eq(parity.iter().copied())
+    }
+
+    /// The frame: the core and the leaves that follow from it.
+    fn frame(&self, code: &Code, syndrome: &[u64]) -> BitBlock {
+        let mut words = self.core.clone();
+        words.extend(code.leaves(&self.core).zip(syndrome).map(|(word, syndrome)| word ^ syndrome));
+        let len = words.len() * BLOCK_BITS;
+        BitBlock::from_words(words, len)
+    }
+
+    /// Wipes the frame and leaves the messages at zero, where the next one begins.
+    fn clear(&mut self) {
+        self.posteriors.fill(Lanes::default());
+        self.messages.fill(Lanes::default());
+        self.leaves.fill(Lanes::default());
+        self.core.zeroize();
+    }
+}
+
+#[cfg(test)]
+mod tests;

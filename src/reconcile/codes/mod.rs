@@ -1,1 +1,2 @@
 //! The code tables that ship, and the designers that made them.
+pub mod leaf;

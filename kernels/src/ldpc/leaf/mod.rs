@@ -1,1 +1,144 @@
 //! The decoder for codes with degree-1 leaves: 16-bit messages, leaves computed once a frame.
+//!
+//! A frame is cut into blocks of 64 bits, and every edge of the graph joins a block to a check by
+//! a rotation of the 64 lanes (quasi-cyclic lifting, Z = 64). Most checks join a few *core* blocks
+//! and one *leaf*, a block that stands in no other check: what a leaf says never changes, so only
+//! the core is iterated. The remaining checks, the *parity checks* of the core, tell when the
+//! decoder has arrived; a leaf check can always be satisfied by its leaf.
+//!
+//! Layered schedule: one iteration visits all leaf checks, then all parity checks; each check
+//! takes its old message C off the posteriors V (a = V − C), computes the new one and adds it.
+//! Log-likelihood ratios are in units of 1/[`UNIT`] and saturate at ±32.
+//!
+//! * Leaf check with leaf t = ±tanh(L/2) in Q15 (the syndrome bit is its sign):
+//!   C_i = 2·artanh(t·∏_{j≠i} tanh(a_j/2)), by a piecewise linear tanh and
+//!   2·artanh(o) ≈ 2o(1 + 0.45·o²); |o| never exceeds |t|.
+//! * Parity check: C_i = ± ⊞_{j≠i} |a_j| with a ⊞ b = min + f(a + b) − f(|a − b|),
+//!   f(x) = ln(1 + e^(−x)) ≈ ln 2·(1 − x/c)³ below c = 6·ln 2 (value and slope at zero exact). In
+//!   the product domain these messages would stick at 5.5, the most that Q15 can say.
+//!
+//! A posterior is kept in the lane order of the check that wrote it last, so that an edge costs one
+//! rotation, not two: the rotation of an edge is relative to the edge before it of the same block.
+
+/// Units per log-likelihood ratio of 1.
+pub const UNIT: i16 = 1024;
+
+/// Most core blocks in a check.
+pub const MAX_DEGREE: usize = 16;
+
+/// The 64 lanes of a block, aligned to cache lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(C, align(128))]
+pub struct Lanes(pub [i16; 64]);
+
+impl Default for Lanes {
+    fn default() -> Self {
+        Self([0; 64])
+    }
+}
+
+/// Joins a check to a core block: lane i of the check is lane (i + rotation) mod 64 of the block,
+/// in the order that the block's previous edge left it in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Edge {
+    /// The core block.
+    pub block: u16,
+    /// The rotation, below 64.
+    pub rotation: u16,
+}
+
+/// Checks of equal degree, one after the other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Run {
+    /// Core blocks in each: 1 to [`MAX_DEGREE`].
+    pub degree: usize,
+    /// How many.
+    pub checks: usize,
+}
+
+/// The graph: leaf checks first, then parity checks, and their edges in that order.
+#[derive(Clone, Copy, Debug)]
+pub struct Graph<'a> {
+    /// Leaf checks.
+    pub leaf_runs: &'a [Run],
+    /// Parity checks of the core.
+    pub parity_runs: &'a [Run],
+    /// Every edge.
+    pub edges: &'a [Edge],
+}
+
+/// A frame in decoding.
+#[derive(Debug)]
+pub struct Beliefs<'a> {
+    /// One a core block: log-likelihood ratios, positive for 0.
+    pub posteriors: &'a mut [Lanes],
+    /// One an edge: the message from the check, zero at the start.
+    pub messages: &'a mut [Lanes],
+    /// One a leaf check: see [`leaves`].
+    pub leaves: &'a [Lanes],
+    /// One a parity check: its 64 syndrome bits.
+    pub syndrome: &'a [u64],
+}
+
+kernel! {
+    /// One iteration over all checks. Returns how many parity checks, lane by lane, were violated
+    /// by the posteriors that they met.
+    ///
+    /// Panics if the graph's edges, blocks and checks are not those of `beliefs`, or a degree is 0
+    /// or above [`MAX_DEGREE`]. Time depends on the graph only.
+    pub fn iterate(graph: &Graph<'_>, beliefs: &mut Beliefs<'_>) -> u32;
+
+    /// What leaves say: `out` = ±tanh(L/2) in Q15 of the ratios L, negative where the syndrome bit
+    /// is 1. Ratios are clipped to ±3, where the decoder's artanh ends.
+    ///
+    /// `ratios`: 64 a syndrome word. Panics if the lengths differ. Time depends on the length only.
+    pub fn leaves(ratios: &[i16], syndrome: &[u64], out: &mut [Lanes]);
+}
+
+/// tanh(x/2) in Q15 at x = 0, 1, … 32, moved outward so that straight lines between are near
+/// minimax.
+const KNOTS: [i16; 33] = [
+    0, 15514, 25283, 29826, 31658, 32355, 32615, 32711, 32746, 32759, 32764, 32766, 32766, 32766, 32766,
+    32766, 32766, 32766, 32766, 32766, 32766, 32766, 32766, 32766, 32766, 32766, 32766, 32766, 32766, 32766,
+    32766, 32766, 32766,
+];
+
+/// The lines between the knots: value at the left end and rise, by the six top bits of a
+/// two's-complement ratio.
+const LINES: [[i16; 64]; 2] = {
+    let mut lines = [[0; 64]; 2];
+    let mut i = 0;
+    while i < 64 {
+        let (left, right) = if i < 32 { (KNOTS[i], KNOTS[i + 1]) } else { (-KNOTS[64 - i], -KNOTS[63 - i]) };
+        lines[0][i] = left;
+        lines[1][i] = right - left;
+        i += 1;
+    }
+    lines
+};
+
+/// The factor of 2·artanh(o) at small o: from Q15 to units.
+const ARTANH_FIRST: i16 = 2 * UNIT;
+/// 0.45 of it, the factor of o².
+const ARTANH_THIRD: i16 = 922;
+/// c = 6·ln 2 in units: where the correction of ⊞ ends.
+const CORRECTION_END: i16 = 4259;
+/// ln 2 in units, over (4c/32)³ in Q15: what the cube of the clipped difference is scaled by.
+const CORRECTION_SCALE: i16 = 5052;
+/// The most that a parity check says: 10.
+const PARITY_LIMIT: i16 = 10 * UNIT;
+/// Leaves are clipped here: 3.
+const LEAF_LIMIT: i16 = 3 * UNIT;
+
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+mod scalar;
+
+use scalar as portable;
+#[cfg(target_arch = "x86_64")]
+use scalar as avx2;
+#[cfg(target_arch = "aarch64")]
+use scalar as neon;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,148 @@
+//! The reference: lane by lane, in the order of the module's formulas.
+
+#![expect(clippy::cast_possible_truncation, reason = "fixed-point products are cut to 16 bits by design")]
+
+use super::{
+    ARTANH_FIRST, ARTANH_THIRD, Beliefs, CORRECTION_END, CORRECTION_SCALE, Edge, Graph, LEAF_LIMIT, LINES,
+    Lanes, MAX_DEGREE, PARITY_LIMIT,
+};
+
+/// The rounded product of two Q15 numbers.
+fn mul(a: i16, b: i16) -> i16 {
+    ((i32::from(a) * i32::from(b) + 0x4000) >> 15) as i16
+}
+
+fn tanh_half(a: i16) -> i16 {
+    let line = (a.cast_unsigned() >> 10) as usize;
+    LINES[0][line] + mul((a & 1023) << 5, LINES[1][line])
+}
+
+fn artanh_twice(o: i16) -> i16 {
+    mul(o, ARTANH_FIRST + mul(mul(o, o), ARTANH_THIRD))
+}
+
+/// ln(1 + e^(−x)) for x ≥ 0.
+fn correction(x: i16) -> i16 {
+    let rest = (CORRECTION_END - x.min(CORRECTION_END)) << 2;
+    mul(mul(mul(rest, rest), rest), CORRECTION_SCALE)
+}
+
+fn box_plus(a: i16, b: i16) -> i16 {
+    let sum = a.saturating_add(b);
+    (a.min(b) + correction(sum) - correction((a - b).abs())).max(0)
+}
+
+pub(super) fn iterate(graph: &Graph<'_>, beliefs: &mut Beliefs<'_>) -> u32 {
+    let (mut edge, mut check) = (0, 0);
+    for run in graph.leaf_runs {
+        for _ in 0..run.checks {
+            let edges = &graph.edges[edge..edge + run.degree];
+            let messages = &mut beliefs.messages[edge..edge + run.degree];
+            leaf_check(edges, beliefs.posteriors, messages, &beliefs.leaves[check]);
+            edge += run.degree;
+            check += 1;
+        }
+    }
+    let (mut violated, mut check) = (0, 0);
+    for run in graph.parity_runs {
+        for _ in 0..run.checks {
+            let edges = &graph.edges[edge..edge + run.degree];
+            let messages = &mut beliefs.messages[edge..edge + run.degree];
+            violated += parity_check(edges, beliefs.posteriors, messages, beliefs.syndrome[check]);
+            edge += run.degree;
+            check += 1;
+        }
+    }
+    violated
+}
+
+/// The posteriors of a check's edges in its own lane order.
+fn gather(edges: &[Edge], posteriors: &[Lanes]) -> [[i16; 64]; MAX_DEGREE] {
+    let mut gathered = [[0; 64]; MAX_DEGREE];
+    for (lanes, edge) in gathered.iter_mut().zip(edges) {
+        let block = &posteriors[edge.block as usize].0;
+        for (i, lane) in lanes.iter_mut().enumerate() {
+            *lane = block[(i + edge.rotation as usize) % 64];
+        }
+    }
+    gathered
+}
+
+fn leaf_check(edges: &[Edge], posteriors: &mut [Lanes], messages: &mut [Lanes], leaf: &Lanes) {
+    let gathered = gather(edges, posteriors);
+    let degree = edges.len();
+    for lane in 0..64 {
+        let (mut a, mut tanh) = ([0; MAX_DEGREE], [0; MAX_DEGREE]);
+        let mut before = [leaf.0[lane]; MAX_DEGREE + 1];
+        for i in 0..degree {
+            a[i] = gathered[i][lane].saturating_sub(messages[i].0[lane]);
+            tanh[i] = tanh_half(a[i]);
+            before[i + 1] = mul(before[i], tanh[i]);
+        }
+        let mut after = 0;
+        for i in (0..degree).rev() {
+            let last = i + 1 == degree;
+            let product = if last { before[i] } else { mul(before[i], after) };
+            after = if last { tanh[i] } else { mul(after, tanh[i]) };
+            let message = artanh_twice(product);
+            messages[i].0[lane] = message;
+            posteriors[edges[i].block as usize].0[lane] = a[i].saturating_add(message);
+        }
+    }
+}
+
+fn parity_check(edges: &[Edge], posteriors: &mut [Lanes], messages: &mut [Lanes], syndrome: u64) -> u32 {
+    let gathered = gather(edges, posteriors);
+    let degree = edges.len();
+    let mut violated = 0;
+    for lane in 0..64 {
+        let bit = syndrome >> lane & 1 == 1;
+        let (mut a, mut size, mut before) = ([0; MAX_DEGREE], [0; MAX_DEGREE], [0; MAX_DEGREE + 1]);
+        let (mut odd, mut odd_now) = (bit, bit);
+        for i in 0..degree {
+            odd_now ^= gathered[i][lane] < 0;
+            a[i] = gathered[i][lane].saturating_sub(messages[i].0[lane]);
+            odd ^= a[i] < 0;
+            size[i] = a[i].max(-i16::MAX).abs();
+            before[i + 1] = if i == 0 { size[i] } else { box_plus(before[i], size[i]) };
+        }
+        violated += u32::from(odd_now);
+        let mut after = i16::MAX;
+        for i in (0..degree).rev() {
+            let last = i + 1 == degree;
+            let rest = match (i, last) {
+                (0, true) => i16::MAX,
+                (_, true) => before[i],
+                (0, false) => after,
+                _ => box_plus(before[i], after),
+            };
+            after = if last { size[i] } else { box_plus(after, size[i]) };
+            let limited = rest.min(PARITY_LIMIT);
+            let message = if odd ^ (a[i] < 0) { -limited } else { limited };
+            messages[i].0[lane] = message;
+            posteriors[edges[i].block as usize].0[lane] = a[i].saturating_add(message);
+        }
+    }
+    violated
+}
+
+#[inline(always)]
+pub(super) fn leaves(ratios: &[i16], syndrome: &[u64], out: &mut [Lanes]) {
+    assert_eq!((ratios.len(), syndrome.len()), (64 * out.len(), out.len()), "one leaf a check");
+    for ((out, ratios), syndrome) in out.iter_mut().zip(ratios.as_chunks::<64>().0).zip(syndrome) {
+        for (i, (out, ratio)) in out.0.iter_mut().zip(ratios).enumerate() {
+            let sign = 1.0 - 2.0 * (syndrome >> i & 1) as f32;
+            *out = (sign * leaf_tanh(*ratio)).round_ties_even() as i16;
+        }
+    }
+}
+
+/// tanh(L/2) in Q15 by its continued fraction, to 1e-6 inside the limits.
+#[inline(always)]
+fn leaf_tanh(ratio: i16) -> f32 {
+    let x = f32::from(ratio.clamp(-LEAF_LIMIT, LEAF_LIMIT)) * (0.5 / 1024.0);
+    let y = x * x;
+    let above = x * (135_135.0 + y * (17_325.0 + y * (378.0 + y)));
+    let below = 135_135.0 + y * (62_370.0 + y * (3_150.0 + y * 28.0));
+    above / below * 32_767.0
+}

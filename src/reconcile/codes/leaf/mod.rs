@@ -1,0 +1,456 @@
+//! The codes of CV reconciliation: a core, its parity checks, and as many leaves as the rate asks.
+//!
+//! The graph is made of blocks of 64 bits joined by rotations. With k = 64·K information bits:
+//!
+//! * the **core** has 2K blocks: K *dense* blocks that many checks read, and K *chain* blocks;
+//! * K **parity checks**, each of three dense blocks and of two neighbours of the chain, which
+//!   closes after all 64·K of its bits: one long cycle, no short one (two bits of degree two in
+//!   two checks would be a word of weight two, and a floor in the failure rate);
+//! * **leaf checks**, each of a few core blocks and one leaf of its own. A code of rate R has
+//!   L = K·(1/R − 2) of them, and a code of lower rate begins with the same checks: the rate
+//!   follows the channel by the number of leaves alone.
+//!
+//! Which blocks a leaf check reads is dealt from shuffled decks, so that all dense blocks have
+//! nearly the same degree at any length; how many of which kind comes from [`Stage`]s along the
+//! list, because the best pattern depends on the rate. Everything follows from a seed.
+
+use keystill_kernels::ldpc::leaf::{Edge, Run};
+
+/// Bits in a block.
+pub const BLOCK_BITS: usize = 64;
+/// Blocks of the core a check may have, and more than any pattern has.
+const MOST_IN_CHECK: usize = 8;
+/// Dense blocks in a parity check.
+const DENSE_IN_PARITY_CHECK: usize = 3;
+
+/// Core blocks that a leaf check reads, and how often this pattern comes.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pattern {
+    /// Dense blocks.
+    pub dense: usize,
+    /// Chain blocks.
+    pub chain: usize,
+    /// Relative frequency within its stage.
+    pub weight: f64,
+}
+
+/// A stretch of the list of leaf checks.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Stage<'a> {
+    /// Ends at this many leaves per information bit: 1/R − 2 of the lowest rate that it serves.
+    pub until: f64,
+    /// The mixture of patterns.
+    pub patterns: &'a [Pattern],
+}
+
+/// A family of codes of every rate below one half.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Family<'a> {
+    /// Of the generator that deals blocks and rotations.
+    pub seed: u64,
+    /// By ascending end; the last one goes on for ever.
+    pub stages: &'a [Stage<'a>],
+}
+
+const fn pattern(dense: usize, chain: usize, weight: f64) -> Pattern {
+    Pattern { dense, chain, weight }
+}
+
+/// The family in use.
+pub const FAMILY: Family<'static> = Family {
+    seed: 0x6b65_7973_7469_6c6c,
+    stages: &[
+        Stage { until: 3.0, patterns: &[pattern(3, 0, 0.58), pattern(4, 0, 0.34), pattern(3, 1, 0.08)] },
+        Stage {
+            until: 8.0,
+            patterns: &[
+                pattern(2, 0, 0.20),
+                pattern(3, 0, 0.42),
+                pattern(2, 1, 0.10),
+                pattern(3, 1, 0.18),
+                pattern(4, 1, 0.10),
+            ],
+        },
+        Stage {
+            until: f64::INFINITY,
+            patterns: &[pattern(2, 0, 0.35), pattern(3, 0, 0.28), pattern(2, 1, 0.20), pattern(3, 1, 0.17)],
+        },
+    ],
+};
+
+/// A code of the family: its graph.
+#[derive(Debug)]
+pub struct Code {
+    information_blocks: usize,
+    leaf_runs: Vec<Run>,
+    parity_runs: [Run; 1],
+    edges: Vec<Edge>,
+    relative: Vec<Edge>,
+    homes: Vec<u32>,
+}
+
+impl Code {
+    /// Builds the code with `information_blocks` K (at least 8, below 2¹⁵) and `leaf_blocks` L.
+    ///
+    /// Panics outside of this range: a plan checks it first. O(edges · degree).
+    #[must_use]
+    pub fn build(family: &Family<'_>, information_blocks: usize, leaf_blocks: usize) -> Self {
+        assert!((8..1 << 15).contains(&information_blocks), "{information_blocks} information blocks");
+        let mut wiring = Wiring::new(family.seed, information_blocks);
+        for check in 0..information_blocks {
+            wiring.parity_check(check);
+        }
+        for pattern in Sequence::new(family, information_blocks).take(leaf_blocks) {
+            wiring.leaf_check(pattern);
+        }
+        wiring.finish()
+    }
+
+    /// Blocks of the core: the first of a frame.
+    #[must_use]
+    pub fn core_blocks(&self) -> usize {
+        2 * self.information_blocks
+    }
+
+    /// Leaves: the blocks after the core.
+    #[must_use]
+    pub fn leaf_blocks(&self) -> usize {
+        self.leaf_runs.iter().map(|run| run.checks).sum()
+    }
+
+    /// Blocks of a frame.
+    #[must_use]
+    pub fn blocks(&self) -> usize {
+        self.core_blocks() + self.leaf_blocks()
+    }
+
+    /// Leaf checks by degree.
+    #[must_use]
+    pub fn leaf_runs(&self) -> &[Run] {
+        &self.leaf_runs
+    }
+
+    /// Parity checks by degree.
+    #[must_use]
+    pub fn parity_runs(&self) -> &[Run] {
+        &self.parity_runs
+    }
+
+    /// Edges, their rotations relative to the block's edge before: what the decoder walks.
+    #[must_use]
+    pub fn relative_edges(&self) -> &[Edge] {
+        &self.relative
+    }
+
+    /// The lane that each core block begins with in the decoder's order.
+    #[must_use]
+    pub fn homes(&self) -> &[u32] {
+        &self.homes
+    }
+
+    /// Computes the syndrome of a frame: one word a leaf check, then one a parity check.
+    ///
+    /// `frame`: [`blocks`](Self::blocks) words; panics otherwise. Time independent of the bits.
+    #[must_use]
+    pub fn syndrome(&self, frame: &[u64]) -> Vec<u64> {
+        assert_eq!(frame.len(), self.blocks(), "the words of a frame");
+        let (core, leaves) = frame.split_at(self.core_blocks());
+        let leaf_words = self.leaves(core).zip(leaves).map(|(word, leaf)| word ^ leaf);
+        leaf_words.chain(self.parity(core)).collect()
+    }
+
+    /// The core's part of each leaf check: the leaves of a frame whose leaf syndrome is zero.
+    pub fn leaves(&self, core: &[u64]) -> impl Iterator<Item = u64> {
+        check_words(&self.leaf_runs, &self.edges, core)
+    }
+
+    /// The parity checks of a core.
+    pub fn parity(&self, core: &[u64]) -> impl Iterator<Item = u64> {
+        let leaf_edges: usize = self.leaf_runs.iter().map(|run| run.degree * run.checks).sum();
+        check_words(&self.parity_runs, &self.edges[leaf_edges..], core)
+    }
+}
+
+/// The sums of the core bits of each check of the runs, whose edges come in order.
+fn check_words(runs: &[Run], mut edges: &[Edge], core: &[u64]) -> impl Iterator<Item = u64> {
+    runs.iter().flat_map(move |run| {
+        let (mine, rest) = edges.split_at(run.degree * run.checks);
+        edges = rest;
+        mine.chunks_exact(run.degree).map(move |check| check_word(check, core))
+    })
+}
+
+fn check_word(edges: &[Edge], core: &[u64]) -> u64 {
+    let word = |edge: &Edge| core[usize::from(edge.block)].rotate_right(u32::from(edge.rotation));
+    edges.iter().map(word).fold(0, |sum, word| sum ^ word)
+}
+
+/// The patterns of the leaf checks in order: at each place the one that lags its share most.
+struct Sequence<'a> {
+    stages: &'a [Stage<'a>],
+    information_blocks: f64,
+    given: Vec<f64>,
+    place: usize,
+}
+
+impl<'a> Sequence<'a> {
+    fn new(family: &Family<'a>, information_blocks: usize) -> Self {
+        Self {
+            stages: family.stages,
+            information_blocks: information_blocks as f64,
+            given: Vec::new(),
+            place: 0,
+        }
+    }
+}
+
+impl Iterator for Sequence<'_> {
+    type Item = Pattern;
+
+    fn next(&mut self) -> Option<Pattern> {
+        while self.stages.len() > 1 && self.place as f64 >= self.stages[0].until * self.information_blocks {
+            self.stages = &self.stages[1..];
+            self.given.clear();
+        }
+        let patterns = self.stages.first()?.patterns;
+        self.given.resize(patterns.len(), 0.0);
+        let total: f64 = patterns.iter().map(|pattern| pattern.weight).sum();
+        for (given, pattern) in self.given.iter_mut().zip(patterns) {
+            *given += pattern.weight / total;
+        }
+        let lag = |&a: &usize, &b: &usize| self.given[a].total_cmp(&self.given[b]);
+        let chosen = (0..patterns.len()).max_by(lag)?;
+        self.given[chosen] -= 1.0;
+        self.place += 1;
+        Some(patterns[chosen])
+    }
+}
+
+/// Blocks in shuffled order, again and again.
+struct Deck {
+    cards: Vec<u16>,
+    dealt: usize,
+}
+
+impl Deck {
+    fn new(blocks: std::ops::Range<usize>) -> Self {
+        let cards: Vec<u16> = blocks.map(|block| u16::try_from(block).expect("checked by build")).collect();
+        Self { dealt: cards.len(), cards }
+    }
+
+    /// The next card that is not in the hand; cards passed over keep their turn.
+    fn deal(&mut self, hand: &[(u16, u16)], random: &mut Random) -> u16 {
+        if self.dealt == self.cards.len() {
+            random.shuffle(&mut self.cards);
+            self.dealt = 0;
+        }
+        let held = |card: &u16| hand.iter().any(|(block, _)| block == card);
+        let place = (self.dealt..self.cards.len()).find(|place| !held(&self.cards[*place]));
+        // Only held cards are left in this round: take one of an earlier place instead.
+        let place = place.or_else(|| (0..self.dealt).find(|place| !held(&self.cards[*place])));
+        let place = place.expect("a deck has more cards than a check");
+        if place < self.dealt {
+            return self.cards[place];
+        }
+        self.cards.swap(place, self.dealt);
+        self.dealt += 1;
+        self.cards[self.dealt - 1]
+    }
+}
+
+/// Checks as they are wired up, with who is joined to whom, to avoid cycles of length four.
+struct Wiring {
+    random: Random,
+    information_blocks: usize,
+    dense: Deck,
+    chain: Deck,
+    checks: Vec<Vec<(u16, u16)>>,
+    readers: Vec<Vec<(u32, u16)>>,
+}
+
+impl Wiring {
+    fn new(seed: u64, information_blocks: usize) -> Self {
+        Self {
+            random: Random(seed),
+            information_blocks,
+            dense: Deck::new(0..information_blocks),
+            chain: Deck::new(information_blocks..2 * information_blocks),
+            checks: Vec::new(),
+            readers: vec![Vec::new(); 2 * information_blocks],
+        }
+    }
+
+    fn parity_check(&mut self, check: usize) {
+        let chain = |place: usize| u16::try_from(self.information_blocks + place).expect("checked by build");
+        let before = if check == 0 { self.information_blocks - 1 } else { check - 1 };
+        let mut hand = vec![(chain(check), 0), (chain(before), u16::from(check == 0))];
+        for _ in 0..DENSE_IN_PARITY_CHECK {
+            let block = self.dense.deal(&hand, &mut self.random);
+            hand.push((block, self.rotation(block, &hand)));
+        }
+        self.add(hand);
+    }
+
+    fn leaf_check(&mut self, pattern: Pattern) {
+        let mut hand = Vec::with_capacity(MOST_IN_CHECK);
+        for _ in 0..pattern.chain {
+            let block = self.chain.deal(&hand, &mut self.random);
+            hand.push((block, self.rotation(block, &hand)));
+        }
+        for _ in 0..pattern.dense {
+            let block = self.dense.deal(&hand, &mut self.random);
+            hand.push((block, self.rotation(block, &hand)));
+        }
+        self.add(hand);
+    }
+
+    /// A rotation that closes no cycle of length four with the blocks already in the hand, if a few
+    /// draws find one.
+    fn rotation(&mut self, block: u16, hand: &[(u16, u16)]) -> u16 {
+        let mut rotation = self.random.below(64);
+        for _ in 0..16 {
+            if !self.closes_cycle(block, rotation, hand) {
+                break;
+            }
+            rotation = self.random.below(64);
+        }
+        rotation
+    }
+
+    fn closes_cycle(&self, block: u16, rotation: u16, hand: &[(u16, u16)]) -> bool {
+        self.readers[usize::from(block)].iter().any(|(check, other)| {
+            let shift = (rotation + 64 - other) % 64;
+            self.checks[*check as usize].iter().any(|(theirs, theirs_by)| {
+                let same = |(mine, by): &(u16, u16)| mine == theirs && (by + 64 - theirs_by) % 64 == shift;
+                hand.iter().any(same)
+            })
+        })
+    }
+
+    fn add(&mut self, hand: Vec<(u16, u16)>) {
+        let check = u32::try_from(self.checks.len()).expect("fewer checks than 2³²");
+        for (block, rotation) in &hand {
+            self.readers[usize::from(*block)].push((check, *rotation));
+        }
+        self.checks.push(hand);
+    }
+
+    /// Leaf checks by degree, then parity checks; rotations relative to the edge before.
+    fn finish(self) -> Code {
+        let (parity, leaf) = self.checks.split_at(self.information_blocks);
+        let mut edges = Vec::new();
+        let mut leaf_runs = Vec::new();
+        for degree in 1..=MOST_IN_CHECK {
+            let before = edges.len();
+            edges.extend(leaf.iter().filter(|hand| hand.len() == degree).flatten().map(edge));
+            let checks = (edges.len() - before) / degree;
+            if checks > 0 {
+                leaf_runs.push(Run { degree, checks });
+            }
+        }
+        edges.extend(parity.iter().flatten().map(edge));
+        let (relative, homes) = relative(&edges, 2 * self.information_blocks);
+        Code {
+            information_blocks: self.information_blocks,
+            leaf_runs,
+            parity_runs: [Run { degree: 2 + DENSE_IN_PARITY_CHECK, checks: self.information_blocks }],
+            edges,
+            relative,
+            homes,
+        }
+    }
+}
+
+fn edge(&(block, rotation): &(u16, u16)) -> Edge {
+    Edge { block, rotation }
+}
+
+/// Rotations relative to the block's edge before, the last one coming before the first.
+fn relative(edges: &[Edge], blocks: usize) -> (Vec<Edge>, Vec<u32>) {
+    let mut last = vec![0; blocks];
+    for edge in edges {
+        last[usize::from(edge.block)] = edge.rotation;
+    }
+    let homes = last.iter().map(|rotation| u32::from(*rotation)).collect();
+    let relative = edges.iter().map(|edge| {
+        let before = std::mem::replace(&mut last[usize::from(edge.block)], edge.rotation);
+        Edge { block: edge.block, rotation: (edge.rotation + 64 - before) % 64 }
+    });
+    (relative.collect(), homes)
+}
+
+/// A generator for wiring only (splitmix64): the same graph on every machine.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ z >> 31
+    }
+
+    fn below(&mut self, end: u16) -> u16 {
+        let scaled = (u128::from(self.next()) * u128::from(end)) >> 64;
+        u16::try_from(scaled).expect("below a u16")
+    }
+
+    fn shuffle(&mut self, cards: &mut [u16]) {
+        for i in (1..cards.len()).rev() {
+            let j = self.below(u16::try_from(i + 1).expect("a deck has fewer than 2¹⁶ cards"));
+            cards.swap(i, usize::from(j));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_has_the_size_asked_for_and_even_degrees() {
+        let code = Code::build(&FAMILY, 64, 300);
+        assert_eq!((code.core_blocks(), code.leaf_blocks()), (128, 300), "blocks");
+        let mut degrees = vec![0; 128];
+        for edge in code.relative_edges() {
+            degrees[usize::from(edge.block)] += 1;
+        }
+        for kind in degrees.chunks(64) {
+            let (least, most) = (kind.iter().min(), kind.iter().max());
+            let spread = most.zip(least).map_or(0, |(most, least)| most - least);
+            assert!(spread <= 3, "degrees of one kind of block differ by {spread}");
+        }
+    }
+
+    #[test]
+    fn no_check_reads_a_block_twice() {
+        let code = Code::build(&FAMILY, 8, 200);
+        let mut edges = code.relative_edges();
+        for run in code.leaf_runs().iter().chain(code.parity_runs()) {
+            for _ in 0..run.checks {
+                let (check, rest) = edges.split_at(run.degree);
+                let mut blocks: Vec<u16> = check.iter().map(|edge| edge.block).collect();
+                blocks.sort_unstable();
+                blocks.dedup();
+                assert_eq!(blocks.len(), run.degree, "distinct blocks");
+                edges = rest;
+            }
+        }
+    }
+
+    #[test]
+    fn the_syndrome_is_linear_and_a_leaf_stands_in_one_check() {
+        let code = Code::build(&FAMILY, 16, 50);
+        let mut random = Random(1);
+        let a: Vec<u64> = (0..code.blocks()).map(|_| random.next()).collect();
+        let b: Vec<u64> = (0..code.blocks()).map(|_| random.next()).collect();
+        let sum: Vec<u64> = a.iter().zip(&b).map(|(a, b)| a ^ b).collect();
+        let both = code.syndrome(&a).into_iter().zip(code.syndrome(&b)).map(|(a, b)| a ^ b);
+        assert_eq!(code.syndrome(&sum), both.collect::<Vec<u64>>(), "linear");
+        let mut leaf = vec![0; code.blocks()];
+        leaf[code.core_blocks() + 7] = 0b100;
+        let syndrome = code.syndrome(&leaf);
+        let ones: Vec<usize> = (0..syndrome.len()).filter(|i| syndrome[*i] != 0).collect();
+        assert_eq!((ones, syndrome[7]), (vec![7], 0b100), "one leaf, one check");
+    }
+}
