@@ -24,6 +24,7 @@ pub const SUBSETS: u32 = 16;
 /// One round of the permutation: see the head.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Weave {
+    count: usize,
     words: u64,
     stride: u64,
     inverse: u64,
@@ -34,12 +35,13 @@ pub struct Weave {
 impl Weave {
     /// The weave of this many words, a multiple of 64 below 2³¹; every seed another one.
     ///
-    /// Panics at other counts.
+    /// # Panics
+    /// At other counts.
     #[must_use]
     pub fn new(words: usize, seed: u64) -> Self {
         assert!(words > 0 && words.is_multiple_of(64) && words < 1 << 31, "{words} words cannot be woven");
-        let words = words as u64;
-        let mut stride = mix(seed) % words | 1;
+        let (count, words) = (words, words as u64);
+        let mut stride = (mix(seed) % words) | 1;
         let inverse = loop {
             match inverse_modulo(stride, words) {
                 Some(inverse) => break inverse,
@@ -58,7 +60,7 @@ impl Weave {
     /// How many words it permutes.
     #[must_use]
     pub fn words(&self) -> usize {
-        usize::try_from(self.words).expect("it was made from a usize")
+        self.count
     }
 
     /// Where bit `place` of the source goes.
