@@ -49,6 +49,7 @@ impl Weave {
             }
         };
         Self {
+            count,
             words,
             stride,
             inverse,
