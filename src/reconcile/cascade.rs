@@ -36,6 +36,7 @@ mod answer;
 mod frontier;
 mod message;
 mod permutation;
+mod phase;
 mod plan;
 mod search;
 mod strings;
@@ -43,7 +44,7 @@ mod strings;
 use answer::Answerer;
 use message::Request;
 pub use plan::{MAX_FRAME_BITS, MAX_QBER, Plan};
-use search::Search;
+use search::{Next, Search};
 
 use super::{Effort, Reconciled};
 use crate::bits::BitBlock;
@@ -99,8 +100,7 @@ impl Stage for Reference {
         let unexpected = Malformed::Field { field: "cascade_request" };
         let machine = self.machine.as_ref().ok_or(unexpected)?;
         let left = self.plan.parity_limit().saturating_sub(self.answered);
-        let bounds = machine.bounds(usize::try_from(left).unwrap_or(usize::MAX));
-        let request = Request::read(message, &self.plan, bounds)?;
+        let request = Request::read(message, machine.bounds(left))?;
         self.messages += 1;
         out.ledger.disclose(Disclosure::ParityQuestion, std::mem::take(&mut self.open));
         Ok(match request {
@@ -112,6 +112,7 @@ impl Stage for Reference {
 
     fn done(mut self, result: Answered, out: &mut Outbox) -> Result<Step<Self>, Fault> {
         let Answered { machine, parities } = result;
+        let parities = parities?;
         self.machine = Some(machine);
         self.open = parities.len() as u64;
         self.answered += self.open;
@@ -136,7 +137,7 @@ impl Job for ReferenceJob {
     type Output = Answered;
 
     fn run(mut self, bench: &mut Workbench) -> Self::Output {
-        let parities = self.machine.answer(bench.isa(), &self.request);
+        let parities = self.machine.answer(bench.isa(), self.request);
         Answered { machine: self.machine, parities }
     }
 }
@@ -145,7 +146,7 @@ impl Job for ReferenceJob {
 #[derive(Debug)]
 pub struct Answered {
     machine: Box<Answerer>,
-    parities: Vec<bool>,
+    parities: Result<BitBlock, Malformed>,
 }
 
 /// The correcting side of one frame: corrects its bits to the reference side's.
@@ -167,7 +168,7 @@ impl Corrector {
     pub fn new(plan: &Plan, frame: BitBlock) -> Result<Self, Abort> {
         check_length(plan, &frame)?;
         let machine = Box::new(Search::new(plan.clone(), frame));
-        let expected = machine.expected(&Request::Open);
+        let expected = machine.expected(&Next::Open);
         Ok(Self { machine: Some(machine), opening: true, expected, messages: 0 })
     }
 }
@@ -191,13 +192,13 @@ impl Stage for Corrector {
     }
 
     fn done(mut self, result: Corrected, out: &mut Outbox) -> Result<Step<Self>, Fault> {
-        let Corrected { machine, request } = result;
+        let Corrected { machine, next, message } = result;
         self.messages += 1;
         out.ledger.disclose(Disclosure::ParityQuestion, self.expected as u64);
-        out.send(request.write());
-        self.opening = request == Request::Open;
-        self.expected = machine.expected(&request);
-        if matches!(request, Request::Ask(_) | Request::Open) {
+        out.send(message);
+        self.opening = next == Next::Open;
+        self.expected = machine.expected(&next);
+        if !matches!(next, Next::Done | Next::GiveUp) {
             self.machine = Some(machine);
             return Ok(Step::Listen(self));
         }
@@ -207,7 +208,7 @@ impl Stage for Corrector {
             increments: 0,
             messages: self.messages,
         };
-        let bits = (request == Request::Done).then(|| machine.into_frame());
+        let bits = (next == Next::Done).then(|| machine.into_frame());
         Ok(Step::Leave(Reconciled { bits, effort }))
     }
 }
@@ -225,12 +226,13 @@ impl Job for CorrectorJob {
 
     fn run(mut self, bench: &mut Workbench) -> Self::Output {
         let (isa, answers) = (bench.isa(), &self.answers);
-        let request = if self.opening {
+        let next = if self.opening {
             self.machine.opened(isa, answers)
         } else {
             self.machine.answered(isa, answers)
         };
-        Corrected { machine: self.machine, request }
+        let message = self.machine.message(&next);
+        Corrected { machine: self.machine, next, message }
     }
 }
 
@@ -238,7 +240,8 @@ impl Job for CorrectorJob {
 #[derive(Debug)]
 pub struct Corrected {
     machine: Box<Search>,
-    request: Request,
+    next: Next,
+    message: Vec<u8>,
 }
 
 fn check_length(plan: &Plan, frame: &BitBlock) -> Result<(), Abort> {

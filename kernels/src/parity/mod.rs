@@ -16,7 +16,9 @@
 //! | kernel | avx512 | avx2 | portable | bound by |
 //! |---|---|---|---|---|
 //! | [`weave`] | the scalar body, 64-byte vectors | 32-byte vectors | scalar | shuffling |
-//! | [`subset_parity`] | the scalar body | the scalar body | scalar | multiplications |
+//! | [`block_parities`] | the scalar body | the scalar body | scalar | loads |
+//! | [`node_parities`] | gathers of 8 words | the scalar body, `popcnt` | scalar | cache |
+//! | [`subset_parities`] | the scalar body, 64-byte vectors | 32-byte vectors | scalar | rotations |
 
 /// Subsets that one hash of the word index serves.
 pub const SUBSETS: u32 = 16;
@@ -139,17 +141,49 @@ pub fn range_parity(words: &[u64], start: usize, end: usize) -> bool {
     ((words[first] & low) ^ (words[last] & high) ^ inner).count_ones() & 1 == 1
 }
 
+/// The parity of the bits `start..end` that are in subset `subset`, or that are not if `outside` is
+/// all ones (it is zero otherwise).
+///
+/// Panics beyond the end. Time depends on the range only.
+#[must_use]
+pub fn subset_parity(words: &[u64], start: usize, end: usize, subset: u32, outside: u64) -> bool {
+    if start >= end {
+        return false;
+    }
+    let (first, last) = (start / 64, (end - 1) / 64);
+    let low = u64::MAX << (start % 64);
+    let high = u64::MAX >> (63 - (end - 1) % 64);
+    let inside = |word: usize| words[word] & (subset_mask(word, subset) ^ outside);
+    if first == last {
+        return (inside(first) & low & high).count_ones() & 1 == 1;
+    }
+    let inner = (first + 1..last).fold(0, |sum, word| sum ^ inside(word));
+    ((inside(first) & low) ^ (inside(last) & high) ^ inner).count_ones() & 1 == 1
+}
+
 kernel! {
+    /// The parities of consecutive blocks of 2^`log2` bits, packed.
+    ///
+    /// `out` has a bit for each block, the last of which may be cut short by the end of `words`.
+    /// Panics if `log2` is 0 or `out` has another length. Time depends on the lengths only.
+    pub fn block_parities(words: &[u64], log2: u32, out: &mut [u64]);
+
+    /// The parities of the 2^`half` bits from each start on, packed.
+    ///
+    /// Starts are multiples of 2^`half`; what lies beyond the end counts as zeros. `out` has a bit
+    /// for each start: panics otherwise, and if a start is beyond the end. Time and places read
+    /// depend on the starts.
+    pub fn node_parities(words: &[u64], starts: &[u32], half: u32, out: &mut [u64]);
+
     /// `dst` = `src` woven. Panics unless both have as many words as the weave.
     ///
     /// Time depends on the length only.
     pub fn weave(dst: &mut [u64], src: &[u64], weave: &Weave);
 
-    /// The parity of the bits `start..end` that are in subset `subset`, or that are not if
-    /// `outside` is all ones (it is zero otherwise).
+    /// The parities of the sixteen subsets, subset t in bit t.
     ///
-    /// Panics beyond the end. Time depends on the range only.
-    pub fn subset_parity(words: &[u64], start: usize, end: usize, subset: u32, outside: u64) -> bool;
+    /// Time depends on the length only.
+    pub fn subset_parities(words: &[u64]) -> u16;
 }
 
 mod scalar;
@@ -158,32 +192,10 @@ use scalar as portable;
 #[cfg(target_arch = "aarch64")]
 use scalar as neon;
 
-/// The scalar bodies under wider features: the compiler vectorises them.
 #[cfg(target_arch = "x86_64")]
-mod avx2 {
-    #[target_feature(enable = "avx2,bmi1,bmi2")]
-    pub(super) fn weave(dst: &mut [u64], src: &[u64], weave: &super::Weave) {
-        super::scalar::weave(dst, src, weave);
-    }
-
-    #[target_feature(enable = "avx2,popcnt")]
-    pub(super) fn subset_parity(words: &[u64], start: usize, end: usize, subset: u32, outside: u64) -> bool {
-        super::scalar::subset_parity(words, start, end, subset, outside)
-    }
-}
-
+mod avx2;
 #[cfg(target_arch = "x86_64")]
-mod avx512 {
-    #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512bw,bmi1,bmi2")]
-    pub(super) fn weave(dst: &mut [u64], src: &[u64], weave: &super::Weave) {
-        super::scalar::weave(dst, src, weave);
-    }
-
-    #[target_feature(enable = "avx512f,avx512dq,avx512vl,popcnt")]
-    pub(super) fn subset_parity(words: &[u64], start: usize, end: usize, subset: u32, outside: u64) -> bool {
-        super::scalar::subset_parity(words, start, end, subset, outside)
-    }
-}
+mod avx512;
 
 #[cfg(test)]
 mod tests {
@@ -231,11 +243,33 @@ mod tests {
             };
             prop_assert_eq!(range_parity(&string, start, end), count(&|_| true));
             let inside = |place: usize| subset_mask(place / 64, subset) >> (place % 64) & 1 == 1;
+            prop_assert_eq!(subset_parity(&string, start, end, subset, 0), count(&inside));
+            prop_assert_eq!(subset_parity(&string, start, end, subset, u64::MAX), count(&|place| !inside(place)));
             for isa in Isa::available() {
-                let got = subset_parity(isa, &string, start, end, subset, 0);
-                prop_assert_eq!(got, count(&inside), "{} inside", isa);
-                let got = subset_parity(isa, &string, start, end, subset, u64::MAX);
-                prop_assert_eq!(got, count(&|place| !inside(place)), "{} outside", isa);
+                let all = subset_parities(isa, &string) >> subset & 1 == 1;
+                prop_assert_eq!(all, subset_parity(&string, 0, words * 64, subset, 0), "{} subsets", isa);
+            }
+        }
+
+        #[test]
+        fn blocks_and_nodes_are_ranges(words in 1usize..80, seed: u64, log2 in 1u32..14) {
+            let string = noise(words, seed);
+            let range = |start: usize| range_parity(&string, start, (start + (1 << log2)).min(words * 64));
+            let blocks = (words * 64).div_ceil(1 << log2);
+            let starts: Vec<u32> =
+                (0..blocks as u32).filter(|i| mix(u64::from(*i) ^ seed) % 3 > 0).map(|i| i << log2).collect();
+            for isa in Isa::available() {
+                let mut out = vec![u64::MAX; blocks.div_ceil(64)];
+                block_parities(isa, &string, log2, &mut out);
+                for i in 0..out.len() * 64 {
+                    prop_assert_eq!(bit(&out, i), i < blocks && range(i << log2), "{} block {}", isa, i);
+                }
+                let mut out = vec![u64::MAX; starts.len().div_ceil(64)];
+                node_parities(isa, &string, &starts, log2, &mut out);
+                for i in 0..out.len() * 64 {
+                    let want = starts.get(i).is_some_and(|start| range(*start as usize));
+                    prop_assert_eq!(bit(&out, i), want, "{} node {}", isa, i);
+                }
             }
         }
     }

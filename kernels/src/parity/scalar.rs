@@ -1,6 +1,6 @@
 //! The reference.
 
-use super::{Weave, subset_mask};
+use super::{SUBSETS, Weave, subset_mask};
 
 #[inline]
 pub(super) fn weave(dst: &mut [u64], src: &[u64], weave: &Weave) {
@@ -44,20 +44,65 @@ fn swap<const DISTANCE: usize>(rows: &mut [u64; 64], mask: u64) {
 }
 
 #[inline]
-pub(super) fn subset_parity(words: &[u64], start: usize, end: usize, subset: u32, outside: u64) -> bool {
-    if start >= end {
-        return false;
+pub(super) fn subset_parities(words: &[u64]) -> u16 {
+    let mut sums = [0u64; SUBSETS as usize];
+    for (word, bits) in words.iter().enumerate() {
+        let mask = subset_mask(word, 0);
+        for (subset, sum) in (0..).zip(&mut sums) {
+            *sum ^= bits & mask.rotate_left(4 * subset);
+        }
     }
-    let (first, last) = (start / 64, (end - 1) / 64);
-    let low = u64::MAX << (start % 64);
-    let high = u64::MAX >> (63 - (end - 1) % 64);
-    let inside = |word: usize| words[word] & (subset_mask(word, subset) ^ outside);
-    if first == last {
-        return (inside(first) & low & high).count_ones() & 1 == 1;
+    (0..).zip(sums).fold(0, |all, (subset, sum)| all | u16::from(sum.count_ones() & 1 == 1) << subset)
+}
+
+#[inline]
+pub(super) fn block_parities(words: &[u64], log2: u32, out: &mut [u64]) {
+    assert!(log2 > 0, "blocks of one bit need no parity");
+    let blocks = (words.len() * 64).div_ceil(1 << log2);
+    assert_eq!(out.len(), blocks.div_ceil(64), "one bit a block");
+    out.fill(0);
+    if log2 >= 6 {
+        for (i, block) in words.chunks(1 << (log2 - 6)).enumerate() {
+            let sum = block.iter().fold(0, |sum, word| sum ^ word);
+            out[i / 64] |= u64::from(sum.count_ones() & 1) << (i % 64);
+        }
+        return;
     }
-    let inner = words[first + 1..last]
-        .iter()
-        .zip(first + 1..)
-        .fold(0, |sum, (bits, word)| sum ^ (bits & (subset_mask(word, subset) ^ outside)));
-    ((inside(first) & low) ^ (inside(last) & high) ^ inner).count_ones() & 1 == 1
+    let per_word = 64 >> log2;
+    for (i, word) in words.iter().enumerate() {
+        let at = i * per_word;
+        out[at / 64] |= squeeze(fold(*word, log2), log2) << (at % 64);
+    }
+}
+
+/// Bit i·2^`log2` is the parity of the 2^`log2` bits from there on.
+#[inline]
+pub(super) fn fold(word: u64, log2: u32) -> u64 {
+    (0..log2).fold(word, |sum, step| sum ^ sum >> (1 << step))
+}
+
+/// Brings every 2^`log2`-th bit together.
+#[inline]
+fn squeeze(word: u64, log2: u32) -> u64 {
+    (0..64u32 >> log2).fold(0, |all, i| all | (word >> (i << log2) & 1) << i)
+}
+
+#[inline]
+pub(super) fn node_parities(words: &[u64], starts: &[u32], half: u32, out: &mut [u64]) {
+    assert_eq!(out.len(), starts.len().div_ceil(64), "one bit a node");
+    for (bits, starts) in out.iter_mut().zip(starts.chunks(64)) {
+        *bits = (0..).zip(starts).fold(0, |all, (i, start)| all | node_parity(words, *start, half) << i);
+    }
+}
+
+#[inline]
+fn node_parity(words: &[u64], start: u32, half: u32) -> u64 {
+    let first = (start / 64) as usize;
+    if half < 6 {
+        let mask = (1 << (1 << half)) - 1;
+        return u64::from((words[first] >> (start % 64) & mask).count_ones() & 1);
+    }
+    let end = (first + (1 << (half - 6))).min(words.len());
+    let sum = words[first..end].iter().fold(0, |sum, word| sum ^ word);
+    u64::from(sum.count_ones() & 1)
 }

@@ -4,26 +4,38 @@
 use keystill_kernels::Isa;
 
 use super::message::{Bounds, Request};
+use super::phase::Phase;
 use super::plan::Plan;
-use super::strings::{Node, Strings};
+use super::strings::Strings;
 use crate::bits::BitBlock;
+use crate::wire::Malformed;
 
 /// The reference side of one frame.
 #[derive(Debug)]
 pub(super) struct Answerer {
     plan: Plan,
     strings: Strings,
-    asked: Vec<Node>,
+    phase: Option<Phase>,
     subsets: bool,
 }
 
 impl Answerer {
     pub(super) fn new(plan: Plan, frame: BitBlock) -> Self {
-        Self { plan, strings: Strings::new(frame), asked: Vec::new(), subsets: false }
+        Self { plan, strings: Strings::new(frame), phase: None, subsets: false }
     }
 
-    pub(super) fn bounds(&self, questions: usize) -> Bounds {
-        Bounds { asked: self.asked.len(), passes: self.strings.opened(), subsets: self.subsets, questions }
+    pub(super) fn bounds(&self, parities: u64) -> Bounds {
+        Bounds {
+            frame_bits: self.strings.len(),
+            asked: self
+                .phase
+                .as_ref()
+                .filter(|phase| phase.level() > 1)
+                .map_or(0, |phase| phase.starts().len()),
+            passes: self.strings.opened(),
+            subsets: self.subsets,
+            parities,
+        }
     }
 
     pub(super) fn passes(&self) -> usize {
@@ -35,29 +47,34 @@ impl Answerer {
     }
 
     /// The parities that answer a request.
-    pub(super) fn answer(&mut self, isa: Isa, request: &Request) -> Vec<bool> {
-        match request {
-            Request::Ask(ask) => {
-                self.asked = ask.advance(&self.asked);
-                self.asked.iter().map(|node| self.strings.parity(isa, node.left())).collect()
+    ///
+    /// # Errors
+    /// [`Malformed`] if a search leaves the frame.
+    pub(super) fn answer(&mut self, isa: Isa, request: Request) -> Result<BitBlock, Malformed> {
+        let outside = Malformed::Field { field: "right" };
+        self.phase = match request {
+            Request::Open => return Ok(self.open(isa)),
+            Request::Search(phase) => Some(phase),
+            Request::Descend(right) => {
+                let mut phase = self.phase.take().ok_or(outside)?;
+                let space = self.strings.space(phase.layer);
+                phase.descend(right.words(), space).then_some(phase)
             }
-            Request::Open => self.open(isa),
-            Request::Done | Request::GiveUp => Vec::new(),
-        }
+            Request::Done | Request::GiveUp => None,
+        };
+        self.phase.as_ref().map(|phase| self.strings.parities(isa, phase)).ok_or(outside)
     }
 
-    fn open(&mut self, isa: Isa) -> Vec<bool> {
-        self.asked.clear();
+    fn open(&mut self, isa: Isa) -> BitBlock {
+        self.phase = None;
         let opened = self.strings.opened();
-        let Some(blocks) = self.plan.passes().get(opened) else {
+        let Some(log2) = self.plan.passes().get(opened) else {
             self.subsets = true;
-            return self.strings.subsets(isa);
+            return BitBlock::from_words(vec![u64::from(self.strings.subsets(isa))], 16);
         };
-        let mut parities = self.strings.open(isa, *blocks);
+        let parities = self.strings.open(isa, *log2);
         // After the first pass the parity of the whole frame is known, and with it the last block's.
-        if opened > 0 {
-            parities.pop();
-        }
-        parities
+        let asked = parities.len() - usize::from(opened > 0);
+        parities.slice(0..asked)
     }
 }

@@ -1,89 +1,60 @@
-//! The messages of the correcting side, and the state of a search that both sides follow.
+//! The messages of the correcting side.
 //!
 //! | kind | meaning | fields |
 //! |---|---|---|
-//! | 0 | questions | `right`: one bit an answer just given, whether the error is in the right half; `stopped`: as many bits, or none if no search stopped; then the count of new searches and for each its layer (a byte), start and length |
-//! | 1 | the blocks of the next pass, or after the last pass the subsets | |
-//! | 2 | every parity known agrees | |
-//! | 3 | given up | |
+//! | 0 | new searches | layer and size of the largest nodes (a byte each); for each size from there down to 1 the count of nodes, and for each the distance of its index (its start over its size) from the one after its predecessor |
+//! | 1 | the searches go on | one bit a question just answered: whether the error is in the right half |
+//! | 2 | the blocks of the next pass, or after the last pass the subsets | |
+//! | 3 | every parity known agrees | |
+//! | 4 | given up | |
 //!
-//! A search goes on in the half that `right` names, so that a step of it costs one bit each way;
-//! its length 1 ends it. The other side answers one bit a question, first those that go on.
+//! A step of a search thus costs one bit each way. The other side answers with a bit string, one
+//! bit a question.
 
-use super::plan::{Plan, SUBSETS};
-use super::strings::{FIRST_SUBSET, Node};
+use super::phase::{FIRST_SUBSET, Node, Phase};
+use super::plan::SUBSETS;
 use crate::bits::BitBlock;
 use crate::wire::{Malformed, Reader, Writer};
 
-/// A message of the correcting side.
-#[derive(Debug, PartialEq)]
+const SEARCH: u8 = 0;
+const DESCEND: u8 = 1;
+pub(super) const OPEN: u8 = 2;
+pub(super) const DONE: u8 = 3;
+pub(super) const GIVE_UP: u8 = 4;
+
+/// A message of the correcting side, as the other side hears it.
+#[derive(Debug)]
 pub(super) enum Request {
-    Ask(Ask),
+    Search(Phase),
+    Descend(BitBlock),
     Open,
     Done,
     GiveUp,
 }
 
-/// The next questions.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Ask {
-    pub(super) right: BitBlock,
-    /// As long as `right`, or empty.
-    pub(super) stopped: BitBlock,
-    pub(super) new: Vec<Node>,
-}
-
-impl Ask {
-    /// The nodes asked about, given those of the last round.
-    pub(super) fn advance(&self, asked: &[Node]) -> Vec<Node> {
-        let children = asked
-            .iter()
-            .enumerate()
-            .map(|(i, node)| if self.right.bit(i) { (i, node.right()) } else { (i, node.left()) });
-        let goes_on =
-            |(i, child): &(usize, Node)| child.len > 1 && (self.stopped.is_empty() || !self.stopped.bit(*i));
-        let mut next: Vec<Node> = children.filter(goes_on).map(|(_, child)| child).collect();
-        next.extend(&self.new);
-        next
-    }
-}
-
 /// What a request may speak of at this moment.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bounds {
-    /// Questions of the last round.
+    /// Bits of the frame.
+    pub(super) frame_bits: usize,
+    /// Questions of the last round that have a next level.
     pub(super) asked: usize,
     /// Passes opened.
     pub(super) passes: usize,
     /// Whether the subsets are opened.
     pub(super) subsets: bool,
-    /// Questions still allowed.
-    pub(super) questions: usize,
+    /// Parities still allowed.
+    pub(super) parities: u64,
 }
 
 impl Request {
-    pub(super) fn write(&self) -> Vec<u8> {
-        let mut writer = Writer::new();
-        match self {
-            Self::Ask(ask) => {
-                writer.u8(0).bits(&ask.right).bits(&ask.stopped).count(ask.new.len());
-                for node in &ask.new {
-                    writer.u8(node.layer).count(node.start()).count(node.end() - node.start());
-                }
-            }
-            Self::Open => _ = writer.u8(1),
-            Self::Done => _ = writer.u8(2),
-            Self::GiveUp => _ = writer.u8(3),
-        }
-        writer.finish()
-    }
-
-    pub(super) fn read(mut reader: Reader<'_>, plan: &Plan, bounds: Bounds) -> Result<Self, Malformed> {
+    pub(super) fn read(mut reader: Reader<'_>, bounds: Bounds) -> Result<Self, Malformed> {
         let request = match reader.u8()? {
-            0 => Self::Ask(read_ask(&mut reader, plan, bounds)?),
-            1 if !bounds.subsets => Self::Open,
-            2 if bounds.subsets => Self::Done,
-            3 => Self::GiveUp,
+            SEARCH => Self::Search(read_phase(&mut reader, bounds)?),
+            DESCEND if bounds.asked > 0 => Self::Descend(read_exactly(&mut reader, bounds.asked, "right")?),
+            OPEN if !bounds.subsets => Self::Open,
+            DONE if bounds.subsets => Self::Done,
+            GIVE_UP => Self::GiveUp,
             _ => return Err(Malformed::Field { field: "request" }),
         };
         reader.end()?;
@@ -91,53 +62,86 @@ impl Request {
     }
 }
 
-fn read_ask(reader: &mut Reader<'_>, plan: &Plan, bounds: Bounds) -> Result<Ask, Malformed> {
-    let right = reader.bits(bounds.asked, "right")?;
-    let stopped = reader.bits(bounds.asked, "stopped")?;
-    if right.len() != bounds.asked {
-        return Err(Malformed::Field { field: "right" });
-    }
-    if !stopped.is_empty() && stopped.len() != bounds.asked {
-        return Err(Malformed::Field { field: "stopped" });
-    }
-    // A search takes three bytes: the count cannot make us reserve more than the message holds.
-    let most = bounds.questions.min(reader.remaining() / 3);
-    let count = reader.count(most, "new_searches")?;
-    let new = (0..count).map(|_| read_node(reader, plan, bounds)).collect::<Result<_, _>>()?;
-    Ok(Ask { right, stopped, new })
+/// A message without fields.
+pub(super) fn write_bare(kind: u8) -> Vec<u8> {
+    vec![kind]
 }
 
-fn read_node(reader: &mut Reader<'_>, plan: &Plan, bounds: Bounds) -> Result<Node, Malformed> {
-    let layer = reader.u8()?;
-    let subset = layer.checked_sub(FIRST_SUBSET);
-    let known = match subset {
-        None => usize::from(layer) < bounds.passes,
-        Some(index) => bounds.subsets && u32::from(index) < 2 * SUBSETS,
-    };
-    if !known {
-        return Err(Malformed::Field { field: "layer" });
-    }
-    let start = reader.count(plan.frame_bits() - 1, "start")?;
-    let len = reader.count(plan.frame_bits() - start, "length")?;
-    if len < 2 {
-        return Err(Malformed::Field { field: "length" });
-    }
-    Ok(Node::new(layer, start, len))
-}
-
-/// The answers to the last questions or openings.
-pub(super) fn write_answers(parities: &[bool]) -> Vec<u8> {
+pub(super) fn write_descend(right: &BitBlock) -> Vec<u8> {
     let mut writer = Writer::new();
-    writer.bits(&BitBlock::from_bools(parities));
+    writer.u8(DESCEND).bits(right);
     writer.finish()
 }
 
-/// Reads exactly as many answers as were asked for.
-pub(super) fn read_answers(mut reader: Reader<'_>, expected: usize) -> Result<BitBlock, Malformed> {
-    let answers = reader.bits(expected, "answers")?;
-    if answers.len() != expected {
-        return Err(Malformed::Field { field: "answers" });
+pub(super) fn write_search(phase: &Phase) -> Vec<u8> {
+    let mut writer = Writer::new();
+    let level = phase.level();
+    writer.u8(SEARCH).u8(phase.layer).u8(level.to_le_bytes()[0]);
+    let mut nodes = phase.nodes();
+    for log2 in (1..=level).rev() {
+        let (group, rest) = nodes.split_at(nodes.partition_point(|node| node.log2 == log2));
+        writer.count(group.len());
+        let mut next = 0;
+        for node in group {
+            let index = node.start >> log2;
+            writer.varint(u64::from(index - next));
+            next = index + 1;
+        }
+        nodes = rest;
     }
+    writer.finish()
+}
+
+fn read_phase(reader: &mut Reader<'_>, bounds: Bounds) -> Result<Phase, Malformed> {
+    let layer = reader.u8()?;
+    let space = match layer.checked_sub(FIRST_SUBSET) {
+        None if usize::from(layer) < bounds.passes => bounds.frame_bits,
+        Some(subset) if bounds.subsets && u32::from(subset) < SUBSETS => {
+            2 * bounds.frame_bits.next_power_of_two()
+        }
+        _ => return Err(Malformed::Field { field: "layer" }),
+    } as u64;
+    let level = u32::from(reader.u8()?);
+    if level > bounds.frame_bits.next_power_of_two().ilog2() {
+        return Err(Malformed::Field { field: "level" });
+    }
+    let mut nodes = Vec::new();
+    for log2 in (1..=level).rev() {
+        // A node takes a byte: the count cannot make us reserve more than the message holds.
+        let count = reader.count(reader.remaining(), "nodes")?;
+        nodes.reserve(count);
+        let mut next = 0u64;
+        for _ in 0..count {
+            let index = next.saturating_add(reader.varint()?);
+            let start = index.saturating_mul(1 << log2);
+            let start = u32::try_from(start).ok().filter(|_| start < space);
+            nodes.push(Node { start: start.ok_or(Malformed::Field { field: "node" })?, log2 });
+            next = index + 1;
+        }
+    }
+    let phase = Phase::new(layer, nodes).filter(|phase| phase.level() == level);
+    let phase = phase.ok_or(Malformed::Field { field: "nodes" })?;
+    if phase.questions() > bounds.parities {
+        return Err(Malformed::Field { field: "questions" });
+    }
+    Ok(phase)
+}
+
+/// The parities asked for.
+pub(super) fn write_answers(parities: &BitBlock) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.bits(parities);
+    writer.finish()
+}
+
+/// Reads exactly as many parities as were asked for.
+pub(super) fn read_answers(mut reader: Reader<'_>, expected: usize) -> Result<BitBlock, Malformed> {
+    let answers = read_exactly(&mut reader, expected, "answers")?;
     reader.end()?;
     Ok(answers)
+}
+
+fn read_exactly(reader: &mut Reader<'_>, count: usize, field: &'static str) -> Result<BitBlock, Malformed> {
+    let bits = reader.bits(count, field)?;
+    if bits.len() == count { Ok(bits) } else { Err(Malformed::Field { field }) }
 }

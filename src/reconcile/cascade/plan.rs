@@ -19,30 +19,8 @@ pub(super) const SUBSETS: u32 = 16;
 pub struct Plan {
     frame_bits: usize,
     qber_ppm: u32,
-    passes: Vec<Blocks>,
-    waves: usize,
-}
-
-/// How one pass cuts its places into blocks: of 2^`log2` places up to place `change`, of twice
-/// that from there on; the last block is what is left.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Blocks {
-    pub(super) log2: u32,
-    pub(super) change: usize,
-}
-
-impl Blocks {
-    /// How many blocks cut `n` places.
-    pub(super) fn count(self, n: usize) -> usize {
-        let small = self.change.min(n).div_ceil(1 << self.log2);
-        small + n.saturating_sub(self.change).div_ceil(2 << self.log2)
-    }
-
-    /// Where block `index` begins.
-    pub(super) fn start(self, index: usize) -> usize {
-        let small = self.change >> self.log2;
-        if index < small { index << self.log2 } else { self.change + ((index - small) << (self.log2 + 1)) }
-    }
+    /// The block length of each pass, as a power of two.
+    passes: Vec<u32>,
 }
 
 impl Plan {
@@ -73,9 +51,9 @@ impl Plan {
 
     fn from_parts(frame_bits: usize, qber_ppm: u32) -> Self {
         let first = 1_000_000u32.div_ceil(qber_ppm).next_power_of_two().ilog2().max(1);
-        let uniform = |log2| Blocks { log2, change: frame_bits.next_multiple_of(1 << log2) };
-        let passes = [first, first + 2, (first + 5).max(12)].into_iter().map(uniform).collect();
-        Self { frame_bits, qber_ppm, passes, waves: 32 }
+        let whole = frame_bits.next_power_of_two().ilog2().max(1);
+        let passes = [first, first + 2, (first + 5).max(12)].map(|log2| log2.min(whole)).to_vec();
+        Self { frame_bits, qber_ppm, passes }
     }
 
     /// Bits of a frame.
@@ -90,24 +68,19 @@ impl Plan {
         f64::from(self.qber_ppm) * 1e-6
     }
 
-    pub(super) fn passes(&self) -> &[Blocks] {
+    pub(super) fn passes(&self) -> &[u32] {
         &self.passes
     }
 
-    /// Rounds over which the searches of a pass after the first are begun. Two odd blocks of one
-    /// pass often hold the two errors of one even block of an earlier pass: if they are searched
-    /// one after the other, the second error costs the shorter search.
-    pub(super) fn waves(&self) -> usize {
-        self.waves
-    }
-
-    /// Parities after which the corrector gives the frame up: more than a frame of twice the
-    /// expected error rate takes, and little more than one bit a bit.
+    /// Parities after which the corrector gives the frame up: enough for a frame of twice the
+    /// expected errors and six standard deviations more, but little more than one for each bit.
     pub(super) fn parity_limit(&self) -> u64 {
         let n = self.frame_bits as u64;
-        let per_error = u64::from(1_000_000u32.div_ceil(self.qber_ppm).ilog2()) + 5;
-        let expected = n * u64::from(self.qber_ppm) / 1_000_000 * per_error;
-        (3 * expected).min(n + n / 4) + 40 * u64::from(n.ilog2() + 2) + 512
+        let expected = n * u64::from(self.qber_ppm) / 1_000_000;
+        let most = 2 * expected + expected / 4 + 6 * expected.isqrt() + 8;
+        let per_error = u64::from((1_000_000 / self.qber_ppm).ilog2()) + 5;
+        let blocks = self.passes.iter().map(|log2| n >> log2).sum::<u64>() + u64::from(SUBSETS);
+        (most * per_error + blocks).min(n + n / 4 + 64)
     }
 
     /// Writes the plan: the length, then the expected error rate in parts per million.
@@ -159,22 +132,6 @@ mod tests {
         }
         for bytes in [[0, 16, 39, 0, 0], [9, 1, 0, 0, 0], [9, 255, 255, 255, 255]] {
             assert!(Plan::read(&mut Reader::new(&bytes)).is_err(), "{bytes:?}");
-        }
-    }
-
-    #[test]
-    fn blocks_cover_every_place_once() {
-        for n in [1, 63, 64, 65, 1000, 4096] {
-            for blocks in [
-                Blocks { log2: 3, change: 0 },
-                Blocks { log2: 4, change: 64 },
-                Blocks { log2: 2, change: 4096 },
-            ] {
-                let count = blocks.count(n);
-                assert!(blocks.start(count - 1) < n, "{n}: the last block has a place");
-                assert!(blocks.start(count) >= n, "{n}: no place after it");
-                assert_eq!(blocks.start(0), 0, "{n}: from the first place on");
-            }
         }
     }
 }

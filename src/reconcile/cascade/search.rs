@@ -6,10 +6,26 @@ use keystill_kernels::Isa;
 use keystill_kernels::parity::subset_mask;
 
 use super::frontier::Frontier;
-use super::message::{Ask, Request};
+use super::message;
+use super::phase::{FIRST_SUBSET, Node, Phase};
 use super::plan::{Plan, SUBSETS};
-use super::strings::{FIRST_SUBSET, Node, Strings, subset_of};
+use super::strings::Strings;
 use crate::bits::BitBlock;
+
+/// What the correcting side says.
+#[derive(Debug, PartialEq)]
+pub(super) enum Next {
+    /// New searches: those of the phase that has begun.
+    Search,
+    /// The searches go on, in the right half where a bit is set.
+    Descend(BitBlock),
+    /// The next pass is to be opened, or the subsets.
+    Open,
+    /// Every parity known agrees.
+    Done,
+    /// The frame is given up.
+    GiveUp,
+}
 
 /// The correcting side of one frame.
 #[derive(Debug)]
@@ -17,25 +33,16 @@ pub(super) struct Search {
     plan: Plan,
     strings: Strings,
     frontiers: Vec<Frontier>,
-    /// The nodes of the subsets, by layer and start, once those are opened.
-    subsets: BTreeMap<(u8, u32), SubsetNode>,
+    /// The nodes of the subsets by layer and start, once those are opened: size and parity.
+    subsets: BTreeMap<(u8, u32), (u32, bool)>,
     /// Whether the errors left are odd in number.
     odd: bool,
-    /// The questions under way, with our own parity of what was asked.
-    asked: Vec<(Node, bool)>,
-    /// Nodes that a correction made odd, by layer.
-    waiting: Vec<Node>,
-    /// The next block of the last pass opened whose search has not been released.
-    released: usize,
+    phase: Option<Phase>,
+    /// Nodes that became odd, by layer: the smallest layer is searched first, because its nodes are
+    /// the smallest.
+    waiting: BTreeMap<u8, Vec<Node>>,
     parities: u64,
     corrected: u64,
-    pace: usize,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct SubsetNode {
-    len: u32,
-    odd: bool,
 }
 
 impl Search {
@@ -46,12 +53,10 @@ impl Search {
             frontiers: Vec::new(),
             subsets: BTreeMap::new(),
             odd: false,
-            asked: Vec::new(),
-            waiting: Vec::new(),
-            released: 0,
+            phase: None,
+            waiting: BTreeMap::new(),
             parities: 0,
             corrected: 0,
-            pace: 0,
         }
     }
 
@@ -67,216 +72,188 @@ impl Search {
         self.strings.into_frame()
     }
 
-    /// How many parities the next message of the reference side holds, after this request.
-    pub(super) fn expected(&self, request: &Request) -> usize {
-        match request {
-            Request::Ask(_) => self.asked.len(),
-            Request::Open => self.next_blocks(),
-            Request::Done | Request::GiveUp => 0,
+    /// How many parities the other side answers to this.
+    pub(super) fn expected(&self, next: &Next) -> usize {
+        match next {
+            Next::Search | Next::Descend(_) => self.phase.as_ref().map_or(0, |phase| phase.starts().len()),
+            Next::Open => self.opening(),
+            Next::Done | Next::GiveUp => 0,
+        }
+    }
+
+    /// The message that says it.
+    pub(super) fn message(&self, next: &Next) -> Vec<u8> {
+        match (next, &self.phase) {
+            (Next::Search, Some(phase)) => message::write_search(phase),
+            (Next::Descend(right), _) => message::write_descend(right),
+            (Next::Open, _) => message::write_bare(message::OPEN),
+            (Next::Done, _) => message::write_bare(message::DONE),
+            (Next::GiveUp | Next::Search, _) => message::write_bare(message::GIVE_UP),
         }
     }
 
     /// How many parities open the next pass, or the subsets.
-    fn next_blocks(&self) -> usize {
+    fn opening(&self) -> usize {
         let opened = self.frontiers.len();
-        let blocks = self.plan.passes().get(opened);
-        blocks.map_or(SUBSETS as usize, |blocks| blocks.count(self.strings.len()) - usize::from(opened > 0))
+        let blocks = |log2: &u32| self.strings.len().div_ceil(1 << log2) - usize::from(opened > 0);
+        self.plan.passes().get(opened).map_or(SUBSETS as usize, blocks)
     }
 
     /// Takes the parities of the pass or the subsets asked to open; what to say next.
-    pub(super) fn opened(&mut self, isa: Isa, theirs: &BitBlock) -> Request {
+    pub(super) fn opened(&mut self, isa: Isa, theirs: &BitBlock) -> Next {
         self.parities += theirs.len() as u64;
         match self.plan.passes().get(self.frontiers.len()).copied() {
-            Some(blocks) => {
-                let mut odd = self.strings.open(isa, blocks);
-                let first = self.frontiers.is_empty();
-                (0..theirs.len()).for_each(|i| odd[i] ^= theirs.bit(i));
-                let known = odd.len() - usize::from(!first);
-                let sum = odd[..known].iter().fold(false, |sum, odd| sum ^ odd);
-                if first {
-                    self.odd = sum;
-                } else {
-                    odd[known] = sum ^ self.odd;
-                }
-                let mut frontier = Frontier::new(self.strings.len());
-                (0..odd.len()).for_each(|i| frontier.begin(blocks.start(i), odd[i]));
-                self.frontiers.push(frontier);
-                self.released = 0;
-                self.pace = if first { odd.len() } else { odd.len().div_ceil(self.plan.waves()) };
-            }
+            Some(log2) => self.open_pass(isa, log2, theirs),
             None => self.open_subsets(isa, theirs),
         }
-        self.next(isa, Ask::default())
+        self.begin()
+    }
+
+    fn open_pass(&mut self, isa: Isa, log2: u32, theirs: &BitBlock) {
+        let mut odd = self.strings.open(isa, log2);
+        odd.edit(|words| words.iter_mut().zip(theirs.words()).for_each(|(ours, theirs)| *ours ^= theirs));
+        if self.frontiers.is_empty() {
+            self.odd = odd.count_ones() & 1 == 1;
+        } else {
+            // The last block's parity was not sent: it follows from the whole frame's.
+            odd.set(odd.len() - 1, false);
+            odd.set(odd.len() - 1, (odd.count_ones() & 1 == 1) ^ self.odd);
+        }
+        let mut frontier = Frontier::new(self.strings.len(), log2);
+        let mut nodes = Vec::new();
+        for (start, mut word) in (0u32..).step_by(64 << log2).zip(odd.words().iter().copied()) {
+            while word != 0 {
+                nodes.push(Node { start: start + (word.trailing_zeros() << log2), log2 });
+                word &= word - 1;
+            }
+        }
+        if let Some(last) = nodes.last_mut() {
+            let len = self.strings.len() - last.start as usize;
+            last.log2 = last.log2.min(len.next_power_of_two().ilog2());
+        }
+        nodes.iter().for_each(|node| frontier.set_odd(node.start));
+        self.waiting.insert(self.layer(), nodes);
+        self.frontiers.push(frontier);
+    }
+
+    /// The layer of the next pass.
+    fn layer(&self) -> u8 {
+        u8::try_from(self.frontiers.len()).expect("there are fewer passes than layers")
     }
 
     fn open_subsets(&mut self, isa: Isa, theirs: &BitBlock) {
-        let whole = Node::new(0, 0, self.strings.len());
-        for (index, ours) in (0u8..).zip(self.strings.subsets(isa)) {
-            let odd = ours ^ theirs.bit(usize::from(index));
-            let layer = FIRST_SUBSET + 2 * index;
-            self.subsets.insert((layer, 0), SubsetNode { len: whole.len, odd });
-            self.subsets.insert((layer + 1, 0), SubsetNode { len: whole.len, odd: odd ^ self.odd });
+        let ours = self.strings.subsets(isa);
+        let log2 = self.strings.len().next_power_of_two().ilog2();
+        for (index, layer) in (0..SUBSETS as usize).zip(FIRST_SUBSET..) {
+            let odd = (ours >> index & 1 == 1) ^ theirs.bit(index);
+            for (start, odd) in [(0, odd), (1 << log2, odd ^ self.odd)] {
+                self.subsets.insert((layer, start), (log2, odd));
+                if odd && log2 > 0 {
+                    self.waiting.entry(layer).or_default().push(Node { start, log2 });
+                }
+            }
         }
     }
 
     /// Takes the answers to the questions under way; what to say next.
-    pub(super) fn answered(&mut self, isa: Isa, theirs: &BitBlock) -> Request {
+    pub(super) fn answered(&mut self, isa: Isa, theirs: &BitBlock) -> Next {
         self.parities += theirs.len() as u64;
-        let asked = std::mem::take(&mut self.asked);
-        let mut right = BitBlock::zeros(asked.len());
-        let mut stopped = BitBlock::zeros(asked.len());
-        for (i, (node, ours)) in asked.iter().enumerate() {
-            let left_odd = *ours ^ theirs.bit(i);
-            self.split(*node, left_odd);
-            right.set(i, !left_odd);
-        }
-        let child = |i: usize| if right.bit(i) { asked[i].0.right() } else { asked[i].0.left() };
-        for leaf in (0..asked.len()).map(child).filter(|child| child.len == 1) {
-            if self.is_odd(leaf) {
-                self.flip(self.strings.origin(leaf.layer, leaf.start()));
-            }
-        }
-        for i in 0..asked.len() {
-            let child = child(i);
-            if child.len > 1 && !self.claim(child) {
-                stopped.set(i, true);
-            } else if child.len > 1 {
-                self.ask(isa, child);
-            }
-        }
-        if stopped.count_ones() == 0 {
-            stopped = BitBlock::default();
-        }
-        self.next(isa, Ask { right, stopped, new: Vec::new() })
-    }
-
-    /// Completes the questions with new searches, or opens what comes next.
-    fn next(&mut self, isa: Isa, mut ask: Ask) -> Request {
-        loop {
-            self.release(&mut ask.new);
-            self.wake(&mut ask.new);
-            if !ask.new.is_empty() || !self.asked.is_empty() || self.released >= self.blocks() {
-                break;
-            }
-        }
-        if ask.new.is_empty() && self.asked.is_empty() {
-            ask.new.extend(self.odd_subset());
-        }
-        if self.parities + (self.asked.len() + ask.new.len()) as u64 > self.plan.parity_limit() {
-            return Request::GiveUp;
-        }
-        ask.new.iter().for_each(|node| self.ask(isa, *node));
-        match (self.asked.is_empty(), self.subsets.is_empty()) {
-            (false, _) => Request::Ask(ask),
-            (true, true) if self.parities + self.next_blocks() as u64 <= self.plan.parity_limit() => {
-                Request::Open
-            }
-            (true, true) => Request::GiveUp,
-            (true, false) => Request::Done,
-        }
-    }
-
-    /// The blocks of the last pass opened.
-    fn blocks(&self) -> usize {
-        let last = self.plan.passes().get(self.frontiers.len().wrapping_sub(1));
-        last.map_or(0, |blocks| blocks.count(self.strings.len()))
-    }
-
-    /// Releases the searches of the next blocks of the last pass opened.
-    fn release(&mut self, new: &mut Vec<Node>) {
-        let (blocks, last) = (self.blocks(), self.frontiers.len().wrapping_sub(1));
-        let until = (self.released + self.pace).min(blocks);
-        let Some(cut) = self.plan.passes().get(last).copied() else { return };
-        for index in self.released..until {
-            let (start, end) = (cut.start(index), cut.start(index + 1).min(self.strings.len()));
-            if end - start == 1 {
-                if self.frontiers[last].is_odd(start) {
-                    let layer = u8::try_from(last).expect("few passes");
-                    self.flip(self.strings.origin(layer, start));
-                }
-            } else if self.frontiers[last].claim(start, end - start) {
-                new.push(Node::new(u8::try_from(last).expect("few passes"), start, end - start));
-            }
-        }
-        self.released = until;
-    }
-
-    /// Begins the searches in nodes that corrections made odd.
-    fn wake(&mut self, new: &mut Vec<Node>) {
-        for node in std::mem::take(&mut self.waiting) {
-            if self.claim(node) {
-                new.push(node);
-            }
-        }
-    }
-
-    /// An odd subset and its complement, as far as that is odd; only one at a time, because the
-    /// others most likely hold the same errors.
-    fn odd_subset(&mut self) -> Vec<Node> {
-        let odd = self.subsets.iter().filter(|(_, node)| node.odd && node.len > 1);
-        let nodes: Vec<Node> =
-            odd.map(|((layer, start), node)| Node { layer: *layer, start: *start, len: node.len }).collect();
-        let Some(first) = nodes.first() else { return nodes };
-        let pair = |node: &&Node| node.layer / 2 == first.layer / 2;
-        nodes.iter().filter(pair).copied().collect()
-    }
-
-    fn ask(&mut self, isa: Isa, node: Node) {
-        let ours = self.strings.parity(isa, node.left());
-        self.asked.push((node, ours));
-    }
-
-    fn split(&mut self, node: Node, left_odd: bool) {
-        if let Some(frontier) = self.frontiers.get_mut(usize::from(node.layer)) {
-            frontier.begin(node.start(), left_odd);
-            frontier.begin(node.right().start(), !left_odd);
-            return;
-        }
-        let (left, right) = (node.left(), node.right());
-        self.subsets.insert((node.layer, left.start), SubsetNode { len: left.len, odd: left_odd });
-        self.subsets.insert((node.layer, right.start), SubsetNode { len: right.len, odd: !left_odd });
-    }
-
-    fn is_odd(&self, node: Node) -> bool {
-        match self.frontiers.get(usize::from(node.layer)) {
-            Some(frontier) => frontier.is_odd(node.start()),
-            None => self.subsets.get(&(node.layer, node.start)).is_some_and(|known| known.odd),
-        }
-    }
-
-    fn claim(&mut self, node: Node) -> bool {
-        match self.frontiers.get_mut(usize::from(node.layer)) {
-            Some(frontier) => frontier.claim(node.start(), node.len as usize),
-            None => self.is_odd(node),
-        }
-    }
-
-    /// Corrects a bit: toggles the nodes that hold it, and notes those that became odd.
-    fn flip(&mut self, bit: usize) {
-        self.corrected += 1;
-        self.odd = !self.odd;
-        let last = self.frontiers.len() - 1;
-        let released = self.plan.passes()[last].start(self.released);
-        let (frontiers, waiting) = (&mut self.frontiers, &mut self.waiting);
-        self.strings.flip(bit, |pass, place| {
-            let (start, len, odd) = frontiers[pass].toggle(place);
-            if odd && len > 1 && (pass < last || start < released) {
-                waiting.push(Node::new(u8::try_from(pass).expect("few passes"), start, len));
-            }
+        let Some(mut phase) = self.phase.take() else { return Next::GiveUp };
+        let mut right = self.strings.parities(isa, &phase);
+        right.edit(|words| {
+            words.iter_mut().zip(theirs.words()).for_each(|(ours, theirs)| *ours = !(*ours ^ theirs))
         });
-        if !self.subsets.is_empty() {
-            self.toggle_subsets(bit);
+        if !phase.descend(right.words(), self.strings.space(phase.layer)) {
+            return Next::GiveUp;
         }
+        if phase.level() > 0 {
+            self.phase = Some(phase);
+            return Next::Descend(right);
+        }
+        if self.correct(&phase) { self.begin() } else { Next::GiveUp }
     }
 
-    fn toggle_subsets(&mut self, bit: usize) {
+    /// Begins the searches in the odd nodes of the lowest layer, or opens what comes next.
+    fn begin(&mut self) -> Next {
+        while let Some((layer, nodes)) = self.waiting.pop_first() {
+            let Some(phase) = Phase::new(layer, self.still_odd(layer, nodes)) else { continue };
+            if phase.level() == 0 {
+                // A block of one place, at the end of the frame: odd is wrong.
+                self.correct(&phase);
+                continue;
+            }
+            if self.parities + phase.questions() > self.plan.parity_limit() {
+                return Next::GiveUp;
+            }
+            self.phase = Some(phase);
+            return Next::Search;
+        }
+        if !self.subsets.is_empty() {
+            return Next::Done;
+        }
+        let affordable = self.parities + self.opening() as u64 <= self.plan.parity_limit();
+        if affordable { Next::Open } else { Next::GiveUp }
+    }
+
+    /// The odd ones of nodes that once became odd, each once, in the order of a phase.
+    fn still_odd(&self, layer: u8, mut nodes: Vec<Node>) -> Vec<Node> {
+        match self.frontiers.get(usize::from(layer)) {
+            Some(frontier) => nodes.retain(|node| frontier.is_odd(node.start)),
+            None => nodes.retain(|node| self.subsets.get(&(layer, node.start)).is_some_and(|known| known.1)),
+        }
+        nodes.sort_unstable_by_key(|node| (std::cmp::Reverse(node.log2), node.start));
+        nodes.dedup();
+        nodes
+    }
+
+    /// Corrects the errors that a phase found. Whether all are places of the frame.
+    fn correct(&mut self, phase: &Phase) -> bool {
+        let layer = usize::from(phase.layer);
+        for (node, found) in phase.nodes().iter().zip(phase.starts()) {
+            let Some(bit) = self.strings.origin(phase.layer, *found) else { return false };
+            match self.frontiers.get_mut(layer) {
+                Some(frontier) => frontier.settle(*node, *found),
+                None => self.settle_subset(phase.layer, *node, *found),
+            }
+            let (frontiers, waiting) = (&mut self.frontiers, &mut self.waiting);
+            self.strings.flip(bit, |pass, place| {
+                if pass != layer
+                    && let Some(node) = frontiers[pass].toggle(place)
+                {
+                    waiting.entry(u8::try_from(pass).unwrap_or(u8::MAX)).or_default().push(node);
+                }
+            });
+            if !self.subsets.is_empty() {
+                self.toggle_subsets(bit, phase.layer);
+            }
+        }
+        self.corrected += phase.nodes().len() as u64;
+        self.odd ^= phase.nodes().len() % 2 == 1;
+        true
+    }
+
+    fn settle_subset(&mut self, layer: u8, node: Node, found: u32) {
+        let mut part = node;
+        while part.log2 > 0 {
+            part.log2 -= 1;
+            let right = part.start + (1 << part.log2);
+            let aside = if found < right { right } else { std::mem::replace(&mut part.start, right) };
+            self.subsets.insert((layer, aside), (part.log2, false));
+        }
+        self.subsets.insert((layer, part.start), (0, false));
+    }
+
+    fn toggle_subsets(&mut self, bit: usize, but: u8) {
         let place = u32::try_from(bit).expect("frames are shorter than 2^32 bits");
-        for index in 0..SUBSETS {
-            let inside = subset_mask(bit / 64, index) >> (bit % 64) & 1 == 1;
-            let layer = FIRST_SUBSET + 2 * u8::try_from(index).expect("few subsets") + u8::from(!inside);
-            debug_assert_eq!(subset_of(layer).0, index, "two layers a subset");
-            if let Some((_, node)) = self.subsets.range_mut((layer, 0)..=(layer, place)).next_back() {
-                node.odd = !node.odd;
+        let fold = 1 << self.strings.len().next_power_of_two().ilog2();
+        for (subset, layer) in (0..SUBSETS).zip(FIRST_SUBSET..).filter(|(_, layer)| *layer != but) {
+            let inside = subset_mask(bit / 64, subset) >> (bit % 64) & 1 == 1;
+            let key = (layer, if inside { place } else { place + fold });
+            if let Some(((_, start), (log2, odd))) = self.subsets.range_mut((layer, 0)..=key).next_back() {
+                *odd = !*odd;
+                if *odd && *log2 > 0 {
+                    self.waiting.entry(layer).or_default().push(Node { start: *start, log2: *log2 });
+                }
             }
         }
     }

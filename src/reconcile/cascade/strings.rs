@@ -5,46 +5,8 @@ use keystill_kernels::parity;
 use zeroize::Zeroizing;
 
 use super::permutation::Permutation;
-use super::plan::{Blocks, SUBSETS};
+use super::phase::{FIRST_SUBSET, Phase};
 use crate::bits::BitBlock;
-
-/// The number of the first layer of subsets; those of passes are below it. Layer
-/// `FIRST_SUBSET` + 2t holds subset t, the next one its complement.
-pub(super) const FIRST_SUBSET: u8 = 16;
-
-/// A set of places: those of pass `layer` from `start` on, or those of a subset within the range
-/// of the frame's own order.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Node {
-    pub(super) layer: u8,
-    pub(super) start: u32,
-    pub(super) len: u32,
-}
-
-impl Node {
-    pub(super) fn new(layer: u8, start: usize, len: usize) -> Self {
-        let bounded = |place: usize| u32::try_from(place).expect("frames are shorter than 2^32 bits");
-        Self { layer, start: bounded(start), len: bounded(len) }
-    }
-
-    /// The half that a question about the node asks for.
-    pub(super) fn left(self) -> Self {
-        Self { len: self.len / 2, ..self }
-    }
-
-    /// The other half.
-    pub(super) fn right(self) -> Self {
-        Self { start: self.start + self.len / 2, len: self.len - self.len / 2, ..self }
-    }
-
-    pub(super) fn start(self) -> usize {
-        self.start as usize
-    }
-
-    pub(super) fn end(self) -> usize {
-        self.start as usize + self.len as usize
-    }
-}
 
 /// A frame in its own order and in that of each pass opened. Wiped on drop.
 #[derive(Debug)]
@@ -77,52 +39,67 @@ impl Strings {
         self.frame
     }
 
-    /// Opens the next pass; the parities of its blocks.
-    pub(super) fn open(&mut self, isa: Isa, blocks: Blocks) -> Vec<bool> {
+    /// The places of a layer: those of the frame, or twice the next power of two, for a subset and
+    /// its complement.
+    pub(super) fn space(&self, layer: u8) -> usize {
+        if layer < FIRST_SUBSET { self.len() } else { 2 * self.len().next_power_of_two() }
+    }
+
+    /// Opens the next pass; the parities of its blocks of 2^`log2` bits.
+    pub(super) fn open(&mut self, isa: Isa, log2: u32) -> BitBlock {
         let permutation = Permutation::new(self.len(), self.passes.len());
         let bits = Zeroizing::new(permutation.apply(isa, self.frame.words()));
-        let end = |index| blocks.start(index + 1).min(self.len());
-        let parities = (0..blocks.count(self.len()))
-            .map(|index| parity::range_parity(&bits, blocks.start(index), end(index)))
-            .collect();
+        let mut parities = vec![0; (bits.len() * 64).div_ceil(1 << log2).div_ceil(64)];
+        parity::block_parities(isa, &bits, log2, &mut parities);
         self.passes.push(Pass { permutation, bits });
-        parities
+        BitBlock::from_words(parities, self.len().div_ceil(1 << log2))
     }
 
     /// The parities of the subsets.
-    pub(super) fn subsets(&self, isa: Isa) -> Vec<bool> {
-        let words = self.frame.words();
-        (0..SUBSETS).map(|subset| parity::subset_parity(isa, words, 0, self.len(), subset, 0)).collect()
+    pub(super) fn subsets(&self, isa: Isa) -> u16 {
+        parity::subset_parities(isa, self.frame.words())
     }
 
-    /// The parity of a node, whose layer must be opened and whose range must be in the frame.
-    #[inline]
-    pub(super) fn parity(&self, isa: Isa, node: Node) -> bool {
-        if let Some(pass) = self.passes.get(usize::from(node.layer)) {
-            return parity::range_parity(&pass.bits, node.start(), node.end());
+    /// The parities of the left halves of the nodes that a phase asks about.
+    pub(super) fn parities(&self, isa: Isa, phase: &Phase) -> BitBlock {
+        let (starts, half) = (phase.starts(), phase.level() - 1);
+        if let Some(pass) = self.passes.get(usize::from(phase.layer)) {
+            let mut parities = vec![0; starts.len().div_ceil(64)];
+            parity::node_parities(isa, &pass.bits, starts, half, &mut parities);
+            return BitBlock::from_words(parities, starts.len());
         }
-        let (subset, outside) = subset_of(node.layer);
-        parity::subset_parity(isa, self.frame.words(), node.start(), node.end(), subset, outside)
+        let mut parities = BitBlock::zeros(starts.len());
+        for (i, start) in starts.iter().enumerate() {
+            parities.set(i, self.subset_parity(phase.layer, *start as usize, half));
+        }
+        parities
     }
 
-    /// Which bit of the frame stands at `place` in the order of `layer`.
-    pub(super) fn origin(&self, layer: u8, place: usize) -> usize {
-        self.passes.get(usize::from(layer)).map_or(place, |pass| pass.permutation.backward(place))
+    fn subset_parity(&self, layer: u8, start: usize, half: u32) -> bool {
+        let fold = self.len().next_power_of_two();
+        let outside = if start >= fold { u64::MAX } else { 0 };
+        let from = (start % fold).min(self.len());
+        let to = (from + (1 << half)).min(self.len());
+        parity::subset_parity(self.frame.words(), from, to, u32::from(layer - FIRST_SUBSET), outside)
+    }
+
+    /// Which bit of the frame stands at `place` of `layer`, if any.
+    pub(super) fn origin(&self, layer: u8, place: u32) -> Option<usize> {
+        let place = place as usize;
+        match self.passes.get(usize::from(layer)) {
+            Some(pass) => (place < self.len()).then(|| pass.permutation.backward(place)),
+            None => Some(place % self.len().next_power_of_two()).filter(|bit| *bit < self.len()),
+        }
     }
 
     /// Flips bit `bit` of the frame; calls back with each pass and the place it has there.
-    pub(super) fn flip(&mut self, bit: usize, mut at: impl FnMut(usize, usize)) {
+    #[inline]
+    pub(super) fn flip(&mut self, bit: usize, mut at: impl FnMut(usize, u32)) {
         self.frame.edit(|words| words[bit / 64] ^= 1 << (bit % 64));
         for (index, pass) in self.passes.iter_mut().enumerate() {
             let place = pass.permutation.forward(bit);
             pass.bits[place / 64] ^= 1 << (place % 64);
-            at(index, place);
+            at(index, u32::try_from(place).expect("frames are shorter than 2^32 bits"));
         }
     }
-}
-
-/// The subset of a layer, and the mask that turns it into its complement where that is meant.
-pub(super) fn subset_of(layer: u8) -> (u32, u64) {
-    let index = layer.saturating_sub(FIRST_SUBSET);
-    (u32::from(index / 2), if index % 2 == 1 { u64::MAX } else { 0 })
 }

@@ -141,21 +141,23 @@ fn a_message_out_of_place_is_the_peers_fault() {
     };
     for (what, message) in [
         ("nothing", &[][..]),
-        ("an unknown kind", &[4]),
-        ("done before the subsets", &[2]),
-        ("answers to no question", &[0, 1, 1, 0, 0]),
-        ("a pass not opened", &[0, 0, 0, 1, 1, 0, 2]),
-        ("a subset not opened", &[0, 0, 0, 1, 16, 0, 2]),
-        ("a range beyond the end", &[0, 0, 0, 1, 0, 231, 7, 2]),
-        ("a node without halves", &[0, 0, 0, 1, 0, 0, 1]),
-        ("more searches than bytes", &[0, 0, 0, 255, 255, 3]),
-        ("a byte too many", &[1, 0]),
+        ("an unknown kind", &[5]),
+        ("done before the subsets", &[3]),
+        ("a step of no search", &[1, 1, 1]),
+        ("a pass not opened", &[0, 1, 1, 1, 0]),
+        ("a subset not opened", &[0, 16, 1, 1, 0]),
+        ("a node beyond the end", &[0, 0, 1, 1, 244, 3]),
+        ("a size beyond the frame", &[0, 0, 11, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0]),
+        ("no node", &[0, 0, 1, 0]),
+        ("none of the size announced", &[0, 0, 2, 0, 1, 0]),
+        ("more nodes than bytes", &[0, 0, 1, 255, 255, 3]),
+        ("a byte too many", &[2, 0]),
     ] {
         assert!(refused(message, &mut out, &mut bench), "{what}");
     }
     let early = Reference::new(&plan, frame.slice(0..1000)).expect("the length fits").start(&mut out);
     let Ok(Step::Compute(early, _)) = early else { panic!("it opens the first pass") };
-    assert!(matches!(early.hear(Reader::new(&[1]), &mut out), Err(Fault::Peer(_))), "before it asked");
+    assert!(matches!(early.hear(Reader::new(&[2]), &mut out), Err(Fault::Peer(_))), "before it asked");
 
     out.take();
     let _ = opened(&mut out, &mut bench);
