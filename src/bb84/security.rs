@@ -45,6 +45,7 @@
 //! bases were announced after the last gate of the block.
 
 mod decoy;
+pub mod published;
 
 use crate::bounds::{Real, binary_entropy, chernoff, hypergeometric};
 use crate::ledger::Epsilon;
