@@ -59,7 +59,9 @@
 //! analyses with a frame error rate. [`FailedFrames::Subtracted`] drops that assumption and pays for each
 //! failed frame with its whole length.
 
+pub mod discrete;
 pub mod gaussian;
+pub mod published;
 
 use crate::bounds::Real;
 use crate::bounds::gauss::{quantile, variance_above, variance_below};
