@@ -1,12 +1,187 @@
-//! `keystill keylen`.
+//! `keystill keylen`: the length of a secret key, with every term, from one JSON object.
 
-use super::Failure;
+mod bb84;
+mod cv;
+mod input;
 
-/// The command `keylen`.
+use std::io::{BufRead, Read, Write};
+
+use anyhow::{Context, anyhow};
+use serde_json::{Map, Value, json};
+
+use super::{Exit, Failure, OrExit};
+use input::Fields;
+
+/// Secret key length of a block, with every term.
+///
+/// Reads one JSON object on standard input: the inputs of a formula by name, `formula`, and `mode`
+/// where the formula has several readings. Without `formula`, the bound that keystill makes keys
+/// with. Prints one JSON object. A length of zero is an answer, with the reason beside it.
+///
+/// bb84: keystill (default), eur-variable, lim2014-2decoy, rusca2018-1decoy
+/// cv: keystill (default), cv-asym, cv-lgg2010, cv-composable-mountogiannakis,
+///     cv-general-leverrier2017, cv-dm-dbl2021
+///
+/// Examples:
+///   echo '{"mu":[0.5,0.2,0.001],"p":[0.81,0.14,0.05],"n_key":[49378660,3668401,152938],
+///          "n_test":[1007727,74865,3121],"m_test":[33909,4867,1502],"leak_EC":13392000}' |
+///     keystill keylen bb84 --explain
+///   keystill keylen --vectors < vectors.ndjson
 #[derive(Debug, clap::Args)]
-pub(crate) struct Args {}
+#[command(verbatim_doc_comment)]
+pub(crate) struct Args {
+    /// The protocol.
+    #[arg(required_unless_present = "vectors")]
+    protocol: Option<Protocol>,
+    /// Print the formula with numbers in place, not JSON.
+    #[arg(long, conflicts_with = "vectors")]
+    explain: bool,
+    /// Read one object a line with `id` and `inputs`; print `id` and the results of every mode.
+    ///
+    /// The formula is the `id` before its first slash.
+    #[arg(long, conflicts_with = "protocol")]
+    vectors: bool,
+}
 
-#[expect(clippy::needless_pass_by_value, clippy::unnecessary_wraps, reason = "every command has this shape")]
-pub(crate) fn run(_args: Args) -> Result<(), Failure> {
-    Ok(())
+/// Whose key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Protocol {
+    /// Decoy-state BB84.
+    Bb84,
+    /// Continuous variables.
+    Cv,
+}
+
+impl Protocol {
+    fn formulas(self) -> &'static [Formula] {
+        match self {
+            Self::Bb84 => bb84::FORMULAS,
+            Self::Cv => cv::FORMULAS,
+        }
+    }
+}
+
+/// A way to compute a key length.
+struct Formula {
+    /// Its name: the part of a vector's `id` before the first slash.
+    name: &'static str,
+    /// Its readings; the first is taken where none is named.
+    modes: &'static [&'static str],
+    /// What must be known before a number is used.
+    caution: Option<&'static str>,
+    /// The formula, its terms in braces.
+    text: &'static str,
+    /// The terms by name; `None` where a mode does not apply to these inputs.
+    evaluate: fn(&Fields<'_>, &str) -> anyhow::Result<Option<Terms>>,
+}
+
+/// Terms by name.
+type Terms = Map<String, Value>;
+
+#[expect(clippy::needless_pass_by_value, reason = "every command has this shape")]
+pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    match args.protocol {
+        Some(protocol) => single(protocol, args.explain),
+        None => vectors(),
+    }
+}
+
+fn single(protocol: Protocol, explain: bool) -> Result<(), Failure> {
+    let mut text = String::new();
+    std::io::stdin().lock().read_to_string(&mut text).or_exit(Exit::Storage)?;
+    let value: Value = serde_json::from_str(&text)
+        .context("standard input is not one JSON object")
+        .or_exit(Exit::Configuration)?;
+    let (formula, mode, terms) = answer(protocol, &value).or_exit(Exit::Configuration)?;
+    if explain {
+        return print(&explanation(formula, mode, &terms));
+    }
+    let mut object = json!({ "formula": formula.name, "mode": mode, "caution": formula.caution });
+    if let Some(object) = object.as_object_mut() {
+        object.extend(terms);
+    }
+    print(&object.to_string())
+}
+
+/// Evaluates one formula in one mode.
+fn answer(protocol: Protocol, value: &Value) -> anyhow::Result<(&'static Formula, &'static str, Terms)> {
+    let object = value.as_object().context("standard input is not a JSON object")?;
+    let fields = Fields::new(object.get("inputs").and_then(Value::as_object).unwrap_or(object));
+    let outer = Fields::new(object);
+    let name = outer.text("formula")?.unwrap_or("keystill");
+    let name = name.split('/').next().unwrap_or(name);
+    let formula = protocol.formulas().iter().find(|formula| formula.name == name).with_context(|| {
+        let known: Vec<_> = protocol.formulas().iter().map(|formula| formula.name).collect();
+        format!("no formula {name:?}: choose one of {}", known.join(", "))
+    })?;
+    let mode = outer.text("mode")?.unwrap_or(formula.modes[0]);
+    let mode = formula.modes.iter().find(|known| **known == mode).with_context(|| {
+        format!("{} has no mode {mode:?}: choose one of {}", formula.name, formula.modes.join(", "))
+    })?;
+    let terms = (formula.evaluate)(&fields, mode)?;
+    let terms = terms.with_context(|| format!("mode {mode} does not apply to these inputs"))?;
+    Ok((formula, mode, terms))
+}
+
+/// The formula in symbols, with numbers in place, and every term.
+fn explanation(formula: &Formula, mode: &str, terms: &Terms) -> String {
+    let mut numbers = formula.text.to_owned();
+    for (name, value) in terms {
+        numbers = numbers.replace(&format!("{{{name}}}"), &value.to_string());
+    }
+    let symbols = formula.text.replace(['{', '}'], "");
+    let mut lines = vec![format!("{}, {mode}", formula.name), String::new(), symbols, String::new(), numbers];
+    lines.push(String::new());
+    lines.extend(terms.iter().map(|(name, value)| format!("  {name:<26} {value}")));
+    if let Some(caution) = formula.caution {
+        lines.extend([String::new(), format!("Caution: {caution}.")]);
+    }
+    lines.join("\n")
+}
+
+fn vectors() -> Result<(), Failure> {
+    let mut failed = 0_u32;
+    for line in std::io::stdin().lock().lines() {
+        let line = line.or_exit(Exit::Storage)?;
+        if line.trim().is_empty() {
+            continue;
+        }
+        let value: Value = serde_json::from_str(&line)
+            .context("a line is not a JSON object")
+            .or_exit(Exit::Configuration)?;
+        let id = value.get("id").cloned().unwrap_or(Value::Null);
+        let answer = match every_mode(&value) {
+            Ok(results) => json!({ "id": id, "results": results }),
+            Err(error) => {
+                failed += 1;
+                json!({ "id": id, "error": format!("{error:#}") })
+            }
+        };
+        print(&answer.to_string())?;
+    }
+    if failed == 0 {
+        Ok(())
+    } else {
+        Err(anyhow!("{failed} vectors could not be evaluated")).or_exit(Exit::Configuration)
+    }
+}
+
+/// The results of a vector by mode.
+fn every_mode(value: &Value) -> anyhow::Result<Terms> {
+    let id = value.get("id").and_then(Value::as_str).context("a vector has no `id`")?;
+    let name = id.split('/').next().unwrap_or(id);
+    let inputs = value.get("inputs").and_then(Value::as_object).context("a vector has no `inputs`")?;
+    let formula = [bb84::FORMULAS, cv::FORMULAS].into_iter().flatten().find(|formula| formula.name == name);
+    let formula = formula.with_context(|| format!("no formula {name:?}"))?;
+    let mut results = Terms::new();
+    for mode in formula.modes {
+        if let Some(terms) = (formula.evaluate)(&Fields::new(inputs), mode)? {
+            results.insert((*mode).to_owned(), Value::Object(terms));
+        }
+    }
+    Ok(results)
+}
+
+fn print(text: &str) -> Result<(), Failure> {
+    writeln!(std::io::stdout().lock(), "{text}").or_exit(Exit::Storage)
 }

@@ -142,7 +142,7 @@ pub fn lim2014(block: &Block<3>, epsilons: Epsilons, reading: LimReading) -> Ter
         LimReading::Asymptotic => Tails { law: Law::None, clamped: false, capped: false },
     };
     let mut terms = two_decoys(block, &tails);
-    terms.phase_error_rate = sampled(&terms, |rate| gamma(rate, &terms, 21.0, epsilons.secrecy));
+    terms.phase_error_rate = sampled(&terms, |rate| gamma(rate, positions(&terms), 21.0, epsilons.secrecy));
     terms.length = fixed_length(&terms, block.disclosed_bits, 21.0, epsilons);
     terms
 }
@@ -203,7 +203,8 @@ pub fn rusca2018(block: &Block<2>, epsilons: Epsilons, vacuum: VacuumFrom, const
         ..Terms::default()
     };
     let constant = if constant == GammaConstant::Printed { 21.0 } else { 19.0 };
-    terms.phase_error_rate = sampled(&terms, |rate| gamma(rate, &terms, constant, epsilons.secrecy));
+    terms.phase_error_rate =
+        sampled(&terms, |rate| gamma(rate, positions(&terms), constant, epsilons.secrecy));
     terms.length = fixed_length(&terms, block.disclosed_bits, 19.0, epsilons);
     terms
 }
@@ -355,20 +356,27 @@ fn sampled(terms: &Terms, added: impl Fn(Real) -> Option<Real>) -> Option<Real> 
     added(rate).map(|added| (rate + added).min(half))
 }
 
-/// γ(ε_sec, b, c, d) of Lim et al.; undefined at b = 0, and more than a half from b = 1 on.
-fn gamma(rate: Real, terms: &Terms, constant: f64, epsilon: f64) -> Option<Real> {
+fn positions(terms: &Terms) -> [Real; 2] {
+    [terms.single_test, terms.single_key]
+}
+
+/// γ(ε, b, c, d) of Lim et al. with `constant`² in its logarithm: **not a bound**, see the module's head.
+///
+/// b: the error rate among `tested` positions c, for d `others`. Undefined at b = 0; more than a half
+/// from b = 1 on.
+#[must_use]
+pub fn gamma(rate: Real, [tested, others]: [Real; 2], constant: f64, epsilon: f64) -> Option<Real> {
     if rate <= Real::ZERO {
         return None;
     }
     if rate >= Real::ONE {
         return Some(Real::ONE);
     }
-    let (c, d) = (terms.single_test, terms.single_key);
     let spread = (Real::ONE - rate) * rate;
+    let weight = (tested + others) / (tested * others);
     let ratio = Real::from(constant) / Real::from(epsilon);
-    let inner = (c + d) / (c * d * spread) * ratio * ratio;
-    let ln_2 = Real::from(2.0).ln();
-    Some(((c + d) * spread / (c * d * ln_2) * inner.log2()).sqrt())
+    let inner = weight / spread * ratio * ratio;
+    Some((weight * spread / Real::from(2.0).ln() * inner.log2()).sqrt())
 }
 
 /// s₀ + s₁(1 − h(φ)) − λ_EC − 6 log₂(shares/ε_sec) − log₂(2/ε_cor).

@@ -1,0 +1,306 @@
+//! Formulas of CV-QKD by the names of their inputs.
+
+use anyhow::{Context, bail};
+use serde_json::{Value, json};
+
+use keystill::bounds::Real;
+use keystill::cv::security::discrete::{self, Constellation};
+use keystill::cv::security::gaussian::{Detection, Link, Trust};
+use keystill::cv::security::published::{
+    ComposableBlock, EnergyTest, FiniteBlock, PairsPerSymbol, asymptotic, composable2021, general2017,
+    leverrier2010,
+};
+use keystill::cv::security::{
+    Budget, FailedFrames, Interval, Kept, KeyLength, Moments, NoKey, Receiver, key_length,
+};
+
+use super::input::Fields;
+use super::{Formula, Terms};
+
+pub(super) const FORMULAS: &[Formula] = &[
+    Formula {
+        name: "keystill",
+        modes: &["default", "failed_frames_subtracted"],
+        caution: Some("secure against collective attacks; confidence intervals assume Gaussian noise"),
+        text: "ell = floor({raw_bits} - {eavesdropped_bits} - {equipartition_bits} - {failed_bits} - {leak_EC} \
+               - {hashing_bits}) = {ell}\n\
+               eavesdropped_bits = n chi = n_kept * {chi_worst} for T >= {T_min}, xi <= {xi_max}",
+        evaluate: keystill,
+    },
+    Formula {
+        name: "cv-asym",
+        modes: &["default"],
+        caution: Some(ASYMPTOTIC),
+        text: "rate = beta {I_AB} - {chi_BE} = {rate}",
+        evaluate: asym,
+    },
+    Formula {
+        name: "cv-lgg2010",
+        modes: &["m_two_scalar_pairs_per_het_symbol", "m_one_pair_per_het_symbol_conservative"],
+        caution: Some(
+            "collective attacks, not composable; its finite-size term assumes one binary key symbol a use",
+        ),
+        text: "K = (n/N) (beta {I_AB} - {chi_worst} - {delta_n}) = {K_real}",
+        evaluate: lgg,
+    },
+    Formula {
+        name: "cv-composable-mountogiannakis",
+        modes: &["default"],
+        caution: Some("collective attacks; every epsilon is 2^-32"),
+        text: "r = H(K) - d_ent + R_code q - p - chi_M - {Delta_AEP}/sqrt(n) + {Theta}/n = {r_tilde}\n\
+               R = (n p_EC/N) r = {R_final}",
+        evaluate: composable,
+    },
+    Formula {
+        name: "cv-general-leverrier2017",
+        modes: &["default"],
+        caution: Some("the finite-size rate under it is that of cv-lgg2010, which is not composable"),
+        text: "length = (N - m) (beta I - chi - Delta) at eps_coll = 50 eps/K^4 = {eps_coll}, less {toll_bits} bits = {length}",
+        evaluate: general,
+    },
+    Formula {
+        name: "cv-dm-dbl2021",
+        modes: &["default"],
+        caution: Some(ASYMPTOTIC),
+        text: "rate = beta {I_AB_gaussian} - {chi_BE} = {rate_gaussianI}, Z* = {Z_star}, nu = {nu1}, {nu2}, {nu3}",
+        evaluate: discrete_modulation,
+    },
+];
+
+const ASYMPTOTIC: &str = "the limit of infinitely many symbols: no key is made with it";
+
+/// The bound that keys are made with.
+fn keystill(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
+    let moments = moments(fields)?;
+    let kept = fields.count("n_kept")?;
+    let failed = match mode {
+        "default" => FailedFrames::Left,
+        _ => FailedFrames::Subtracted { symbols: fields.count("n_failed")? },
+    };
+    let receiver = Receiver {
+        efficiency: interval(fields, "eta")?,
+        electronic_noise: interval(fields, "v_el")?,
+        calibration_samples: fields.count("calibration_samples")?,
+        trust: if fields.has("trusted") { trust(fields)? } else { Trust::Trusted },
+    };
+    let kept = Kept { symbols: kept, failed, disclosed_bits: fields.count("leak_EC")? };
+    let budget = Budget::of_block(fields.number_or("eps_total", 1e-10)?);
+    let (key, reason) = match key_length(&moments, &receiver, &kept, &budget) {
+        Ok(key) => (key, None),
+        Err(NoKey::Spent(key)) => (*key, Some(NoKey::Spent(key).to_string())),
+        Err(NoKey::Untested { pairs }) => {
+            let reason = NoKey::Untested { pairs }.to_string();
+            return Ok(json!({ "ell": 0, "reason": reason }).as_object().cloned());
+        }
+        Err(why) => bail!(why),
+    };
+    Ok(Some(default_terms(&key, reason.as_deref())))
+}
+
+fn default_terms(key: &KeyLength, reason: Option<&str>) -> Terms {
+    let worst = &key.worst;
+    let terms = json!({
+        "V_A": worst.modulation_variance,
+        "T": worst.transmittance,
+        "T_min": worst.transmittance_min,
+        "T_max": worst.transmittance_max,
+        "xi": worst.excess_noise,
+        "xi_max": worst.excess_noise_max,
+        "chi_BE": worst.holevo,
+        "chi_worst": worst.holevo_max,
+        "raw_bits": key.raw_bits,
+        "eavesdropped_bits": key.eavesdropped_bits,
+        "equipartition_bits": key.equipartition_bits,
+        "failed_bits": key.failed_bits,
+        "leak_EC": key.disclosed_bits,
+        "hashing_bits": key.hashing_bits,
+        "eps_estimation": key.budget.estimation,
+        "eps_smooth": key.budget.smoothing,
+        "eps_PA": key.budget.amplification,
+        "ell_real": key.ell_real,
+        "ell": key.ell,
+        "reason": reason,
+    });
+    terms.as_object().cloned().unwrap_or_default()
+}
+
+/// Sums over pairs, or those that a link has on average.
+fn moments(fields: &Fields<'_>) -> anyhow::Result<Moments> {
+    if fields.has("sum_xx") {
+        return Ok(Moments {
+            pairs: fields.count("m")?,
+            alice: fields.number("sum_xx")?,
+            cross: fields.number("sum_xy")?,
+            bob: fields.number("sum_yy")?,
+        });
+    }
+    let pairs = fields.count("N")?.saturating_mul(2);
+    let middle = |name: &str| interval(fields, name).map(|interval| 0.5 * (interval.low + interval.high));
+    let link = [
+        fields.number("V_A")?,
+        fields.number("T")?,
+        fields.number("xi_in")?,
+        middle("eta")?,
+        middle("v_el")?,
+    ];
+    Ok(Moments::expected(pairs, link))
+}
+
+fn interval(fields: &Fields<'_>, name: &str) -> anyhow::Result<Interval> {
+    let [low, high] = fields.interval(name)?;
+    Ok(Interval { low, high })
+}
+
+fn asym(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Option<Terms>> {
+    let rate = asymptotic(&link(fields)?, detection(fields)?, trust(fields)?, fields.number("beta")?);
+    Ok(Some(reals(&[("I_AB", rate.mutual_information), ("chi_BE", rate.holevo), ("rate", rate.rate)])))
+}
+
+fn lgg(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
+    let detection = detection(fields)?;
+    let pairs = match mode {
+        "m_two_scalar_pairs_per_het_symbol" => PairsPerSymbol::Quadratures,
+        _ if detection == Detection::Homodyne => return Ok(None),
+        _ => PairsPerSymbol::One,
+    };
+    let block = FiniteBlock {
+        symbols: fields.number("N")?,
+        estimation_share: fields.number("pe_fraction")?,
+        estimation: fields.number("eps_PE")?,
+        smoothing: fields.number("eps_smooth")?,
+        amplification: fields.number("eps_PA")?,
+        beta: fields.number("beta")?,
+    };
+    let finite = leverrier2010(&link(fields)?, detection, &block, pairs);
+    Ok(Some(reals(&[
+        ("z", finite.quantile),
+        ("t", finite.amplitude),
+        ("sigma2", finite.noise),
+        ("t_min", finite.amplitude_min),
+        ("sigma2_max", finite.noise_max),
+        ("T_min", finite.transmittance_min),
+        ("xi_max", finite.excess_noise_max),
+        ("I_AB", finite.mutual_information),
+        ("chi_worst", finite.holevo_max),
+        ("delta_n", finite.finite_size),
+        ("K_real", finite.rate),
+    ])))
+}
+
+fn composable(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Option<Terms>> {
+    let rate = composable2021(&ComposableBlock {
+        blocks: fields.number("n_bks")?,
+        symbols: fields.number("N")?,
+        kept: fields.number("n")?,
+        digits: fields.number("p")?,
+        coded_digits: fields.number("q")?,
+        success: fields.number("p_EC")?,
+        code_rate: fields.number("R_code")?,
+        symbol_entropy: fields.number("H_K")?,
+        entropy_spread: fields.number("d_ent")?,
+        holevo_max: fields.number("chi_M")?,
+    });
+    Ok(Some(reals(&[
+        ("Delta_AEP", rate.equipartition),
+        ("Theta", rate.hashing),
+        ("r_M", rate.rate),
+        ("r_tilde", rate.finite_rate),
+        ("R_final", rate.rate_per_symbol),
+        ("r_total_bits", rate.length),
+        ("epsilon", rate.epsilon),
+    ])))
+}
+
+fn general(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Option<Terms>> {
+    let (symbols, share) = (fields.number("n")?, fields.number("pe_fraction")?);
+    let test = EnergyTest {
+        symbols,
+        tested: fields.number("k_test")?,
+        alice: fields.number("d_A")?,
+        bob: fields.number("d_B")?,
+        epsilon: fields.number("eps_target")?,
+    };
+    let general = general2017(&test).context("the energy test is too small for this epsilon")?;
+    // Estimation, smoothing and amplification share it.
+    let epsilon = general.collective_epsilon.to_f64() / 3.0;
+    let block = FiniteBlock {
+        symbols,
+        estimation_share: share,
+        estimation: epsilon,
+        smoothing: epsilon,
+        amplification: epsilon,
+        beta: fields.number("beta")?,
+    };
+    let finite = leverrier2010(&link(fields)?, Detection::Heterodyne, &block, PairsPerSymbol::One);
+    let length = finite.rate * Real::from(symbols) - Real::from(general.toll_bits);
+    let mut terms = reals(&[
+        ("raw", length),
+        ("length", length.max(Real::ZERO)),
+        ("K_cutoff", general.cutoff),
+        ("eps_coll", general.collective_epsilon),
+        ("T_min", finite.transmittance_min),
+        ("xi_max", finite.excess_noise_max),
+    ]);
+    terms.insert("toll_bits".to_owned(), general.toll_bits.into());
+    terms.insert("ell".to_owned(), length.floor_to_u64().into());
+    Ok(Some(terms))
+}
+
+fn discrete_modulation(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Option<Terms>> {
+    let size = usize::try_from(fields.count("M")?)?;
+    let strength = fields.number("alpha_or_Va")?;
+    let constellation = match fields.text("kind")? {
+        Some("psk") => Constellation::phases(size, strength),
+        Some("qam") => Constellation::square(size, strength),
+        other => bail!("`kind` must be \"psk\" or \"qam\", not {other:?}"),
+    };
+    let constellation = constellation.with_context(|| {
+        format!(
+            "no constellation of {size} points and strength {strength}: at most {}",
+            discrete::MOST_POINTS
+        )
+    })?;
+    let rate =
+        discrete::rate(&constellation, fields.number("T")?, fields.number("xi_in")?, fields.number("beta")?);
+    let [first, second, third] = rate.eigenvalues;
+    Ok(Some(reals(&[
+        ("n_mean", rate.mean_photons),
+        ("Va", rate.modulation_variance),
+        ("C", rate.correlation),
+        ("w", rate.spread),
+        ("Z_star", rate.covariance),
+        ("nu1", first),
+        ("nu2", second),
+        ("nu3", third),
+        ("chi_BE", rate.holevo),
+        ("I_AB_gaussian", rate.gaussian_information),
+        ("rate_gaussianI", rate.rate),
+    ])))
+}
+
+fn link(fields: &Fields<'_>) -> anyhow::Result<Link> {
+    let real = |name: &str| fields.number(name).map(Real::from);
+    Ok(Link {
+        modulation_variance: real("V_A")?,
+        transmittance: real("T")?,
+        excess_noise: real("xi_in")?,
+        efficiency: real("eta")?,
+        electronic_noise: real("v_el")?,
+    })
+}
+
+fn detection(fields: &Fields<'_>) -> anyhow::Result<Detection> {
+    match fields.text("detection")? {
+        Some("homodyne") => Ok(Detection::Homodyne),
+        Some("heterodyne") => Ok(Detection::Heterodyne),
+        other => bail!("`detection` must be \"homodyne\" or \"heterodyne\", not {other:?}"),
+    }
+}
+
+fn trust(fields: &Fields<'_>) -> anyhow::Result<Trust> {
+    Ok(if fields.flag("trusted")? { Trust::Trusted } else { Trust::Untrusted })
+}
+
+fn reals(terms: &[(&str, Real)]) -> Terms {
+    terms.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.to_f64()))).collect()
+}
