@@ -1,0 +1,127 @@
+//! Key lengths and tail bounds against vectors of an oracle that computes with fifty digits.
+#![cfg(feature = "cli")]
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeSet;
+use std::fs;
+
+use serde_json::{Map, Value};
+
+use keystill::bb84::security::published::gamma;
+use keystill::bounds::{Real, binary_entropy, chernoff, hoeffding, hypergeometric, serfling};
+
+type Anything = Result<(), Box<dyn std::error::Error>>;
+
+const VECTORS: &str = "tests/data/security/vectors.ndjson";
+const PRIMITIVES: &str = "tests/data/security/primitives.ndjson";
+/// Relative error allowed to a real. The contract is 1e-9.
+const TOLERANCE: f64 = 1e-11;
+
+#[test]
+fn every_mode_of_every_vector_is_met() -> Anything {
+    let vectors = fs::read(VECTORS)?;
+    let output = assert_cmd::Command::cargo_bin("keystill")?
+        .args(["keylen", "--vectors"])
+        .write_stdin(vectors.clone())
+        .output()?;
+    assert!(output.status.success(), "keylen failed: {}", String::from_utf8_lossy(&output.stderr));
+    let answers = String::from_utf8(output.stdout)?;
+    let mut numbers = 0;
+    for (vector, answer) in String::from_utf8(vectors)?.lines().zip(answers.lines()) {
+        let (vector, answer): (Value, Value) = (serde_json::from_str(vector)?, serde_json::from_str(answer)?);
+        assert_eq!(vector["id"], answer["id"], "answers come in order");
+        numbers += compare(&vector["id"].to_string(), &modes(&vector["expected"]), &answer["results"]);
+    }
+    assert!(numbers > 4_400, "only {numbers} numbers were compared");
+    Ok(())
+}
+
+/// The expected terms by mode; terms without a mode are those of `default`.
+fn modes(expected: &Value) -> Map<String, Value> {
+    let terms = expected.as_object().cloned().unwrap_or_default();
+    if terms.values().all(Value::is_object) {
+        return terms;
+    }
+    Map::from_iter([("default".to_owned(), Value::Object(terms))])
+}
+
+fn compare(id: &str, expected: &Map<String, Value>, results: &Value) -> usize {
+    let names = |modes: &Map<String, Value>| modes.keys().cloned().collect::<BTreeSet<_>>();
+    assert_eq!(results.as_object().map(names), Some(names(expected)), "modes of {id}");
+    let mut numbers = 0;
+    for (mode, terms) in expected {
+        for (name, value) in terms.as_object().into_iter().flatten() {
+            let ours = &results[mode][name];
+            numbers += 1;
+            if name == "ell" || value.is_null() {
+                assert_eq!(ours, value, "{name} of {id} in mode {mode} is exact");
+                continue;
+            }
+            let (value, ours) = (value.as_f64().unwrap_or(f64::NAN), ours.as_f64().unwrap_or(f64::NAN));
+            let close = (ours - value).abs() <= TOLERANCE * value.abs();
+            assert!(close, "{name} of {id} in mode {mode} is {ours}, not {value}");
+        }
+    }
+    numbers
+}
+
+#[test]
+fn every_primitive_is_met() -> Anything {
+    let mut kinds = BTreeSet::new();
+    for line in fs::read_to_string(PRIMITIVES)?.lines() {
+        let vector: Value = serde_json::from_str(line)?;
+        let kind = vector["kind"].as_str().unwrap_or_default().to_owned();
+        match kind.as_str() {
+            "phase_error_from_test" => phase_error(&vector),
+            "h2" => near(&vector, "value", binary_entropy(real(&vector, "x"))),
+            "tails" => tails(&vector),
+            other => panic!("no primitive {other}"),
+        }
+        kinds.insert(kind);
+    }
+    assert_eq!(kinds.len(), 3, "every kind was there");
+    Ok(())
+}
+
+fn phase_error(vector: &Value) {
+    let [errors, tested, others] = ["k_test", "n_test", "n_key"].map(|name| vector[name].as_u64().unwrap());
+    let epsilon = vector["fail_prob"].as_f64().unwrap();
+    let (c, d) = (Real::from(tested), Real::from(others));
+    let rate = Real::from(errors) / c;
+    // One ε for the event: γ without the share of 21.
+    near(vector, "gamma_lim", gamma(rate, [c, d], 1.0, epsilon).unwrap());
+    near(vector, "serfling", serfling::excess(c, d, chernoff::exponent(epsilon) * Real::from(0.5)));
+    let exact = hypergeometric::errors_above(errors, tested, others, epsilon);
+    assert_eq!(Some(exact), vector["exact_hypergeom_key_error_upper"].as_u64(), "exact bound of {vector}");
+    let safe = hypergeometric::rate_above(errors, tested, others, epsilon);
+    let exact = vector["exact_rate_upper"].as_f64().unwrap();
+    assert!(safe > exact && safe < exact * 1.05, "one rate for all larger blocks: {safe} of {vector}");
+}
+
+fn tails(vector: &Value) {
+    let count = vector["x"].as_u64().unwrap();
+    let epsilon = vector["eps"].as_f64().unwrap();
+    let (x, beta) = (Real::from(count), chernoff::exponent(epsilon));
+    near(vector, "hoeffding_if_n_total", hoeffding::one_sided(count, epsilon));
+    near(vector, "yin_up", chernoff::closed_above(x, beta));
+    near(vector, "yin_lo", chernoff::closed_below(x, beta));
+    near(vector, "tight_lo", chernoff::quadratic_below(x, beta));
+    assert!(
+        chernoff::expected_above(count, epsilon) < chernoff::closed_above(x, beta),
+        "exact is tighter: {vector}"
+    );
+    assert!(
+        chernoff::expected_below(count, epsilon) > chernoff::quadratic_below(x, beta),
+        "exact is tighter: {vector}"
+    );
+}
+
+fn real(vector: &Value, name: &str) -> Real {
+    Real::from(vector[name].as_f64().unwrap_or(f64::NAN))
+}
+
+fn near(vector: &Value, name: &str, ours: Real) {
+    let expected = real(vector, name).to_f64();
+    let error = (ours.to_f64() - expected).abs();
+    assert!(error <= TOLERANCE * expected.abs(), "{name} is {} in {vector}", ours.to_f64());
+}
