@@ -21,12 +21,13 @@ pub(super) struct Answerer {
 
 impl Answerer {
     pub(super) fn new(plan: Plan, frame: BitBlock) -> Self {
-        Self { plan, strings: Strings::new(frame), phase: None, subsets: false }
+        Self { strings: Strings::new(&plan, frame), plan, phase: None, subsets: false }
     }
 
     pub(super) fn bounds(&self, parities: u64) -> Bounds {
         Bounds {
             frame_bits: self.strings.len(),
+            all_subsets: self.plan.subsets(),
             asked: self
                 .phase
                 .as_ref()
@@ -70,7 +71,10 @@ impl Answerer {
         let opened = self.strings.opened();
         let Some(log2) = self.plan.passes().get(opened) else {
             self.subsets = true;
-            return BitBlock::from_words(vec![u64::from(self.strings.subsets(isa))], 16);
+            return BitBlock::from_words(
+                vec![u64::from(self.strings.subsets(isa))],
+                self.plan.subsets() as usize,
+            );
         };
         let parities = self.strings.open(isa, *log2);
         // After the first pass the parity of the whole frame is known, and with it the last block's.

@@ -12,7 +12,6 @@
 //! bit a question.
 
 use super::phase::{FIRST_SUBSET, Node, Phase};
-use super::plan::SUBSETS;
 use crate::bits::BitBlock;
 use crate::wire::{Malformed, Reader, Writer};
 
@@ -37,6 +36,8 @@ pub(super) enum Request {
 pub(super) struct Bounds {
     /// Bits of the frame.
     pub(super) frame_bits: usize,
+    /// How many subsets there are.
+    pub(super) all_subsets: u32,
     /// Questions of the last round that have a next level.
     pub(super) asked: usize,
     /// Passes opened.
@@ -96,7 +97,7 @@ fn read_phase(reader: &mut Reader<'_>, bounds: Bounds) -> Result<Phase, Malforme
     let layer = reader.u8()?;
     let space = match layer.checked_sub(FIRST_SUBSET) {
         None if usize::from(layer) < bounds.passes => bounds.frame_bits,
-        Some(subset) if bounds.subsets && u32::from(subset) < SUBSETS => {
+        Some(subset) if bounds.subsets && u32::from(subset) < bounds.all_subsets => {
             2 * bounds.frame_bits.next_power_of_two()
         }
         _ => return Err(Malformed::Field { field: "layer" }),

@@ -6,6 +6,8 @@
 //! A short frame is shuffled by a table. Either way the way back costs O(1), which is what the
 //! search needs when a corrected bit toggles the parities of the other passes.
 
+use std::fmt;
+
 use keystill_kernels::Isa;
 use keystill_kernels::parity::{self, Weave, mix};
 
@@ -15,7 +17,7 @@ const GRAIN: usize = 4096;
 const SHORTEST_WOVEN: usize = 8 * GRAIN;
 
 /// The permutation of one pass.
-#[derive(Debug)]
+#[derive(PartialEq)]
 pub(super) enum Permutation {
     Table { forward: Vec<u32>, backward: Vec<u32> },
     Woven { first: Weave, second: Weave, shift: usize },
@@ -95,6 +97,15 @@ impl Permutation {
             }
         }
         permuted
+    }
+}
+
+impl fmt::Debug for Permutation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Table { forward, .. } => write!(f, "Table({} places)", forward.len()),
+            Self::Woven { first, second, shift } => write!(f, "Woven({first:?}, {second:?}, {shift})"),
+        }
     }
 }
 

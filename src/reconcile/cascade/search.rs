@@ -8,7 +8,7 @@ use keystill_kernels::parity::subset_mask;
 use super::frontier::Frontier;
 use super::message;
 use super::phase::{FIRST_SUBSET, Node, Phase};
-use super::plan::{Plan, SUBSETS};
+use super::plan::Plan;
 use super::strings::Strings;
 use crate::bits::BitBlock;
 
@@ -48,8 +48,8 @@ pub(super) struct Search {
 impl Search {
     pub(super) fn new(plan: Plan, frame: BitBlock) -> Self {
         Self {
+            strings: Strings::new(&plan, frame),
             plan,
-            strings: Strings::new(frame),
             frontiers: Vec::new(),
             subsets: BTreeMap::new(),
             odd: false,
@@ -96,7 +96,7 @@ impl Search {
     fn opening(&self) -> usize {
         let opened = self.frontiers.len();
         let blocks = |log2: &u32| self.strings.len().div_ceil(1 << log2) - usize::from(opened > 0);
-        self.plan.passes().get(opened).map_or(SUBSETS as usize, blocks)
+        self.plan.passes().get(opened).map_or(self.plan.subsets() as usize, blocks)
     }
 
     /// Takes the parities of the pass or the subsets asked to open; what to say next.
@@ -144,7 +144,7 @@ impl Search {
     fn open_subsets(&mut self, isa: Isa, theirs: &BitBlock) {
         let ours = self.strings.subsets(isa);
         let log2 = self.strings.len().next_power_of_two().ilog2();
-        for (index, layer) in (0..SUBSETS as usize).zip(FIRST_SUBSET..) {
+        for (index, layer) in (0..self.plan.subsets() as usize).zip(FIRST_SUBSET..) {
             let odd = (ours >> index & 1 == 1) ^ theirs.bit(index);
             for (start, odd) in [(0, odd), (1 << log2, odd ^ self.odd)] {
                 self.subsets.insert((layer, start), (log2, odd));
@@ -246,7 +246,8 @@ impl Search {
     fn toggle_subsets(&mut self, bit: usize, but: u8) {
         let place = u32::try_from(bit).expect("frames are shorter than 2^32 bits");
         let fold = 1 << self.strings.len().next_power_of_two().ilog2();
-        for (subset, layer) in (0..SUBSETS).zip(FIRST_SUBSET..).filter(|(_, layer)| *layer != but) {
+        for (subset, layer) in (0..self.plan.subsets()).zip(FIRST_SUBSET..).filter(|(_, layer)| *layer != but)
+        {
             let inside = subset_mask(bit / 64, subset) >> (bit % 64) & 1 == 1;
             let key = (layer, if inside { place } else { place + fold });
             if let Some(((_, start), (log2, odd))) = self.subsets.range_mut((layer, 0)..=key).next_back() {

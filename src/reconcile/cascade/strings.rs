@@ -1,29 +1,28 @@
 //! What both sides compute alike: a frame's bits in the order of each pass, and parities of nodes.
 
+use std::sync::Arc;
+
 use keystill_kernels::Isa;
 use keystill_kernels::parity;
 use zeroize::Zeroizing;
 
 use super::permutation::Permutation;
 use super::phase::{FIRST_SUBSET, Phase};
+use super::plan::Plan;
 use crate::bits::BitBlock;
 
 /// A frame in its own order and in that of each pass opened. Wiped on drop.
 #[derive(Debug)]
 pub(super) struct Strings {
     frame: BitBlock,
-    passes: Vec<Pass>,
-}
-
-#[derive(Debug)]
-struct Pass {
-    permutation: Permutation,
-    bits: Zeroizing<Vec<u64>>,
+    permutations: Arc<[Permutation]>,
+    /// The bits in the order of each pass opened.
+    passes: Vec<Zeroizing<Vec<u64>>>,
 }
 
 impl Strings {
-    pub(super) fn new(frame: BitBlock) -> Self {
-        Self { frame, passes: Vec::new() }
+    pub(super) fn new(plan: &Plan, frame: BitBlock) -> Self {
+        Self { frame, permutations: Arc::clone(plan.permutations()), passes: Vec::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -47,11 +46,11 @@ impl Strings {
 
     /// Opens the next pass; the parities of its blocks of 2^`log2` bits.
     pub(super) fn open(&mut self, isa: Isa, log2: u32) -> BitBlock {
-        let permutation = Permutation::new(self.len(), self.passes.len());
+        let permutation = &self.permutations[self.passes.len()];
         let bits = Zeroizing::new(permutation.apply(isa, self.frame.words()));
         let mut parities = vec![0; (bits.len() * 64).div_ceil(1 << log2).div_ceil(64)];
         parity::block_parities(isa, &bits, log2, &mut parities);
-        self.passes.push(Pass { permutation, bits });
+        self.passes.push(bits);
         BitBlock::from_words(parities, self.len().div_ceil(1 << log2))
     }
 
@@ -63,9 +62,9 @@ impl Strings {
     /// The parities of the left halves of the nodes that a phase asks about.
     pub(super) fn parities(&self, isa: Isa, phase: &Phase) -> BitBlock {
         let (starts, half) = (phase.starts(), phase.level() - 1);
-        if let Some(pass) = self.passes.get(usize::from(phase.layer)) {
+        if let Some(bits) = self.passes.get(usize::from(phase.layer)) {
             let mut parities = vec![0; starts.len().div_ceil(64)];
-            parity::node_parities(isa, &pass.bits, starts, half, &mut parities);
+            parity::node_parities(isa, bits, starts, half, &mut parities);
             return BitBlock::from_words(parities, starts.len());
         }
         let mut parities = BitBlock::zeros(starts.len());
@@ -86,8 +85,8 @@ impl Strings {
     /// Which bit of the frame stands at `place` of `layer`, if any.
     pub(super) fn origin(&self, layer: u8, place: u32) -> Option<usize> {
         let place = place as usize;
-        match self.passes.get(usize::from(layer)) {
-            Some(pass) => (place < self.len()).then(|| pass.permutation.backward(place)),
+        match self.permutations.get(usize::from(layer)) {
+            Some(permutation) => (place < self.len()).then(|| permutation.backward(place)),
             None => Some(place % self.len().next_power_of_two()).filter(|bit| *bit < self.len()),
         }
     }
@@ -96,9 +95,9 @@ impl Strings {
     #[inline]
     pub(super) fn flip(&mut self, bit: usize, mut at: impl FnMut(usize, u32)) {
         self.frame.edit(|words| words[bit / 64] ^= 1 << (bit % 64));
-        for (index, pass) in self.passes.iter_mut().enumerate() {
-            let place = pass.permutation.forward(bit);
-            pass.bits[place / 64] ^= 1 << (place % 64);
+        for (index, (bits, permutation)) in self.passes.iter_mut().zip(&*self.permutations).enumerate() {
+            let place = permutation.forward(bit);
+            bits[place / 64] ^= 1 << (place % 64);
             at(index, u32::try_from(place).expect("frames are shorter than 2^32 bits"));
         }
     }
