@@ -26,6 +26,8 @@
 //! Σxy = Σxỹ/c up to Σxe/c, whose variance is known, and with Σy² exact the rounding is out of the
 //! estimate: it is the reference side's own noise, after the detection, out of Eve's reach.
 
+pub mod capacity;
+
 use keystill_kernels::Isa;
 use keystill_kernels::rotation::{self as kernel, GROUP, Told};
 
