@@ -8,84 +8,82 @@ use super::{COMPONENT_SCALE, Dimension, GROUP, Told};
 /// Columns of a row.
 const COLUMNS: usize = 16;
 
-type Row = [f32; COLUMNS];
+/// A number of an algebra of real dimension 1, 2, 4 or 8.
+trait Number: Sized {
+    /// Cayley–Dickson's product.
+    fn times(self, other: Self) -> Self;
+}
 
-/// Whether e_i·e_j is −e_(i xor j).
-const NEGATIVE: [[bool; 8]; 8] = {
-    let mut table = [[false; 8]; 8];
-    let mut i = 0;
-    while i < 8 {
-        let mut j = 0;
-        while j < 8 {
-            table[i][j] = negative(i, j, 4, false);
-            j += 1;
-        }
-        i += 1;
-    }
-    table
-};
-
-/// Follows (a, b)(c, d) = (ac − d̄b, da + bc̄) down to the reals.
-const fn negative(i: usize, j: usize, half: usize, so_far: bool) -> bool {
-    if half == 0 {
-        return so_far;
-    }
-    let (low_i, low_j, next) = (i % half, j % half, half / 2);
-    match (i >= half, j >= half) {
-        (false, false) => negative(low_i, low_j, next, so_far),
-        (false, true) => negative(low_j, low_i, next, so_far),
-        (true, false) => negative(low_i, low_j, next, so_far ^ (low_j != 0)),
-        (true, true) => negative(low_j, low_i, next, !so_far ^ (low_j != 0)),
+impl Number for [f32; 1] {
+    #[inline(always)]
+    fn times(self, other: Self) -> Self {
+        [self[0] * other[0]]
     }
 }
 
-/// The product of two sets of 16 numbers of an algebra of dimension D.
-#[inline(always)]
-fn product<const D: usize>(a: &[Row; D], b: &[Row; D]) -> [Row; D] {
-    let mut out = [[0.0; COLUMNS]; D];
-    for k in 0..D {
-        for i in 0..D {
-            let j = i ^ k;
-            for column in 0..COLUMNS {
-                let term = a[i][column] * b[j][column];
-                out[k][column] += if NEGATIVE[i][j] { -term } else { term };
+/// (a, b)(c, d) = (ac − d̄b, da + bc̄) over an algebra of half the dimension.
+macro_rules! doubled {
+    ($half:literal, $full:literal) => {
+        impl Number for [f32; $full] {
+            #[inline(always)]
+            fn times(self, other: Self) -> Self {
+                let low = |x: &Self| -> [f32; $half] { std::array::from_fn(|i| x[i]) };
+                let high = |x: &Self| -> [f32; $half] { std::array::from_fn(|i| x[$half + i]) };
+                let (a, b, c, d) = (low(&self), high(&self), low(&other), high(&other));
+                let (ac, db) = (a.times(c), conjugate(d).times(b));
+                let (da, bc) = (d.times(a), b.times(conjugate(c)));
+                std::array::from_fn(|i| {
+                    if i < $half { ac[i % $half] - db[i % $half] } else { da[i % $half] + bc[i % $half] }
+                })
             }
         }
-    }
-    out
+    };
 }
 
-/// 1 or −1 by the bits of a row.
+doubled!(1, 2);
+doubled!(2, 4);
+doubled!(4, 8);
+
 #[inline(always)]
-fn signs(bits: &[u64; 2], row: usize) -> Row {
-    let word = (bits[row / 4] >> (16 * (row % 4))) as u16;
-    std::array::from_fn(|column| if word >> column & 1 == 1 { -1.0 } else { 1.0 })
+fn conjugate<const D: usize>(x: [f32; D]) -> [f32; D] {
+    std::array::from_fn(|i| if i == 0 { x[0] } else { -x[i] })
+}
+
+/// u'·√d by the bits of a block: those of its column in the rows from `row` on.
+#[inline(always)]
+fn signs<const D: usize>(bits: [u32; 8], row: usize, column: usize) -> [f32; D] {
+    std::array::from_fn(|i| {
+        let bit = bits[row + i] >> column & 1;
+        f32::from_bits(1f32.to_bits() | bit << 31)
+    })
+}
+
+/// The 16 bits of each row.
+#[inline(always)]
+fn row_bits(bits: &[u64; 2]) -> [u32; 8] {
+    std::array::from_fn(|row| (bits[row / 4] >> (16 * (row % 4))) as u32 & 0xffff)
 }
 
 #[inline(always)]
-fn norms_of<const D: usize>(rows: &[Row; D]) -> Row {
-    let mut sum = [0.0; COLUMNS];
-    for row in rows {
-        for column in 0..COLUMNS {
-            sum[column] += row[column] * row[column];
-        }
+fn norm<const D: usize>(x: [f32; D]) -> f32 {
+    let mut sum = 0.0;
+    for x in x {
+        sum += x * x;
     }
-    sum.map(f32::sqrt)
+    sum.sqrt()
 }
 
 /// 1/x, and 0 for what is not above 0.
 #[inline(always)]
 fn inverse(x: f32) -> f32 {
-    if x > 0.0 { 1.0 / x } else { 0.0 }
+    let inverse = 1.0 / x;
+    if x > 0.0 { inverse } else { 0.0 }
 }
 
+/// A column of a part of a group.
 #[inline(always)]
-fn rows<const D: usize>(symbols: &[f32]) -> [Row; D] {
-    let mut rows = [[0.0; COLUMNS]; D];
-    for (row, symbols) in rows.iter_mut().zip(symbols.as_chunks::<COLUMNS>().0) {
-        *row = *symbols;
-    }
-    rows
+fn column<const D: usize, T: Copy>(rows: &[T], column: usize) -> [T; D] {
+    std::array::from_fn(|i| rows[i * COLUMNS + column])
 }
 
 #[inline(always)]
@@ -114,23 +112,28 @@ pub(super) fn harden(
 }
 
 #[inline(always)]
-fn harden_all<const D: usize>(symbols: &[f32], bits: &[u64], components: &mut [i8], norms: &mut [f32]) {
-    let groups = symbols.chunks_exact(GROUP).zip(components.chunks_exact_mut(GROUP));
+fn harden_all<const D: usize>(symbols: &[f32], bits: &[u64], components: &mut [i8], norms: &mut [f32])
+where
+    [f32; D]: Number,
+{
+    let groups = symbols.as_chunks::<GROUP>().0.iter().zip(components.as_chunks_mut::<GROUP>().0);
     let groups = groups.zip(norms.chunks_exact_mut(GROUP / D)).zip(bits.as_chunks::<2>().0);
+    let root = (D as f32).sqrt();
     for (((symbols, components), norms), bits) in groups {
-        for part in 0..8 / D {
-            let span = part * D * COLUMNS..(part + 1) * D * COLUMNS;
-            let y = rows::<D>(&symbols[span.clone()]);
-            let norm = norms_of(&y);
-            let scale = norm.map(|norm| COMPONENT_SCALE / (D as f32).sqrt() * inverse(norm));
-            let u: [Row; D] = std::array::from_fn(|i| signs(bits, part * D + i));
-            let m = product(&u, &y);
-            for (out, row) in components[span].as_chunks_mut::<COLUMNS>().0.iter_mut().zip(&m) {
-                for column in 0..COLUMNS {
-                    out[column] = code(row[column] * scale[column], 127.0) as i8;
+        let bits = row_bits(bits);
+        for (part, norms) in norms.as_chunks_mut::<COLUMNS>().0.iter_mut().enumerate() {
+            let first = part * D * COLUMNS;
+            let mut codes = [[0; COLUMNS]; D];
+            for i in 0..COLUMNS {
+                let y: [f32; D] = column(&symbols[first..first + D * COLUMNS], i);
+                norms[i] = norm(y);
+                let scale = COMPONENT_SCALE / root * inverse(norms[i]);
+                let m = signs::<D>(bits, part * D, i).times(y);
+                for k in 0..D {
+                    codes[k][i] = code(m[k] * scale, 127.0) as i8;
                 }
             }
-            norms[part * COLUMNS..(part + 1) * COLUMNS].copy_from_slice(&norm);
+            components[first..first + D * COLUMNS].copy_from_slice(codes.as_flattened());
         }
     }
 }
@@ -165,40 +168,32 @@ pub(super) fn soften(told: Told<'_>, symbols: &[f32], scale: f32, ratios: &mut [
 }
 
 #[inline(always)]
-fn soften_all<const D: usize>(told: Told<'_>, symbols: &[f32], scale: f32, ratios: &mut [i16]) {
+fn soften_all<const D: usize>(told: Told<'_>, symbols: &[f32], scale: f32, ratios: &mut [i16])
+where
+    [f32; D]: Number,
+{
     let scale = scale * told.norm_unit / COMPONENT_SCALE;
-    let groups = symbols.chunks_exact(GROUP).zip(ratios.chunks_exact_mut(GROUP));
-    let groups = groups.zip(told.components.chunks_exact(GROUP)).zip(told.norms.chunks_exact(GROUP / D));
+    let groups = symbols.as_chunks::<GROUP>().0.iter().zip(ratios.as_chunks_mut::<GROUP>().0);
+    let groups = groups.zip(told.components.as_chunks::<GROUP>().0).zip(told.norms.chunks_exact(GROUP / D));
     for (((symbols, ratios), components), norms) in groups {
-        for part in 0..8 / D {
+        for (part, norms) in norms.as_chunks::<COLUMNS>().0.iter().enumerate() {
             let span = part * D * COLUMNS..(part + 1) * D * COLUMNS;
-            let mut x = rows::<D>(&symbols[span.clone()]);
-            for row in &mut x[1..] {
-                *row = row.map(|value| -value);
-            }
-            let v = product(&integers::<D>(&components[span.clone()]), &x);
-            let norms = &norms[part * COLUMNS..(part + 1) * COLUMNS];
-            let factor: Row = std::array::from_fn(|column| scale * f32::from(norms[column]));
-            for (out, row) in ratios[span].as_chunks_mut::<COLUMNS>().0.iter_mut().zip(&v) {
-                for column in 0..COLUMNS {
-                    let ratio = row[column] * factor[column];
+            let (symbols, components) = (&symbols[span.clone()], &components[span.clone()]);
+            let mut codes = [[0; COLUMNS]; D];
+            for i in 0..COLUMNS {
+                let x: [f32; D] = column(symbols, i);
+                let m: [i8; D] = column(components, i);
+                let v = m.map(f32::from).times(conjugate(x));
+                let factor = scale * f32::from(norms[i]);
+                for k in 0..D {
+                    let ratio = v[k] * factor;
                     let ratio = if ratio.is_nan() { 0.0 } else { ratio };
-                    out[column] = code(ratio, 32_767.0) as i16;
+                    codes[k][i] = code(ratio, 32_767.0) as i16;
                 }
             }
+            ratios[span].copy_from_slice(codes.as_flattened());
         }
     }
-}
-
-#[inline(always)]
-fn integers<const D: usize>(codes: &[i8]) -> [Row; D] {
-    let mut rows = [[0.0; COLUMNS]; D];
-    for (row, codes) in rows.iter_mut().zip(codes.as_chunks::<COLUMNS>().0) {
-        for column in 0..COLUMNS {
-            row[column] = f32::from(codes[column]);
-        }
-    }
-    rows
 }
 
 #[inline(always)]
@@ -213,29 +208,29 @@ pub(super) fn rebuild(told: Told<'_>, bits: &[u64], symbols: &mut [f32]) {
 }
 
 #[inline(always)]
-fn rebuild_all<const D: usize>(told: Told<'_>, bits: &[u64], symbols: &mut [f32]) {
-    let groups = symbols.chunks_exact_mut(GROUP).zip(told.components.chunks_exact(GROUP));
+fn rebuild_all<const D: usize>(told: Told<'_>, bits: &[u64], symbols: &mut [f32])
+where
+    [f32; D]: Number,
+{
+    let root = (D as f32).sqrt();
+    let groups = symbols.as_chunks_mut::<GROUP>().0.iter_mut().zip(told.components.as_chunks::<GROUP>().0);
     let groups = groups.zip(told.norms.chunks_exact(GROUP / D)).zip(bits.as_chunks::<2>().0);
     for (((symbols, components), norms), bits) in groups {
-        for part in 0..8 / D {
+        let bits = row_bits(bits);
+        for (part, norms) in norms.as_chunks::<COLUMNS>().0.iter().enumerate() {
             let span = part * D * COLUMNS..(part + 1) * D * COLUMNS;
-            let m = integers::<D>(&components[span.clone()]);
-            let length = norms_of(&m);
-            let norms = &norms[part * COLUMNS..(part + 1) * COLUMNS];
-            let factor: Row = std::array::from_fn(|column| {
-                let norm = f32::from(norms[column]) * told.norm_unit;
-                norm / (D as f32).sqrt() * inverse(length[column])
-            });
-            let mut u: [Row; D] = std::array::from_fn(|i| signs(bits, part * D + i));
-            for row in &mut u[1..] {
-                *row = row.map(|value| -value);
-            }
-            let y = product(&u, &m);
-            for (out, row) in symbols[span].as_chunks_mut::<COLUMNS>().0.iter_mut().zip(&y) {
-                for column in 0..COLUMNS {
-                    out[column] = row[column] * factor[column];
+            let components = &components[span.clone()];
+            let mut rows = [[0.0; COLUMNS]; D];
+            for i in 0..COLUMNS {
+                let m: [i8; D] = column(components, i);
+                let m = m.map(f32::from);
+                let factor = f32::from(norms[i]) * told.norm_unit / root * inverse(norm(m));
+                let y = conjugate(signs::<D>(bits, part * D, i)).times(m);
+                for k in 0..D {
+                    rows[k][i] = y[k] * factor;
                 }
             }
+            symbols[span].copy_from_slice(rows.as_flattened());
         }
     }
 }

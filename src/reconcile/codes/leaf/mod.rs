@@ -14,6 +14,8 @@
 //! nearly the same degree at any length; how many of which kind comes from [`Stage`]s along the
 //! list, because the best pattern depends on the rate. Everything follows from a seed.
 
+pub mod design;
+
 use keystill_kernels::ldpc::leaf::{Edge, Run};
 
 /// Bits in a block.
