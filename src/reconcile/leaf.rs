@@ -40,8 +40,9 @@ use crate::wire::{Malformed, Reader, Writer};
 const LOWEST_SNR_DB: f64 = -18.5;
 /// The highest rate in use: above it the core alone would have to decode.
 const HIGHEST_RATE: f64 = 0.4;
-/// Sizes of the core's information part, in blocks.
-const INFORMATION_BLOCKS: [u32; 4] = [1024, 512, 128, 32];
+/// Sizes of the core's information part in blocks, and the share of the largest one's efficiency that
+/// each reaches.
+const SIZES: [(u32, f64); 4] = [(1024, 1.0), (512, 0.99), (128, 0.95), (32, 0.87)];
 /// Most blocks of a frame: 2²³ bits.
 const MOST_BLOCKS: u32 = 1 << 17;
 /// Iterations after which any frame is given up.
@@ -70,10 +71,13 @@ impl Plan {
         if snr_db < LOWEST_SNR_DB {
             return Err(Abort::TooWeak { snr_db, limit_db: LOWEST_SNR_DB });
         }
-        let rate = (efficiency(snr_db) * capacity(snr)).min(HIGHEST_RATE);
-        let fits = |blocks: &u32| f64::from(*blocks) * 64.0 / rate <= available_symbols as f64;
-        let smallest = INFORMATION_BLOCKS[INFORMATION_BLOCKS.len() - 1];
-        let blocks = INFORMATION_BLOCKS.into_iter().find(fits).unwrap_or(smallest);
+        let rate = |share: f64| (share * efficiency(snr_db) * capacity(snr)).min(HIGHEST_RATE);
+        let fits = |(blocks, share): &&(u32, f64)| {
+            f64::from(*blocks) * 64.0 / rate(*share) <= available_symbols as f64
+        };
+        let smallest = &SIZES[SIZES.len() - 1];
+        let (blocks, share) = *SIZES.iter().find(fits).unwrap_or(smallest);
+        let rate = rate(share);
         Self::with_rate(rate, blocks)
     }
 
@@ -168,7 +172,7 @@ pub fn capacity(snr: f64) -> f64 {
 /// failed frames, less a margin.
 fn efficiency(snr_db: f64) -> f64 {
     const POINTS: [(f64, f64); 7] =
-        [(-18.5, 0.86), (-15.0, 0.88), (-11.0, 0.88), (-8.0, 0.88), (-6.0, 0.88), (-3.0, 0.86), (0.0, 0.80)];
+        [(-18.5, 0.93), (-15.0, 0.94), (-11.0, 0.94), (-8.0, 0.93), (-6.0, 0.91), (-3.3, 0.895), (0.0, 0.82)];
     let [first, .., last] = POINTS;
     let above = POINTS.windows(2).find(|pair| snr_db <= pair[1].0);
     let Some(pair) = above else { return last.1 };

@@ -24,6 +24,10 @@ pub const BLOCK_BITS: usize = 64;
 const MOST_IN_CHECK: usize = 8;
 /// Dense blocks in a parity check.
 const DENSE_IN_PARITY_CHECK: usize = 3;
+/// Chain blocks in a parity check.
+const CHAIN_IN_PARITY_CHECK: usize = 2;
+/// Two dense bits come this close on the chain no more than once.
+const WINDOW: usize = 40;
 
 /// Core blocks that a leaf check reads, and how often this pattern comes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -62,20 +66,36 @@ const fn pattern(dense: usize, chain: usize, weight: f64) -> Pattern {
 pub const FAMILY: Family<'static> = Family {
     seed: 0x6b65_7973_7469_6c6c,
     stages: &[
-        Stage { until: 3.0, patterns: &[pattern(3, 0, 0.58), pattern(4, 0, 0.34), pattern(3, 1, 0.08)] },
+        Stage { until: 1.0 / 0.25 - 2.0, patterns: &[pattern(3, 0, 0.393), pattern(4, 0, 0.607)] },
         Stage {
-            until: 8.0,
+            until: 1.0 / 0.2 - 2.0,
+            patterns: &[pattern(2, 0, 0.028), pattern(3, 0, 0.812), pattern(2, 2, 0.161)],
+        },
+        Stage {
+            until: 1.0 / 0.15 - 2.0,
             patterns: &[
-                pattern(2, 0, 0.20),
-                pattern(3, 0, 0.42),
-                pattern(2, 1, 0.10),
-                pattern(3, 1, 0.18),
-                pattern(4, 1, 0.10),
+                pattern(2, 0, 0.203),
+                pattern(3, 0, 0.575),
+                pattern(2, 1, 0.070),
+                pattern(2, 2, 0.151),
             ],
         },
         Stage {
+            until: 1.0 / 0.1 - 2.0,
+            patterns: &[
+                pattern(2, 0, 0.302),
+                pattern(3, 0, 0.338),
+                pattern(1, 1, 0.021),
+                pattern(2, 1, 0.338),
+            ],
+        },
+        Stage {
+            until: 1.0 / 0.05 - 2.0,
+            patterns: &[pattern(2, 0, 0.255), pattern(3, 0, 0.218), pattern(1, 1, 0.528)],
+        },
+        Stage {
             until: f64::INFINITY,
-            patterns: &[pattern(2, 0, 0.35), pattern(3, 0, 0.28), pattern(2, 1, 0.20), pattern(3, 1, 0.17)],
+            patterns: &[pattern(2, 0, 0.190), pattern(3, 0, 0.146), pattern(1, 1, 0.665)],
         },
     ],
 };
@@ -288,9 +308,47 @@ impl Wiring {
         let mut hand = vec![(chain(check), 0), (chain(before), u16::from(check == 0))];
         for _ in 0..DENSE_IN_PARITY_CHECK {
             let block = self.dense.deal(&hand, &mut self.random);
-            hand.push((block, self.rotation(block, &hand)));
+            let met = self.meetings(block);
+            let mut rotation = self.rotation(block, &hand);
+            for _ in 0..64 {
+                if !self.meets_again(&met, check, rotation) {
+                    break;
+                }
+                rotation = self.rotation(block, &hand);
+            }
+            hand.push((block, rotation));
         }
         self.add(hand);
+    }
+
+    /// Whom a dense block meets within the window around its parity checks so far, and by which
+    /// rotation of the one against the other.
+    ///
+    /// Two dense bits whose three checks lie close together on the chain, pair by pair, are a
+    /// codeword with the few chain bits between: of so low a weight that it would be mistaken.
+    fn meetings(&self, block: u16) -> Vec<(u16, u16)> {
+        let checks = self.readers[usize::from(block)].iter();
+        let mut met: Vec<(u16, u16)> =
+            checks.flat_map(|(check, rotation)| self.around(*check as usize, *rotation)).collect();
+        met.sort_unstable();
+        met
+    }
+
+    fn meets_again(&self, met: &[(u16, u16)], check: usize, rotation: u16) -> bool {
+        self.around(check, rotation).any(|meeting| met.binary_search(&meeting).is_ok())
+    }
+
+    /// Dense blocks of the parity checks wired so far within the window, with their rotations
+    /// against `rotation`. Around the end of the chain its closing shifts them by one.
+    fn around(&self, check: usize, rotation: u16) -> impl Iterator<Item = (u16, u16)> {
+        let blocks = self.information_blocks;
+        let window = WINDOW.min(blocks / 8);
+        (blocks + check - window..=blocks + check + window).flat_map(move |place| {
+            let hand = self.checks.get(place % blocks).map_or(&[][..], |hand| &hand[CHAIN_IN_PARITY_CHECK..]);
+            // One turn back is one lane up, one turn on is one lane down.
+            let lane = [1, 0, 63][place / blocks];
+            hand.iter().map(move |(other, by)| (*other, (rotation + 128 - by - lane) % 64))
+        })
     }
 
     fn leaf_check(&mut self, pattern: Pattern) {
