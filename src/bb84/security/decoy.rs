@@ -16,9 +16,12 @@
 //! ```
 //!
 //! because xₙ ≥ 0. The search for good multipliers runs in doubles and need not be trusted; (*) is
-//! evaluated in [`Real`], rounded down, over all n. The best multipliers are a vertex: four of the
-//! conditions "photon number n is tight" and "yₖ = 0" hold with equality, and there are few enough to
-//! try them all. Lim's closed formula is one of those vertices.
+//! evaluated in [`Real`], rounded down, over all n. The best multipliers are a vertex: as many of the
+//! conditions "photon number n is tight" and "yₖ = 0" hold with equality as there are unknowns, and
+//! they are few enough to try them all. Lim's closed formula is one of those vertices.
+//!
+//! What else is known of x₀ enters as a fourth count, to which empty pulses contribute with
+//! certainty and others never.
 
 use crate::bounds::Real;
 
@@ -27,20 +30,27 @@ const SEARCHED: usize = 9;
 /// Photon numbers at which (*) is evaluated one by one.
 const EVALUATED: usize = 200;
 
-/// How often each intensity sends n photons, as far as an n-photon event tells: p(k|n).
+/// Counts that bound the photon numbers: one an intensity, and that of empty pulses.
+pub(super) const COUNTS: usize = 4;
+/// The index of the count of empty pulses.
+pub(super) const EMPTY: usize = 3;
+/// Multipliers, and the slack that they leave.
+const UNKNOWNS: usize = COUNTS + 1;
+
+/// How often each count has an event of n photons: p(k|n).
 #[derive(Clone, Debug)]
 pub(super) struct Mixture {
-    chances: Vec<[Real; 3]>,
-    coarse: Vec<[f64; 3]>,
+    chances: Vec<[Real; COUNTS]>,
+    coarse: Vec<[f64; COUNTS]>,
 }
 
-/// Bounds on the expected counts of one kind of event, by intensity, and the exact total.
+/// Bounds on the expected counts of one kind of event, and the exact total.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Counts {
     /// Lower bounds.
-    pub(super) below: [Real; 3],
+    pub(super) below: [Real; COUNTS],
     /// Upper bounds.
-    pub(super) above: [Real; 3],
+    pub(super) above: [Real; COUNTS],
     /// The number of events, of all intensities.
     pub(super) total: Real,
 }
@@ -53,7 +63,8 @@ impl Mixture {
         let mut chances = Vec::with_capacity(EVALUATED);
         while chances.len() < EVALUATED {
             let sum = weights[0] + weights[1] + weights[2];
-            chances.push(weights.map(|weight| weight / sum));
+            let empty = if chances.is_empty() { Real::ONE } else { Real::ZERO };
+            chances.push([weights[0] / sum, weights[1] / sum, weights[2] / sum, empty]);
             // Scaled by μ₁ⁿ, so that nothing underflows but what does not matter.
             weights = [weights[0], weights[1] * means[1] / means[0], weights[2] * means[2] / means[0]];
         }
@@ -78,61 +89,61 @@ impl Mixture {
             above: counts.above.map(Real::to_f64),
             total: counts.total.to_f64(),
         };
-        let mut best = (f64::NEG_INFINITY, [0.0; 3]);
-        for active in quadruples(SEARCHED + 1 + 3) {
-            let Some(y) = self.vertex(active, photons, sign) else { continue };
+        let mut best = (f64::NEG_INFINITY, [0.0; COUNTS]);
+        each_choice(SEARCHED + 1 + COUNTS, |active| {
+            let Some(y) = self.vertex(active, photons, sign) else { return };
             let value = self.estimate(y, photons, sign, &coarse);
             if value > best.0 {
                 best = (value, y);
             }
-        }
+        });
         self.certify(best.1.map(Real::from), photons, Real::from(sign), counts)
     }
 
-    /// The multipliers at which four conditions are tight: photon numbers first, then the limit, then yₖ = 0.
-    fn vertex(&self, active: [usize; 4], photons: usize, sign: f64) -> Option<[f64; 3]> {
-        let mut rows = [[0.0; 5]; 4];
+    /// The multipliers at which these conditions are tight: photon numbers first, then the limit, then yₖ = 0.
+    fn vertex(&self, active: [usize; UNKNOWNS], photons: usize, sign: f64) -> Option<[f64; COUNTS]> {
+        let mut rows = [[0.0; UNKNOWNS + 1]; UNKNOWNS];
         for (row, condition) in rows.iter_mut().zip(active) {
             if condition < SEARCHED {
-                let p = self.coarse[condition];
-                *row = [p[0], p[1], p[2], 1.0, if condition == photons { sign } else { 0.0 }];
+                row[..COUNTS].copy_from_slice(&self.coarse[condition]);
+                row[COUNTS] = 1.0;
+                row[UNKNOWNS] = if condition == photons { sign } else { 0.0 };
             } else if condition == SEARCHED {
-                *row = [1.0, 0.0, 0.0, 1.0, 0.0];
+                row[0] = 1.0;
+                row[COUNTS] = 1.0;
             } else {
                 row[condition - SEARCHED - 1] = 1.0;
             }
         }
-        solve(rows).map(|y| [y[0], y[1], y[2]])
+        solve(rows).map(|y| [y[0], y[1], y[2], y[3]])
     }
 
     /// (*) in doubles: good enough to choose by.
-    fn estimate(&self, y: [f64; 3], photons: usize, sign: f64, counts: &CoarseCounts) -> f64 {
+    fn estimate(&self, y: [f64; COUNTS], photons: usize, sign: f64, counts: &CoarseCounts) -> f64 {
         let mut slack = -y[0];
-        for (n, p) in self.coarse.iter().enumerate().take(64) {
+        for (n, p) in self.coarse.iter().enumerate().take(40) {
             let cost = if n == photons { sign } else { 0.0 };
-            slack = slack.min(cost - y[0] * p[0] - y[1] * p[1] - y[2] * p[2]);
+            slack = slack.min(cost - y.iter().zip(p).map(|(y, p)| y * p).sum::<f64>());
         }
         let term = |k: usize| y[k] * if y[k] >= 0.0 { counts.below[k] } else { counts.above[k] };
-        counts.total * slack + term(0) + term(1) + term(2)
+        counts.total * slack + (0..COUNTS).map(term).sum::<f64>()
     }
 
     /// (*) rounded down: a bound whatever the multipliers are.
-    fn certify(&self, y: [Real; 3], photons: usize, sign: Real, counts: &Counts) -> Real {
-        let mut slack: Option<Real> = None;
+    fn certify(&self, y: [Real; COUNTS], photons: usize, sign: Real, counts: &Counts) -> Real {
+        let mut slack = self.beyond(y);
         for (n, p) in self.chances.iter().enumerate() {
             let cost = if n == photons { sign } else { Real::ZERO };
-            let here = Real::sum_down(&[cost, -(y[0] * p[0]), -(y[1] * p[1]), -(y[2] * p[2])]);
-            slack = Some(slack.map_or(here, |least| least.min(here)));
+            let [a, b, c, d] = [0, 1, 2, 3].map(|k: usize| -(y[k] * p[k]));
+            slack = slack.min(Real::sum_down(&[cost, a, b, c, d]));
         }
-        let beyond = self.beyond(y);
-        let slack = slack.map_or(beyond, |least| least.min(beyond));
         let term = |k: usize| y[k] * if y[k] >= Real::ZERO { counts.below[k] } else { counts.above[k] };
-        let terms = [term(0), term(1), term(2), counts.total * slack];
+        let terms = [term(0), term(1), term(2), term(3), counts.total * slack];
         if terms.iter().all(|term| term.is_finite()) { Real::sum_down(&terms) } else { -counts.total }
     }
 
     /// A lower bound on −Σₖ yₖ p(k|n) for every n that is not evaluated: p(1|n) only grows with n.
-    fn beyond(&self, y: [Real; 3]) -> Real {
+    fn beyond(&self, y: [Real; COUNTS]) -> Real {
         let last = self.chances.last().map_or(Real::ZERO, |p| p[0]);
         let rest = Real::ONE - last;
         let worse = (y[1] - y[0]).max(y[2] - y[0]).max(Real::ZERO);
@@ -141,22 +152,32 @@ impl Mixture {
 }
 
 struct CoarseCounts {
-    below: [f64; 3],
-    above: [f64; 3],
+    below: [f64; COUNTS],
+    above: [f64; COUNTS],
     total: f64,
 }
 
-/// All choices of four different numbers below n.
-fn quadruples(n: usize) -> impl Iterator<Item = [usize; 4]> {
-    (0..n).flat_map(move |a| {
-        (a + 1..n).flat_map(move |b| (b + 1..n).flat_map(move |c| (c + 1..n).map(move |d| [a, b, c, d])))
-    })
+/// Calls with every choice of [`UNKNOWNS`] different numbers below n, in lexical order.
+fn each_choice(n: usize, mut call: impl FnMut([usize; UNKNOWNS])) {
+    let mut choice: [usize; UNKNOWNS] = std::array::from_fn(|place| place);
+    loop {
+        call(choice);
+        // The last place that may still grow: what follows it has reached the end.
+        let Some(place) = (0..UNKNOWNS).rev().find(|place| choice[*place] < n - UNKNOWNS + place) else {
+            return;
+        };
+        choice[place] += 1;
+        for later in place + 1..UNKNOWNS {
+            choice[later] = choice[later - 1] + 1;
+        }
+    }
 }
 
-/// Solves four linear equations by elimination with pivots; none if they are (nearly) dependent.
-fn solve(mut rows: [[f64; 5]; 4]) -> Option<[f64; 4]> {
-    for column in 0..4 {
-        let pivot = (column..4).max_by(|a, b| rows[*a][column].abs().total_cmp(&rows[*b][column].abs()))?;
+/// Solves linear equations by elimination with pivots; none if they are (nearly) dependent.
+fn solve(mut rows: [[f64; UNKNOWNS + 1]; UNKNOWNS]) -> Option<[f64; UNKNOWNS]> {
+    for column in 0..UNKNOWNS {
+        let size = |row: &usize| rows[*row][column].abs();
+        let pivot = (column..UNKNOWNS).max_by(|a, b| size(a).total_cmp(&size(b)))?;
         rows.swap(column, pivot);
         let divisor = rows[column][column];
         if divisor.abs() < 1e-14 {
@@ -165,15 +186,15 @@ fn solve(mut rows: [[f64; 5]; 4]) -> Option<[f64; 4]> {
         rows[column] = rows[column].map(|entry| entry / divisor);
         let pivot_row = rows[column];
         for (other, row) in rows.iter_mut().enumerate() {
-            if other != column {
-                let factor = row[column];
+            let factor = row[column];
+            if other != column && factor != 0.0 {
                 for (entry, pivot_entry) in row.iter_mut().zip(pivot_row) {
                     *entry -= factor * pivot_entry;
                 }
             }
         }
     }
-    Some(rows.map(|row| row[4]))
+    Some(rows.map(|row| row[UNKNOWNS]))
 }
 
 #[cfg(test)]
@@ -185,12 +206,14 @@ mod tests {
 
     /// Expected counts for given numbers of n-photon events, with bounds that are exact.
     fn exact(mixture: &Mixture, events: &[f64]) -> Counts {
-        let expected = [0, 1, 2].map(|k: usize| {
+        let expected = [0, 1, 2, 3].map(|k: usize| {
             let terms = events.iter().zip(&mixture.chances).map(|(x, p)| Real::from(*x) * p[k]);
             terms.fold(Real::ZERO, |sum, term| sum + term)
         });
         let total = events.iter().fold(Real::ZERO, |sum, x| sum + Real::from(*x));
-        Counts { below: expected, above: expected, total }
+        let (mut below, mut above) = (expected, expected);
+        (below[EMPTY], above[EMPTY]) = (Real::ZERO, total);
+        Counts { below, above, total }
     }
 
     #[test]
@@ -217,8 +240,13 @@ mod tests {
         let mixture = Mixture::new(MEAN, PROBABILITY);
         let events = [1e5, 3e6, 6e5, 9e4, 8e3];
         let counts = exact(&mixture, &events);
-        for y in [[0.0, 0.0, 0.0], [-1.0, 5.0, -4.0], [1e3, -2.0, 0.5], [-1e6, 1e6, 1e6], [0.1, 40.0, -99.0]]
-        {
+        for y in [
+            [0.0; 4],
+            [-1.0, 5.0, -4.0, 1.0],
+            [1e3, -2.0, 0.5, 0.0],
+            [-1e6, 1e6, 1e6, 3.0],
+            [0.1, 40.0, -99.0, -1.0],
+        ] {
             let bound = mixture.certify(y.map(Real::from), 1, Real::ONE, &counts);
             assert!(bound <= Real::from(events[1]), "multipliers {y:?} claim {bound:?}");
         }
@@ -247,9 +275,33 @@ mod tests {
     }
 
     #[test]
+    fn what_is_known_of_empty_pulses_tightens_the_others() {
+        let mixture = Mixture::new(MEAN, PROBABILITY);
+        let mut counts = exact(&mixture, &[1e5, 3e6, 6e5, 9e4, 8e3]);
+        for k in 0..3 {
+            counts.below[k] = counts.below[k] * Real::from(0.99);
+            counts.above[k] = counts.above[k] * Real::from(1.01);
+        }
+        let before = mixture.most(1, &counts);
+        counts.below[EMPTY] = Real::from(9.9e4);
+        let after = mixture.most(1, &counts);
+        assert!(after < before, "fewer single photons: {after:?} against {before:?}");
+        assert!(after >= Real::from(3e6), "and not fewer than there are: {after:?}");
+    }
+
+    #[test]
+    fn every_choice_comes_once() {
+        let mut seen = std::collections::BTreeSet::new();
+        each_choice(8, |choice| assert!(seen.insert(choice), "{choice:?} came twice"));
+        assert_eq!(seen.len(), 56, "8 over 5");
+        assert!(seen.iter().all(|choice| choice.windows(2).all(|pair| pair[0] < pair[1])), "in order");
+    }
+
+    #[test]
     fn no_events_are_no_photons() {
         let mixture = Mixture::new([0.5, 0.15, 0.0], PROBABILITY);
-        let none = Counts { below: [Real::ZERO; 3], above: [Real::from(50.0); 3], total: Real::ZERO };
+        let none =
+            Counts { below: [Real::ZERO; COUNTS], above: [Real::from(50.0); COUNTS], total: Real::ZERO };
         assert_eq!(mixture.fewest(1, &none).to_f64(), 0.0, "none at least");
         assert!(mixture.most(1, &none).to_f64().abs() < 1e-9, "none at most");
     }
