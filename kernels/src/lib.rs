@@ -16,6 +16,14 @@
 //! | [`parity`] | parities of ranges and subsets, woven permutations of bits |
 //! | [`os`] | read-only file maps |
 
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::missing_panics_doc,
+    clippy::needless_range_loop,
+    reason = "kernels cut words into halves and index several slices at once; their contracts say when they panic"
+)]
+
 #[macro_use]
 mod isa;
 
