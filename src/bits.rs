@@ -221,6 +221,15 @@ impl Llrs {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
+
+    /// The hard bits, for methods that know nothing softer; `None` of soft bits.
+    #[must_use]
+    pub fn into_hard_bits(mut self) -> Option<BitBlock> {
+        match &mut self {
+            Self::Hard { bits, .. } => Some(std::mem::take(bits)),
+            Self::Soft(_) => None,
+        }
+    }
 }
 
 impl Drop for Llrs {

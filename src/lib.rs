@@ -1,23 +1,59 @@
 //! keystill distils the raw data of quantum key distribution into secret key.
 //!
+//! # The way of a key
+//!
+//! ```text
+//! frame ─offer→ intake ─▶ a wing per protocol: sift and count (bb84), rotate and estimate (cv)
+//!    reference side: bits ───────┐
+//!    correcting side: soft bits ─┴▶ reconcile → Candidate → verify → VerifiedBlock
+//!    → key length from counts and ledger → amplify → AmplifiedBlock
+//!    → transcript tags and accept tags, both ways → SecretKey → store (part goes back to auth)
+//! every message is absorbed by auth into its direction's transcript of its block
+//! ```
+//!
+//! Every arrow is a move, and only the stage before it can build what moves: a key that was not
+//! verified cannot be amplified, one that was not accepted by both sides cannot be stored.
+//!
+//! A [`session`] is one party of one protocol as a sans-IO state machine: it asks for computing and
+//! sending ([`session::Output`]) and is told the results ([`session::Input`]); raw frames go in by
+//! [`session::Session::offer`]. All randomness is a [`random::RandomSource`]. Blocks close by count,
+//! never by time, and results join by number, so neither threads nor timing change a key. Everything
+//! has a count, and [`session::Config::memory_bound`] is their sum.
+//!
+//! Three kinds of failure are never blurred: [`stage::Abort`] (nature: the block is lost, wiped and
+//! booked, the session goes on), [`session::Error`] (the peer or the configuration: the session is
+//! over and says the same ever after), and a panic (our bug).
+//!
 //! # The rooms, by floor
 //!
-//! A room imports rooms of lower floors only; rooms on one floor do not import each other unless
-//! a line says so.
+//! A room imports rooms of lower floors only; rooms on one floor do not import each other, but
+//! `protocol` speaks of `reconcile`'s tasks, `store` takes `session`'s keys, `auth` names `stage`'s
+//! roles. `tests/house.rs` holds it.
 //!
 //! | floor | rooms |
 //! |---|---|
 //! | 11 | the command line |
-//! | 10 | [`sim`] (feature `sim`) |
-//! | 9 | [`pipeline`] |
+//! | 10 | `sim` (feature `sim`): a seeded world that makes raw frames |
+//! | 9 | [`pipeline`]: the only threads, sockets and clock; recordings |
 //! | 8 | [`session`] · [`store`] |
 //! | 7 | [`amplify`] |
 //! | 6 | [`verify`] · [`bb84`] · [`cv`] |
 //! | 5 | [`reconcile`] · [`protocol`] |
 //! | 4 | [`stage`] · [`auth`] |
 //! | 3 | [`wire`] |
-//! | 2 | [`bits`] |
-//! | 1 | `keystill-kernels` · [`ledger`] · [`bounds`] · [`channel`] (feature `sim`, apart) |
+//! | 2 | [`bits`] · [`random`] |
+//! | 1 | `keystill-kernels` · [`ledger`] · [`bounds`] · `channel` (feature `sim`, apart) |
+//!
+//! Where this differs from a first plan: the protocols meet the hall through one state machine each,
+//! [`protocol::Wing`], instead of a list of functions, because BB84 reconciles after its block's last
+//! gate and CV while the block comes in; and reconciliation, verification and whatever else talks about
+//! one block or frame are [`stage::Stage`]s whose types the session forgets
+//! ([`stage::Conversation`]), so that a new method adds no line to the session.
+//!
+//! # Which rooms an embedder needs
+//!
+//! [`session`], [`protocol`], [`bb84`] or [`cv`], [`auth`], [`random`], and [`pipeline`] if its threads
+//! and sockets will do. `default-features = false` builds them without simulator and command line.
 #![forbid(unsafe_code)]
 
 pub mod amplify;
@@ -31,6 +67,7 @@ pub mod cv;
 pub mod ledger;
 pub mod pipeline;
 pub mod protocol;
+pub mod random;
 pub mod reconcile;
 pub mod session;
 #[cfg(feature = "sim")]
@@ -41,3 +78,8 @@ pub mod verify;
 pub mod wire;
 
 pub use keystill_kernels::{Isa, UnknownIsa};
+
+/// The README's examples, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;

@@ -1,1 +1,193 @@
-//! What BB84 and CV-QKD do differently, as one trait.
+//! All that BB84 and CV-QKD do differently: two short wings before one hall.
+//!
+//! A [`Wing`] is one party's half of one block up to the meeting place: it takes raw frames, talks
+//! to the peer's wing (positions, bases, side information), hands each frame that is ready to the
+//! hall as a [`Task`], learns how its reconciliation ended, and in the end knows the counts from
+//! which [`Wing::key_length`] follows. What lies behind the meeting place, the session, is the same
+//! for all protocols. Direct or reverse reconciliation is the constant [`Protocol::REFERENCE`].
+
+use std::fmt;
+use std::sync::Arc;
+
+use crate::ledger::{Epsilon, Ledger};
+use crate::random::RandomSource;
+use crate::reconcile::{Reconciled, Task};
+use crate::stage::{Abort, Computation, Computed, Fault, Role, Side, Workbench};
+use crate::wire::{Malformed, Reader};
+
+/// A QKD protocol with its parameters: what both parties have agreed on before the session.
+pub trait Protocol: Send + Sync + Sized + fmt::Debug + 'static {
+    /// Raw data of a run of gates or symbols.
+    type Frame: Recordable + Send + fmt::Debug + 'static;
+    /// One party's half of one block up to the meeting place.
+    type Wing: Wing<Frame = Self::Frame>;
+
+    /// The name in messages, files and records.
+    const NAME: &'static str;
+
+    /// Whose bits are the key.
+    const REFERENCE: Role;
+
+    /// Begins a block.
+    fn wing(self: &Arc<Self>, party: Party) -> Self::Wing;
+
+    /// Raw frames in a block: blocks close by count, never by time.
+    fn frames_per_block(&self) -> u64;
+
+    /// The index of a raw frame, counted from the session's first, and whether the frame has the
+    /// size that the protocol's parameters say.
+    fn frame_index(&self, frame: &Self::Frame) -> Option<u64>;
+
+    /// The parameters in one canonical spelling: both sides' must be equal, and their hash stands in
+    /// every transcript.
+    fn parameter_set(&self) -> Vec<u8>;
+
+    /// The longest message body that an honest peer sends, in bytes.
+    fn longest_message(&self) -> usize;
+
+    /// What one block of one party may hold in memory before amplification, in bytes, at most.
+    fn block_memory(&self) -> usize;
+
+    /// The most bits that a block hands to amplification.
+    fn most_key_bits(&self) -> usize;
+}
+
+/// Raw data that can be written down and read again.
+pub trait Recordable: Sized {
+    /// The bytes of the frame.
+    fn encode(&self) -> Vec<u8>;
+
+    /// The frame of a party's bytes.
+    ///
+    /// # Errors
+    /// [`Malformed`] where they are no frame.
+    fn decode(role: Role, bytes: &[u8]) -> Result<Self, Malformed>;
+}
+
+/// Who a wing works for.
+#[derive(Clone, Debug)]
+pub struct Party {
+    /// Which end of the link.
+    pub role: Role,
+    /// The block.
+    pub block: u64,
+    /// The source of secrets and public seeds.
+    pub random: Arc<dyn RandomSource>,
+}
+
+impl Party {
+    /// Whose bits are the key, seen from here.
+    #[must_use]
+    pub fn side<P: Protocol>(&self) -> Side {
+        if self.role == P::REFERENCE { Side::Reference } else { Side::Corrector }
+    }
+}
+
+/// One party's half of one block up to the meeting place.
+pub trait Wing: Send + Sized + fmt::Debug {
+    /// Raw data.
+    type Frame;
+
+    /// Whether the next raw frame can be taken now; if not, it can after more input was handled.
+    fn has_room(&self) -> bool;
+
+    /// Takes the next raw frame, in order, when there is room.
+    ///
+    /// # Errors
+    /// [`Fault`] where the data cannot be used.
+    fn offer(&mut self, frame: Self::Frame, desk: &mut Desk) -> Result<(), Fault>;
+
+    /// Hears a message of the peer's wing.
+    ///
+    /// # Errors
+    /// [`Fault`] where the message is not one that may come now, or the block is lost.
+    fn hear(&mut self, message: Reader<'_>, desk: &mut Desk) -> Result<(), Fault>;
+
+    /// Takes the result of one of its computations.
+    ///
+    /// # Errors
+    /// [`Fault`] where the block is lost.
+    fn done(&mut self, result: Computed, desk: &mut Desk) -> Result<(), Fault>;
+
+    /// Learns how the reconciliation of a frame ended.
+    ///
+    /// # Errors
+    /// [`Fault`] where the block is lost.
+    fn reconciled(&mut self, frame: u32, outcome: &Reconciled, desk: &mut Desk) -> Result<(), Fault>;
+
+    /// Whether every frame has been handed over and every count is known.
+    fn is_complete(&self) -> bool;
+
+    /// The length of the secret key, once the block is verified; the same on both sides, because the
+    /// counts and the books are.
+    ///
+    /// # Errors
+    /// [`Abort`] where the proof leaves no key.
+    fn key_length(&self, kept: &Kept<'_>) -> Result<KeyLength, Abort>;
+
+    /// What this side estimated, by the names of records.
+    fn figures(&self) -> Vec<(&'static str, f64)>;
+}
+
+/// What of a block stays after verification.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept<'a> {
+    /// The frames, in order.
+    pub frames: &'a [u32],
+    /// Bits that go to amplification.
+    pub bits: u64,
+    /// The block's books.
+    pub ledger: &'a Ledger,
+}
+
+/// The length of a secret key and how it comes about.
+#[derive(Clone, Debug, PartialEq)]
+pub struct KeyLength {
+    /// Bits.
+    pub secret_bits: u64,
+    /// The ε of the block, by purpose.
+    pub epsilons: Vec<(Epsilon, f64)>,
+    /// Every term, by the names of certificates.
+    pub terms: Vec<(&'static str, f64)>,
+}
+
+/// Where a wing puts what it wants done.
+#[derive(Default)]
+pub struct Desk {
+    pub(crate) messages: Vec<Vec<u8>>,
+    pub(crate) computations: Vec<Computation>,
+    pub(crate) tasks: Vec<(u32, Task)>,
+}
+
+impl Desk {
+    /// An empty desk.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sends the body of a message to the peer's wing.
+    pub fn send(&mut self, body: Vec<u8>) {
+        self.messages.push(body);
+    }
+
+    /// Asks for a computation; its result comes back through [`Wing::done`].
+    pub fn compute<R: Send + 'static>(&mut self, job: impl FnOnce(&mut Workbench) -> R + Send + 'static) {
+        self.computations.push(Box::new(move |bench| Box::new(job(bench))));
+    }
+
+    /// Hands a frame to the hall.
+    pub fn reconcile(&mut self, frame: u32, task: Task) {
+        self.tasks.push((frame, task));
+    }
+}
+
+impl fmt::Debug for Desk {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Desk")
+            .field("messages", &self.messages.len())
+            .field("computations", &self.computations.len())
+            .field("tasks", &self.tasks.len())
+            .finish()
+    }
+}

@@ -84,6 +84,98 @@ pub trait Job: Send + 'static {
     fn run(self, bench: &mut Workbench) -> Self::Output;
 }
 
+/// A computation whose types are forgotten: what a session hands to its pool.
+pub type Computation = Box<dyn FnOnce(&mut Workbench) -> Computed + Send>;
+
+/// The result of a [`Computation`].
+pub type Computed = Box<dyn Any + Send>;
+
+/// A stage whose own types are forgotten, all but its product: what a session keeps.
+pub trait Conversation<P>: Send {
+    /// As [`Stage::start`].
+    ///
+    /// # Errors
+    /// As there.
+    fn start(&mut self, out: &mut Outbox) -> Result<Next<P>, Fault>;
+
+    /// As [`Stage::hear`].
+    ///
+    /// # Errors
+    /// As there; also [`Malformed`] where the stage is computing or gone and may hear nothing.
+    fn hear(&mut self, message: Reader<'_>, out: &mut Outbox) -> Result<Next<P>, Fault>;
+
+    /// As [`Stage::done`].
+    ///
+    /// # Errors
+    /// As there.
+    fn done(&mut self, result: Computed, out: &mut Outbox) -> Result<Next<P>, Fault>;
+}
+
+/// [`Step`] with the stage's own types forgotten.
+#[allow(missing_debug_implementations, reason = "a computation has no form to show")]
+pub enum Next<P> {
+    /// It waits for a message.
+    Listen,
+    /// It waits for the result of a computation.
+    Compute(Computation),
+    /// It is finished.
+    Leave(P),
+}
+
+/// Forgets the types of a stage.
+pub fn converse<S>(stage: S) -> Box<dyn Conversation<S::Product>>
+where
+    S: Stage + Send + 'static,
+    S::Product: 'static,
+{
+    Box::new(Held { stage: Some(stage), computing: false })
+}
+
+/// A stage between two steps. It is absent once it has left or failed.
+struct Held<S> {
+    stage: Option<S>,
+    computing: bool,
+}
+
+impl<S: Stage + Send + 'static> Held<S> {
+    fn step(&mut self, step: impl FnOnce(S) -> Result<Step<S>, Fault>) -> Result<Next<S::Product>, Fault> {
+        let stage = self.stage.take().ok_or(Malformed::Field { field: "stage" })?;
+        self.computing = false;
+        Ok(match step(stage)? {
+            Step::Listen(stage) => {
+                self.stage = Some(stage);
+                Next::Listen
+            }
+            Step::Compute(stage, job) => {
+                self.stage = Some(stage);
+                self.computing = true;
+                Next::Compute(Box::new(move |bench| Box::new(job.run(bench))))
+            }
+            Step::Leave(product) => Next::Leave(product),
+        })
+    }
+}
+
+impl<S: Stage + Send + 'static> Conversation<S::Product> for Held<S> {
+    fn start(&mut self, out: &mut Outbox) -> Result<Next<S::Product>, Fault> {
+        self.step(|stage| stage.start(out))
+    }
+
+    fn hear(&mut self, message: Reader<'_>, out: &mut Outbox) -> Result<Next<S::Product>, Fault> {
+        if self.computing {
+            // The protocols are half-duplex within a stage: nothing may come while it computes.
+            return Err(Malformed::Field { field: "turn" }.into());
+        }
+        self.step(|stage| stage.hear(message, out))
+    }
+
+    fn done(&mut self, result: Computed, out: &mut Outbox) -> Result<Next<S::Product>, Fault> {
+        let result = result.downcast::<<S::Job as Job>::Output>();
+        let result = result.expect("a session returns to a stage the result of that stage's job");
+        self.step(|stage| stage.done(*result, out))
+    }
+}
+
 /// A worker's place: its instruction set, and scratch memory that survives from job to job.
 pub struct Workbench {
     isa: Isa,
@@ -186,6 +278,17 @@ pub enum Abort {
         /// What is wrong with them.
         reason: String,
     },
+    /// The two sides reckon different key lengths.
+    #[error("this side reckons a key of {ours} bits, the peer one of {theirs}: their counts differ")]
+    LengthsDiffer {
+        /// Our length in bits.
+        ours: u64,
+        /// The peer's.
+        theirs: u64,
+    },
+    /// The source of randomness failed.
+    #[error("{0}")]
+    Random(#[from] crate::random::RandomFailure),
     /// The peer gave the block up.
     #[error("the peer gave the block up")]
     Peer,
