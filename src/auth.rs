@@ -1,1 +1,310 @@
-//! Wegman–Carter authentication: transcripts, tags and the pads they consume.
+//! Wegman–Carter authentication: transcripts, tags, and the pads that tags consume.
+//!
+//! # What is proven
+//! A direction's transcript is hashed by H_k(M) = Σ M_i k^(n−i+1) over GF(2^128), whose last block
+//! is the length, and the tag is H_k(M) ⊕ p with a one-time pad p. H is ε-almost-XOR-universal with
+//! ε = (⌈|M|/128⌉ + 1)/2^128, so a forger who saw any number of earlier tags succeeds with at most ε
+//! (Wegman and Carter, JCSS 22 (1981) 265; Krawczyk, CRYPTO '94). The hash key is recycled, its error
+//! adding up (Portmann, IEEE Trans. Inf. Theory 60 (2014) 4383); a pad is used once, ever.
+//!
+//! Messages carry no tag of their own. A block ends with four tags: each side's over all that it
+//! sent in the block, then each side's over its acceptance; no key leaves before both acceptances
+//! (delayed authentication: Tupkary, Nahar and Tan, arXiv 2601.17960).
+//!
+//! # Pools
+//! Each protocol has pads of its own for each direction, so that no protocol inherits the other's
+//! assumptions. A pool starts with a pre-shared key and is refilled from distilled key. Both sides
+//! draw in the order of blocks; a pad counts as spent when its tag is sent or awaited.
+
+use std::collections::VecDeque;
+use std::fmt;
+
+use keystill_kernels::{Isa, gf128};
+use subtle::ConstantTimeEq;
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::bits::BitBlock;
+use crate::stage::Role;
+
+/// Bits of a tag, of a pad and of a hash key.
+pub const TAG_BITS: usize = 128;
+
+/// Tags that a block consumes: transcript and acceptance, in both directions.
+pub const TAGS_PER_BLOCK: usize = 4;
+
+/// A tag on the wire.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct Tag(pub [u8; 16]);
+
+impl Tag {
+    /// Whether two tags are the same, in constant time.
+    #[must_use]
+    pub fn matches(&self, other: &Self) -> bool {
+        self.0.ct_eq(&other.0).into()
+    }
+}
+
+impl fmt::Debug for Tag {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Tag(128 bits)")
+    }
+}
+
+/// The hash of a direction's messages in one block, so far.
+///
+/// Each part is absorbed padded to whole blocks; the caller's framing (a header with the length
+/// before every message) makes the whole prefix-free.
+#[derive(Debug)]
+pub struct Transcript {
+    isa: Isa,
+    key: HashKey,
+    accumulator: u128,
+    bytes: u64,
+    blocks: u64,
+}
+
+impl Transcript {
+    /// Appends one part.
+    pub fn absorb(&mut self, part: &[u8]) {
+        let whole = part.len() / 16 * 16;
+        let (blocks, rest) = part.split_at(whole);
+        self.accumulator = gf128::horner(self.isa, self.key.0, self.accumulator, blocks);
+        if !rest.is_empty() {
+            let mut last = [0; 16];
+            last[..rest.len()].copy_from_slice(rest);
+            self.accumulator = gf128::horner(self.isa, self.key.0, self.accumulator, &last);
+        }
+        self.bytes = self.bytes.saturating_add(part.len() as u64);
+        self.blocks = self.blocks.saturating_add(part.len().div_ceil(16) as u64);
+    }
+
+    /// Closes the transcript with its length and pads the hash.
+    #[must_use]
+    pub fn tag(mut self, pad: Pad) -> Tag {
+        let bits = u128::from(self.bytes) * 8;
+        self.accumulator = gf128::horner(self.isa, self.key.0, self.accumulator, &bits.to_be_bytes());
+        Tag((self.accumulator ^ pad.0).to_be_bytes())
+    }
+
+    /// The probability, at most, that a forged transcript of this length passes.
+    #[must_use]
+    pub fn epsilon(&self) -> f64 {
+        (self.blocks as f64 + 1.0) * 2f64.powi(-128)
+    }
+}
+
+impl Drop for Transcript {
+    fn drop(&mut self) {
+        self.accumulator.zeroize();
+    }
+}
+
+struct HashKey(u128);
+
+impl Drop for HashKey {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for HashKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("HashKey(128 bits)")
+    }
+}
+
+/// A one-time pad for one tag: consumed by value.
+pub struct Pad(u128);
+
+impl Drop for Pad {
+    fn drop(&mut self) {
+        self.0.zeroize();
+    }
+}
+
+impl fmt::Debug for Pad {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Pad(128 bits)")
+    }
+}
+
+/// Why authentication cannot go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum AuthError {
+    /// The pre-shared key is shorter than two hash keys and the pads of one block.
+    #[error(
+        "the pre-shared key has {found_bytes} bytes; at least {needed_bytes} are needed for one block \
+         (install a longer one)"
+    )]
+    PreSharedTooShort {
+        /// Bytes given.
+        found_bytes: usize,
+        /// Bytes needed.
+        needed_bytes: usize,
+    },
+    /// All pads are spent.
+    #[error("the {direction:?} → {:?} pads are spent; install a fresh pre-shared key on both sides", direction.peer())]
+    PadsSpent {
+        /// Who sends in the direction that is out of pads.
+        direction: Role,
+    },
+}
+
+/// One protocol's hash keys and pads, in both directions. The two sides' are equal.
+pub struct Pool {
+    alice_to_bob: Direction,
+    bob_to_alice: Direction,
+}
+
+struct Direction {
+    hash_key: u128,
+    pads: VecDeque<u128>,
+    uses: u64,
+}
+
+impl Drop for Direction {
+    fn drop(&mut self) {
+        self.hash_key.zeroize();
+        self.pads.iter_mut().for_each(Zeroize::zeroize);
+    }
+}
+
+impl Pool {
+    /// The shortest pre-shared key: two hash keys and the pads of one block.
+    pub const MINIMUM_BYTES: usize = (2 + TAGS_PER_BLOCK) * TAG_BITS / 8;
+
+    /// Cuts a pre-shared key: two hash keys, then pads for Alice → Bob and Bob → Alice in turn. Bytes
+    /// that do not fill a pair of pads are not used.
+    ///
+    /// # Errors
+    /// [`AuthError::PreSharedTooShort`] below [`Pool::MINIMUM_BYTES`].
+    pub fn from_pre_shared(key: &[u8]) -> Result<Self, AuthError> {
+        if key.len() < Self::MINIMUM_BYTES {
+            return Err(AuthError::PreSharedTooShort {
+                found_bytes: key.len(),
+                needed_bytes: Self::MINIMUM_BYTES,
+            });
+        }
+        let (keys, pads) = key.split_at(32);
+        let direction = |bytes| Direction { hash_key: word(bytes), pads: VecDeque::new(), uses: 0 };
+        let mut pool = Self { alice_to_bob: direction(&keys[..16]), bob_to_alice: direction(&keys[16..]) };
+        pool.refill(pads);
+        Ok(pool)
+    }
+
+    /// Adds pads: for Alice → Bob and Bob → Alice in turn, 32 bytes a pair; a rest is dropped.
+    pub fn refill(&mut self, bytes: &[u8]) {
+        for pair in bytes.chunks_exact(32) {
+            self.alice_to_bob.pads.push_back(word(&pair[..16]));
+            self.bob_to_alice.pads.push_back(word(&pair[16..]));
+        }
+    }
+
+    /// Adds pads cut from distilled key.
+    pub fn refill_from(&mut self, bits: &BitBlock) {
+        self.refill(&Zeroizing::new(bits.to_bytes()));
+    }
+
+    /// A fresh transcript of what `sender` sends in one block.
+    #[must_use]
+    pub fn transcript(&self, isa: Isa, sender: Role) -> Transcript {
+        let key = HashKey(self.direction(sender).hash_key);
+        Transcript { isa, key, accumulator: 0, bytes: 0, blocks: 0 }
+    }
+
+    /// The next pad for a tag that `sender` sends: spent from now on.
+    ///
+    /// # Errors
+    /// [`AuthError::PadsSpent`] if there is none.
+    pub fn pad(&mut self, sender: Role) -> Result<Pad, AuthError> {
+        let direction = match sender {
+            Role::Alice => &mut self.alice_to_bob,
+            Role::Bob => &mut self.bob_to_alice,
+        };
+        direction.uses += 1;
+        direction.pads.pop_front().map(Pad).ok_or(AuthError::PadsSpent { direction: sender })
+    }
+
+    /// Blocks whose four tags the pads left can still close.
+    #[must_use]
+    pub fn blocks_left(&self) -> usize {
+        self.alice_to_bob.pads.len().min(self.bob_to_alice.pads.len()) / (TAGS_PER_BLOCK / 2)
+    }
+
+    /// How often the hash key of a direction was used: its error adds up.
+    #[must_use]
+    pub fn uses(&self, sender: Role) -> u64 {
+        self.direction(sender).uses
+    }
+
+    fn direction(&self, sender: Role) -> &Direction {
+        match sender {
+            Role::Alice => &self.alice_to_bob,
+            Role::Bob => &self.bob_to_alice,
+        }
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pool(pads for {} blocks)", self.blocks_left())
+    }
+}
+
+fn word(bytes: &[u8]) -> u128 {
+    let mut word = [0; 16];
+    word.copy_from_slice(bytes);
+    u128::from_be_bytes(word)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn pool() -> Pool {
+        let key: Vec<u8> = (0..96 + 64).map(|i: u8| i.wrapping_mul(37) ^ 0x5a).collect();
+        Pool::from_pre_shared(&key).expect("long enough")
+    }
+
+    fn tag_of(pool: &mut Pool, parts: &[&[u8]]) -> Tag {
+        let mut transcript = pool.transcript(Isa::best(), Role::Alice);
+        parts.iter().for_each(|part| transcript.absorb(part));
+        let pad = pool.pad(Role::Alice).expect("a pad is left");
+        transcript.tag(pad)
+    }
+
+    #[test]
+    fn both_sides_make_the_same_tag_and_a_changed_message_another() {
+        let message = [7u8; 100];
+        let mut changed = message;
+        changed[99] ^= 1;
+        let tag = tag_of(&mut pool(), &[&message]);
+        assert!(tag.matches(&tag_of(&mut pool(), &[&message])), "the same messages");
+        assert!(!tag.matches(&tag_of(&mut pool(), &[&changed])), "one bit differs");
+        assert!(!tag.matches(&tag_of(&mut pool(), &[&message[..99]])), "one byte is missing");
+        assert!(!tag.matches(&tag_of(&mut pool(), &[&message, &[0]])), "one byte too many");
+    }
+
+    #[test]
+    fn a_pad_is_never_given_twice_and_their_end_is_an_error() {
+        let mut pool = pool();
+        assert_eq!(pool.blocks_left(), 2, "four pads a direction");
+        let first = tag_of(&mut pool, &[b"x"]);
+        assert!(!first.matches(&tag_of(&mut pool, &[b"x"])), "another pad hides the same hash");
+        for _ in 0..2 {
+            pool.pad(Role::Alice).expect("left");
+        }
+        let error = pool.pad(Role::Alice).expect_err("spent");
+        assert_eq!(error, AuthError::PadsSpent { direction: Role::Alice }, "typed");
+        assert!(pool.pad(Role::Bob).is_ok(), "the other direction has its own");
+        pool.refill(&[1; 32]);
+        assert!(pool.pad(Role::Alice).is_ok(), "refilled");
+    }
+
+    #[test]
+    fn a_short_pre_shared_key_is_refused() {
+        let error = Pool::from_pre_shared(&[0; 95]).expect_err("one byte short");
+        assert_eq!(error, AuthError::PreSharedTooShort { found_bytes: 95, needed_bytes: 96 }, "numbers");
+    }
+}
