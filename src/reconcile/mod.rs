@@ -9,7 +9,11 @@ pub mod codes;
 pub mod ldpc;
 pub mod leaf;
 
-use crate::bits::BitBlock;
+use std::fmt;
+
+use crate::bits::{BitBlock, Llrs};
+use crate::stage::{Abort, Conversation, converse};
+use crate::wire::{Malformed, Reader, Writer};
 
 /// What leaves a reconciliation stage, on either side.
 #[derive(Debug, PartialEq)]
@@ -32,4 +36,165 @@ pub struct Effort {
     pub increments: u32,
     /// Messages in both directions.
     pub messages: u32,
+}
+
+/// Which method reconciles hard bits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Method {
+    /// By parities and bisection, in many rounds.
+    #[default]
+    Cascade,
+}
+
+/// How the frames of a block are reconciled: both sides hold the same plan.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum Plan {
+    /// Cascade.
+    Cascade(cascade::Plan),
+    /// Codes of low rate with degree-1 leaves, for soft bits.
+    Leaf(leaf::Plan),
+}
+
+/// Bits of a Cascade frame: large enough for its efficiency, small enough for the caches.
+const CASCADE_FRAME_BITS: usize = 1 << 18;
+
+impl Plan {
+    /// The plan for `available_bits` hard bits of error rate `qber`.
+    ///
+    /// # Errors
+    /// [`Abort::TooNoisy`] beyond what the method corrects.
+    pub fn choose_hard(method: Method, qber: f64, available_bits: usize) -> Result<Self, Abort> {
+        match method {
+            Method::Cascade => {
+                cascade::Plan::choose(qber, available_bits.clamp(1, CASCADE_FRAME_BITS)).map(Self::Cascade)
+            }
+        }
+    }
+
+    /// The plan for soft bits of a signal-to-noise ratio `snr` per real symbol, with frames of at most
+    /// `most_frame_bits`.
+    ///
+    /// # Errors
+    /// [`Abort::TooWeak`] beyond what the codes correct.
+    pub fn choose_soft(snr: f64, most_frame_bits: usize) -> Result<Self, Abort> {
+        leaf::Plan::choose(snr, most_frame_bits).map(Self::Leaf)
+    }
+
+    /// Bits of a frame; with hard bits the last of a block may be shorter.
+    #[must_use]
+    pub fn frame_bits(&self) -> usize {
+        match self {
+            Self::Cascade(plan) => plan.frame_bits(),
+            Self::Leaf(plan) => plan.frame_bits(),
+        }
+    }
+
+    /// The code rate of a plan for soft bits; 0 for hard bits, whose rate adapts frame by frame.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        match self {
+            Self::Leaf(plan) => plan.rate(),
+            Self::Cascade(_) => 0.0,
+        }
+    }
+
+    /// Writes the plan for the peer.
+    pub fn write(&self, writer: &mut Writer) {
+        match self {
+            Self::Cascade(plan) => plan.write(writer.u8(1)),
+            Self::Leaf(plan) => plan.write(writer.u8(2)),
+        }
+    }
+
+    /// Reads the peer's plan.
+    ///
+    /// # Errors
+    /// [`Malformed`] where it is none.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        match reader.u8()? {
+            1 => cascade::Plan::read(reader).map(Self::Cascade),
+            2 => leaf::Plan::read(reader).map(Self::Leaf),
+            _ => Err(Malformed::Field { field: "plan" }),
+        }
+    }
+}
+
+/// A frame to be reconciled, from one side.
+pub struct Task {
+    conversation: Box<dyn Conversation<Reconciled>>,
+    kept_bits: usize,
+}
+
+impl Task {
+    /// The reference side's half: its bits stay.
+    ///
+    /// # Errors
+    /// [`Abort::Unusable`] if the bits do not fit the plan.
+    pub fn reference(plan: &Plan, bits: BitBlock) -> Result<Self, Abort> {
+        let kept_bits = bits.len();
+        let conversation = match plan {
+            Plan::Cascade(plan) => {
+                let plan = cascade::Plan::choose(plan.qber(), bits.len())?;
+                converse(cascade::Reference::new(&plan, bits)?)
+            }
+            Plan::Leaf(plan) => {
+                fits(plan, bits.len())?;
+                return Ok(Self {
+                    kept_bits: plan.core_bits(),
+                    conversation: converse(leaf::Reference::new(*plan, bits)),
+                });
+            }
+        };
+        Ok(Self { conversation, kept_bits })
+    }
+
+    /// The correcting side's half.
+    ///
+    /// # Errors
+    /// [`Abort::Unusable`] if the soft bits do not fit the plan.
+    pub fn corrector(plan: &Plan, llrs: Llrs) -> Result<Self, Abort> {
+        let kept_bits = llrs.len();
+        let conversation = match plan {
+            Plan::Cascade(plan) => {
+                let bits = llrs.into_hard_bits().unwrap_or_default();
+                let plan = cascade::Plan::choose(plan.qber(), bits.len())?;
+                converse(cascade::Corrector::new(&plan, bits)?)
+            }
+            Plan::Leaf(plan) => {
+                fits(plan, llrs.len())?;
+                return Ok(Self {
+                    kept_bits: plan.core_bits(),
+                    conversation: converse(leaf::Corrector::new(*plan, llrs)),
+                });
+            }
+        };
+        Ok(Self { conversation, kept_bits })
+    }
+
+    /// How many of the frame's bits, its first ones, go on to amplification.
+    #[must_use]
+    pub fn kept_bits(&self) -> usize {
+        self.kept_bits
+    }
+
+    /// The conversation to be held.
+    #[must_use]
+    pub fn converse(self) -> Box<dyn Conversation<Reconciled>> {
+        self.conversation
+    }
+}
+
+fn fits(plan: &leaf::Plan, bits: usize) -> Result<(), Abort> {
+    if bits == plan.frame_bits() {
+        return Ok(());
+    }
+    Err(Abort::Unusable { reason: format!("{bits} soft bits for frames of {}", plan.frame_bits()) })
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Task({} bits kept)", self.kept_bits)
+    }
 }
