@@ -1,0 +1,625 @@
+//! A block's way through the hall: from the wing's tasks to the two accepts.
+
+use std::collections::BTreeMap;
+
+use crate::amplify::{Amplification, AmplifiedBlock};
+use crate::auth::{Pad, Pool, TAG_BITS, TAGS_PER_BLOCK, Tag, Transcript};
+use crate::bits::BitBlock;
+use crate::ledger::{Disclosure, Epsilon, Ledger};
+use crate::protocol::{Desk, Kept, KeyLength, Party, Protocol, Wing};
+use crate::random::{Draw, Purpose};
+use crate::reconcile::{Reconciled, Task};
+use crate::stage::{Abort, Computation, Computed, Conversation, Fault, Next, Outbox, Side, converse};
+use crate::verify::{self, Candidate, VerifiedBlock};
+use crate::wire::{Malformed, Reader, Writer};
+
+use super::event::{BlockReport, Outcome, SecretKey};
+use super::message::{Header, Kind};
+
+/// Frames of one block, at most: bounds what a peer can make us keep.
+const MOST_FRAMES: usize = 1 << 20;
+
+/// Where a computation's result belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Wing,
+    Frame(u32),
+    Verification,
+    Seed,
+    Amplification,
+}
+
+/// What a block wants of its session.
+pub(super) enum Effect {
+    Send(Header, Vec<u8>),
+    Compute(Place, Computation),
+}
+
+/// How far a block has come.
+enum Phase {
+    /// Frames are being reconciled; whether we have said "fixed".
+    Reconciling { said_fixed: bool },
+    /// Both have said "fixed".
+    Verifying(Talk<VerifiedBlock>),
+    /// The correcting side waits for the length.
+    Sizing(VerifiedBlock),
+    /// The length stands; the seed is being drawn or awaited.
+    Seeding(VerifiedBlock),
+    /// The hash is being computed.
+    Amplifying,
+    /// The key is there; tags go out and come in.
+    Closing(AmplifiedBlock),
+    /// Wiped; whether the peer has said so too.
+    Aborted { heard: bool },
+}
+
+impl Phase {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Reconciling { .. } => "reconciling",
+            Self::Verifying(_) => "verifying",
+            Self::Sizing(_) => "waiting for the length",
+            Self::Seeding(_) => "seeding",
+            Self::Amplifying => "amplifying",
+            Self::Closing(_) => "closing",
+            Self::Aborted { .. } => "aborted",
+        }
+    }
+}
+
+/// A conversation with its own books.
+struct Talk<P> {
+    conversation: Box<dyn Conversation<P>>,
+    out: Outbox,
+}
+
+impl<P> Talk<P> {
+    fn new(conversation: Box<dyn Conversation<P>>) -> Self {
+        Self { conversation, out: Outbox::new() }
+    }
+}
+
+/// Which tags were sent and heard.
+#[derive(Clone, Copy, Debug, Default)]
+struct Tags {
+    transcript_sent: Option<[u8; 16]>,
+    transcript_heard: Option<[u8; 16]>,
+    accept_sent: bool,
+    accept_heard: bool,
+}
+
+/// One block of one party.
+pub(super) struct Block<P: Protocol> {
+    wing: P::Wing,
+    party: Party,
+    sent: Option<Transcript>,
+    received: Option<Transcript>,
+    ledger: Ledger,
+    phase: Phase,
+    talks: BTreeMap<u32, Talk<Reconciled>>,
+    /// Bits of each task that go on to amplification, by frame.
+    kept_bits: BTreeMap<u32, usize>,
+    frames: BTreeMap<u32, Option<BitBlock>>,
+    /// Messages of frames that our wing has not handed over yet.
+    early: BTreeMap<u32, Vec<u8>>,
+    /// The peer's "fixed": which frames it kept.
+    peer_fixed: Option<BitBlock>,
+    tags: Tags,
+    key_length: Option<KeyLength>,
+    corrected_errors: u64,
+    iterations: u64,
+    frames_failed: u32,
+    frames_in_all: u32,
+    bits_amplified: u64,
+}
+
+impl<P: Protocol> std::fmt::Debug for Block<P> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(
+            f,
+            "Block({}, {} frames, {}, {:?})",
+            self.party.block,
+            self.kept_bits.len(),
+            self.phase.name(),
+            self.wing
+        )
+    }
+}
+
+type Effects = Result<Vec<Effect>, Fault>;
+
+fn out_of_turn(field: &'static str) -> Fault {
+    Fault::Peer(Malformed::Field { field })
+}
+
+impl<P: Protocol> Block<P> {
+    pub(super) fn new(wing: P::Wing, party: Party, sent: Transcript, received: Transcript) -> Self {
+        Self {
+            wing,
+            party,
+            sent: Some(sent),
+            received: Some(received),
+            ledger: Ledger::new(),
+            phase: Phase::Reconciling { said_fixed: false },
+            talks: BTreeMap::new(),
+            kept_bits: BTreeMap::new(),
+            frames: BTreeMap::new(),
+            early: BTreeMap::new(),
+            peer_fixed: None,
+            tags: Tags::default(),
+            key_length: None,
+            corrected_errors: 0,
+            iterations: 0,
+            frames_failed: 0,
+            frames_in_all: 0,
+            bits_amplified: 0,
+        }
+    }
+
+    pub(super) fn id(&self) -> u64 {
+        self.party.block
+    }
+
+    pub(super) fn is_aborted(&self) -> bool {
+        matches!(self.phase, Phase::Aborted { .. })
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.is_aborted() || self.wing.has_room()
+    }
+
+    pub(super) fn offer(&mut self, frame: P::Frame) -> Effects {
+        if self.is_aborted() {
+            return Ok(Vec::new());
+        }
+        let mut desk = Desk::new();
+        self.wing.offer(frame, &mut desk)?;
+        self.clear(desk)
+    }
+
+    /// Hears any message but a tag.
+    pub(super) fn hear(&mut self, header: Header, mut reader: Reader<'_>) -> Effects {
+        if header.kind == Kind::Abort {
+            reader.u8()?;
+            reader.end()?;
+            return self.hear_abort();
+        }
+        if self.is_aborted() {
+            return Ok(Vec::new());
+        }
+        match header.kind {
+            Kind::Wing => {
+                let mut desk = Desk::new();
+                self.wing.hear(reader, &mut desk)?;
+                self.clear(desk)
+            }
+            Kind::Reconciliation => self.hear_frame(header.frame, reader),
+            Kind::Fixed => self.hear_fixed(reader),
+            Kind::Verification => self.hear_verification(reader),
+            Kind::Length => self.hear_length(reader),
+            Kind::Seed => self.hear_seed(reader),
+            _ => Err(out_of_turn("kind")),
+        }
+    }
+
+    pub(super) fn done(&mut self, place: Place, result: Computed) -> Effects {
+        match place {
+            Place::Wing => {
+                let mut desk = Desk::new();
+                self.wing.done(result, &mut desk)?;
+                self.clear(desk)
+            }
+            Place::Frame(frame) => {
+                let Some(mut talk) = self.talks.remove(&frame) else { return Ok(Vec::new()) };
+                let next = talk.conversation.done(result, &mut talk.out)?;
+                self.step_frame(frame, talk, next)
+            }
+            Place::Verification => {
+                let Phase::Verifying(talk) = &mut self.phase else { return Ok(Vec::new()) };
+                let next = talk.conversation.done(result, &mut talk.out)?;
+                self.step_verification(next)
+            }
+            Place::Seed => self.seed_drawn(result),
+            Place::Amplification => self.amplified(result),
+        }
+    }
+
+    // ---- reconciliation
+
+    /// Carries out what the wing put on its desk.
+    fn clear(&mut self, desk: Desk) -> Effects {
+        let id = self.id();
+        let mut effects: Vec<Effect> = Vec::new();
+        effects.extend(desk.messages.into_iter().map(|body| Effect::Send(Header::new(Kind::Wing, id), body)));
+        effects.extend(desk.computations.into_iter().map(|job| Effect::Compute(Place::Wing, job)));
+        for (frame, task) in desk.tasks {
+            effects.extend(self.open_frame(frame, task)?);
+        }
+        effects.extend(self.fix_if_complete()?);
+        Ok(effects)
+    }
+
+    fn open_frame(&mut self, frame: u32, task: Task) -> Effects {
+        if self.kept_bits.insert(frame, task.kept_bits()).is_some() || self.kept_bits.len() > MOST_FRAMES {
+            return Err(out_of_turn("frame"));
+        }
+        let mut talk = Talk::new(task.converse());
+        let next = talk.conversation.start(&mut talk.out)?;
+        let mut effects = self.step_frame(frame, talk, next)?;
+        if let Some(body) = self.early.remove(&frame) {
+            effects.extend(self.hear_frame(frame, Reader::new(&body))?);
+        }
+        Ok(effects)
+    }
+
+    fn hear_frame(&mut self, frame: u32, mut reader: Reader<'_>) -> Effects {
+        let Some(mut talk) = self.talks.remove(&frame) else {
+            let early = !self.kept_bits.contains_key(&frame) && self.early.len() < MOST_FRAMES;
+            let body = reader.bytes(reader.remaining())?.to_vec();
+            if !early || self.early.insert(frame, body).is_some() {
+                return Err(out_of_turn("frame"));
+            }
+            return Ok(Vec::new());
+        };
+        let next = talk.conversation.hear(reader, &mut talk.out)?;
+        self.step_frame(frame, talk, next)
+    }
+
+    fn step_frame(&mut self, frame: u32, mut talk: Talk<Reconciled>, next: Next<Reconciled>) -> Effects {
+        let header = Header { kind: Kind::Reconciliation, block: self.id(), frame };
+        let send = |body| Effect::Send(header, body);
+        let mut effects: Vec<Effect> = talk.out.take().into_iter().map(send).collect();
+        match next {
+            Next::Listen => {
+                self.talks.insert(frame, talk);
+            }
+            Next::Compute(job) => {
+                self.talks.insert(frame, talk);
+                effects.push(Effect::Compute(Place::Frame(frame), job));
+            }
+            Next::Leave(outcome) => effects.extend(self.frame_left(frame, &talk.out.ledger, outcome)?),
+        }
+        Ok(effects)
+    }
+
+    fn frame_left(&mut self, frame: u32, books: &Ledger, outcome: Reconciled) -> Effects {
+        let mut desk = Desk::new();
+        self.wing.reconciled(frame, &outcome, &mut desk)?;
+        self.iterations += u64::from(outcome.effort.iterations);
+        let kept_bits = self.kept_bits.get(&frame).copied().unwrap_or_default();
+        let bits = outcome.bits.map(|bits| bits.slice(0..kept_bits.min(bits.len())));
+        if bits.is_some() {
+            self.ledger.absorb(books);
+            self.corrected_errors += outcome.effort.corrected_errors;
+        } else {
+            // The frame leaves the key whole, and with it what was told of it; that it failed is told.
+            self.ledger.disclose(Disclosure::Verdict, books.disclosed_by(Disclosure::Verdict));
+            self.frames_failed += 1;
+        }
+        self.frames.insert(frame, bits);
+        self.clear(desk)
+    }
+
+    /// Says "fixed" once every frame of the block has ended one way or the other.
+    fn fix_if_complete(&mut self) -> Effects {
+        let ready = matches!(self.phase, Phase::Reconciling { said_fixed: false })
+            && self.wing.is_complete()
+            && self.frames.len() == self.kept_bits.len();
+        if !ready {
+            return Ok(Vec::new());
+        }
+        self.phase = Phase::Reconciling { said_fixed: true };
+        let kept: Vec<bool> = self.frames.values().map(Option::is_some).collect();
+        self.frames_in_all = u32::try_from(kept.len()).unwrap_or(u32::MAX);
+        let mut writer = Writer::new();
+        writer.bits(&BitBlock::from_bools(&kept));
+        let mut effects = vec![Effect::Send(Header::new(Kind::Fixed, self.id()), writer.finish())];
+        effects.extend(self.verify_if_both_fixed()?);
+        Ok(effects)
+    }
+
+    fn hear_fixed(&mut self, mut reader: Reader<'_>) -> Effects {
+        let kept = reader.bits(MOST_FRAMES, "fixed")?;
+        reader.end()?;
+        if self.peer_fixed.replace(kept).is_some() {
+            return Err(out_of_turn("fixed"));
+        }
+        self.verify_if_both_fixed()
+    }
+
+    // ---- verification
+
+    fn verify_if_both_fixed(&mut self) -> Effects {
+        let Phase::Reconciling { said_fixed: true } = self.phase else { return Ok(Vec::new()) };
+        let Some(theirs) = &self.peer_fixed else { return Ok(Vec::new()) };
+        let ours: Vec<bool> = self.frames.values().map(Option::is_some).collect();
+        if *theirs != BitBlock::from_bools(&ours) {
+            return Err(out_of_turn("fixed"));
+        }
+        let frames = std::mem::take(&mut self.frames);
+        let frames: Vec<_> = frames.into_iter().filter_map(|(frame, bits)| Some((frame, bits?))).collect();
+        if frames.is_empty() {
+            let failed = ours.len();
+            return Err(Abort::Uncorrected { failed, frames: failed }.into());
+        }
+        let candidate = Candidate { block: self.id(), frames };
+        let conversation = match self.party.side::<P>() {
+            Side::Reference => converse(verify::Reference::new(candidate, self.party.random.clone())),
+            Side::Corrector => converse(verify::Corrector::new(candidate)),
+        };
+        let mut talk = Talk::new(conversation);
+        let next = talk.conversation.start(&mut talk.out)?;
+        self.phase = Phase::Verifying(talk);
+        self.step_verification(next)
+    }
+
+    fn hear_verification(&mut self, reader: Reader<'_>) -> Effects {
+        let Phase::Verifying(talk) = &mut self.phase else { return Err(out_of_turn("verification")) };
+        let next = talk.conversation.hear(reader, &mut talk.out)?;
+        self.step_verification(next)
+    }
+
+    fn step_verification(&mut self, next: Next<VerifiedBlock>) -> Effects {
+        let id = self.id();
+        let Phase::Verifying(talk) = &mut self.phase else { return Ok(Vec::new()) };
+        let send = |body| Effect::Send(Header::new(Kind::Verification, id), body);
+        let mut effects: Vec<Effect> = talk.out.take().into_iter().map(send).collect();
+        match next {
+            Next::Listen => {}
+            Next::Compute(job) => effects.push(Effect::Compute(Place::Verification, job)),
+            Next::Leave(verified) => {
+                self.ledger.absorb(&talk.out.ledger);
+                effects.extend(self.size(verified)?);
+            }
+        }
+        Ok(effects)
+    }
+
+    // ---- length and seed
+
+    /// Reckons the key length. The reference side tells it and goes on to the seed.
+    fn size(&mut self, verified: VerifiedBlock) -> Effects {
+        self.ledger.consume_pad((TAGS_PER_BLOCK * TAG_BITS) as u64);
+        let passed = u32::try_from(verified.frames().len()).unwrap_or(u32::MAX);
+        self.frames_failed = self.frames_in_all.saturating_sub(passed);
+        self.bits_amplified = verified.bits().len() as u64;
+        let bits = self.bits_amplified;
+        let kept = Kept { frames: verified.frames(), bits, ledger: &self.ledger };
+        let length = self.wing.key_length(&kept)?;
+        for (purpose, epsilon) in &length.epsilons {
+            self.ledger.spend(*purpose, *epsilon);
+        }
+        if length.secret_bits == 0 || length.secret_bits > bits {
+            return Err(Abort::NoKey { reason: format!("{} of {bits} bits", length.secret_bits) }.into());
+        }
+        let secret_bits = length.secret_bits;
+        self.key_length = Some(length);
+        if self.party.side::<P>() == Side::Corrector {
+            self.phase = Phase::Sizing(verified);
+            return Ok(Vec::new());
+        }
+        let mut writer = Writer::new();
+        writer.varint(secret_bits);
+        let seed = self.draw_seed(&verified)?;
+        self.phase = Phase::Seeding(verified);
+        let length = Effect::Send(Header::new(Kind::Length, self.id()), writer.finish());
+        Ok(vec![length, Effect::Compute(Place::Seed, seed)])
+    }
+
+    fn secret_bits(&self) -> u64 {
+        self.key_length.as_ref().map_or(0, |length| length.secret_bits)
+    }
+
+    fn hear_length(&mut self, mut reader: Reader<'_>) -> Effects {
+        let theirs = reader.varint()?;
+        reader.end()?;
+        let ours = self.secret_bits();
+        match std::mem::replace(&mut self.phase, Phase::Amplifying) {
+            Phase::Sizing(verified) if ours == theirs => {
+                self.phase = Phase::Seeding(verified);
+                Ok(Vec::new())
+            }
+            Phase::Sizing(_) => Err(Abort::LengthsDiffer { ours, theirs }.into()),
+            _ => Err(out_of_turn("length")),
+        }
+    }
+
+    /// The seed is drawn now, when the data are fixed, and never used again.
+    fn draw_seed(&self, verified: &VerifiedBlock) -> Result<Computation, Fault> {
+        let bits = self.seed_bits(verified)?;
+        let random = self.party.random.clone();
+        let draw = Draw { block: self.id(), purpose: Purpose::AmplificationSeed, index: 0 };
+        Ok(Box::new(move |_| {
+            let mut bytes = vec![0; bits.div_ceil(8)];
+            Box::new(random.draw(draw, &mut bytes).map(|()| BitBlock::from_bytes(&bytes, bits)))
+        }))
+    }
+
+    fn seed_bits(&self, verified: &VerifiedBlock) -> Result<usize, Fault> {
+        Amplification::seed_bits(verified, self.secret_bits())
+            .map_err(|error| Abort::NoKey { reason: error.to_string() }.into())
+    }
+
+    fn seed_drawn(&mut self, result: Computed) -> Effects {
+        type Drawn = Result<BitBlock, crate::random::RandomFailure>;
+        let drawn = result.downcast::<Drawn>().expect("the result of the job of this place");
+        let seed = drawn.map_err(Abort::from)?;
+        let mut writer = Writer::new();
+        writer.bits(&seed);
+        let mut effects = vec![Effect::Send(Header::new(Kind::Seed, self.id()), writer.finish())];
+        effects.extend(self.amplify(seed)?);
+        Ok(effects)
+    }
+
+    fn hear_seed(&mut self, mut reader: Reader<'_>) -> Effects {
+        let Phase::Seeding(verified) = &self.phase else { return Err(out_of_turn("seed")) };
+        let wanted = self.seed_bits(verified)?;
+        let seed = reader.bits(wanted, "seed")?;
+        reader.end()?;
+        if seed.len() != wanted || self.party.side::<P>() == Side::Reference {
+            return Err(out_of_turn("seed"));
+        }
+        self.amplify(seed)
+    }
+
+    // ---- amplification and closing
+
+    fn amplify(&mut self, seed: BitBlock) -> Effects {
+        let Phase::Seeding(verified) = std::mem::replace(&mut self.phase, Phase::Amplifying) else {
+            return Err(out_of_turn("seed"));
+        };
+        let amplification = Amplification { verified, secret_bits: self.secret_bits(), seed };
+        let job: Computation = Box::new(move |bench| Box::new(amplification.run(bench.isa())));
+        Ok(vec![Effect::Compute(Place::Amplification, job)])
+    }
+
+    fn amplified(&mut self, result: Computed) -> Effects {
+        type Amplified = Result<AmplifiedBlock, crate::amplify::Error>;
+        let amplified = result.downcast::<Amplified>().expect("the result of the job of this place");
+        let amplified = amplified.map_err(|error| Abort::NoKey { reason: error.to_string() })?;
+        self.phase = Phase::Closing(amplified);
+        Ok(Vec::new())
+    }
+
+    pub(super) fn absorb_sent(&mut self, kind: Kind, number: u64, message: &[u8]) {
+        absorb(&mut self.sent, kind, number, message);
+    }
+
+    pub(super) fn absorb_received(&mut self, kind: Kind, number: u64, message: &[u8]) {
+        absorb(&mut self.received, kind, number, message);
+    }
+
+    pub(super) fn wants_transcript_tag(&self) -> bool {
+        matches!(self.phase, Phase::Closing(_)) && self.tags.transcript_sent.is_none()
+    }
+
+    pub(super) fn transcript_tag(&mut self, pad: Pad) -> Tag {
+        let transcript = self.sent.take().expect("one tag a transcript: guarded by wants_transcript_tag");
+        self.ledger.spend(Epsilon::Authentication, transcript.epsilon());
+        let tag = transcript.tag(pad);
+        self.tags.transcript_sent = Some(tag.0);
+        tag
+    }
+
+    pub(super) fn awaits_tag(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::TranscriptTag => self.tags.transcript_heard.is_none(),
+            _ => self.tags.transcript_heard.is_some() && !self.tags.accept_heard,
+        }
+    }
+
+    pub(super) fn check_transcript(&mut self, tag: Tag, pad: Pad) -> bool {
+        let Some(transcript) = self.received.take() else { return false };
+        self.ledger.spend(Epsilon::Authentication, transcript.epsilon());
+        self.tags.transcript_heard = Some(tag.0);
+        transcript.tag(pad).matches(&tag)
+    }
+
+    pub(super) fn check_accept(&mut self, matches: bool) -> bool {
+        self.tags.accept_heard = matches;
+        matches
+    }
+
+    pub(super) fn wants_accept_tag(&self) -> bool {
+        matches!(self.phase, Phase::Closing(_))
+            && self.tags.transcript_sent.is_some()
+            && self.tags.transcript_heard.is_some()
+            && !self.tags.accept_sent
+    }
+
+    pub(super) fn accept_sent(&mut self) {
+        self.tags.accept_sent = true;
+    }
+
+    /// What an acceptance speaks of: both transcript tags, Alice's first, and the length.
+    pub(super) fn accepted(&self, own: crate::stage::Role) -> Vec<u8> {
+        let sent = self.tags.transcript_sent.unwrap_or_default();
+        let heard = self.tags.transcript_heard.unwrap_or_default();
+        let (alice, bob) = match own {
+            crate::stage::Role::Alice => (sent, heard),
+            crate::stage::Role::Bob => (heard, sent),
+        };
+        let mut writer = Writer::new();
+        writer.bytes(&alice).bytes(&bob).varint(self.secret_bits());
+        writer.finish()
+    }
+
+    pub(super) fn is_over(&self) -> bool {
+        match self.phase {
+            Phase::Aborted { heard } => heard,
+            Phase::Closing(_) => self.tags.accept_sent && self.tags.accept_heard,
+            _ => false,
+        }
+    }
+
+    /// Turns a block that both sides accepted into key: first the pads, then the rest.
+    pub(super) fn into_key(
+        self,
+        pool: &mut Pool,
+        reserve: usize,
+    ) -> Option<(BlockReport, Option<SecretKey>)> {
+        let secret_bits = self.secret_bits();
+        let block = self.id();
+        let per_block = TAGS_PER_BLOCK * TAG_BITS;
+        let wanted = if pool.blocks_left() < reserve { 2 * per_block } else { per_block };
+        let report = |block: &Self, refilled_bits| block.report(Outcome::Key { secret_bits, refilled_bits });
+        let Phase::Closing(amplified) = &self.phase else { return None };
+        let bits = amplified.bits();
+        // Pads come in pairs of 256 bits; what a short key cannot fill stays key.
+        let refilled = wanted.min(bits.len() / 256 * 256);
+        pool.refill_from(&bits.slice(0..refilled));
+        let rest = bits.slice(refilled..bits.len());
+        let key = (!rest.is_empty()).then_some(SecretKey { block, bits: rest });
+        Some((report(&self, refilled as u64), key))
+    }
+
+    // ---- the end without key
+
+    /// Wipes the block.
+    pub(super) fn abort(&mut self, abort: Abort) -> BlockReport {
+        let heard = matches!(abort, Abort::Peer);
+        self.phase = Phase::Aborted { heard };
+        self.talks.clear();
+        self.frames.clear();
+        self.early.clear();
+        self.peer_fixed = None;
+        self.report(Outcome::Aborted(abort))
+    }
+
+    fn hear_abort(&mut self) -> Effects {
+        match &mut self.phase {
+            Phase::Aborted { heard } => {
+                *heard = true;
+                Ok(Vec::new())
+            }
+            _ => Err(Abort::Peer.into()),
+        }
+    }
+
+    fn report(&self, outcome: Outcome) -> BlockReport {
+        BlockReport {
+            block: self.id(),
+            outcome,
+            figures: self.wing.figures(),
+            frames: self.frames_in_all,
+            frames_failed: self.frames_failed,
+            kept_bits: self.bits_amplified,
+            corrected_errors: self.corrected_errors,
+            iterations: self.iterations,
+            ledger: self.ledger.clone(),
+            key_length: self.key_length.clone(),
+        }
+    }
+}
+
+/// Absorbs a message with its number and length; hello and tags stand outside.
+fn absorb(transcript: &mut Option<Transcript>, kind: Kind, number: u64, message: &[u8]) {
+    let outside = matches!(kind, Kind::Hello | Kind::TranscriptTag | Kind::AcceptTag);
+    if let Some(transcript) = transcript.as_mut().filter(|_| !outside) {
+        let mut header = [0; 16];
+        header[..8].copy_from_slice(&number.to_le_bytes());
+        header[8..].copy_from_slice(&(message.len() as u64).to_le_bytes());
+        transcript.absorb(&header);
+        transcript.absorb(message);
+    }
+}

@@ -1,0 +1,55 @@
+//! What a session is built with, and what it may hold.
+
+use std::sync::Arc;
+
+use keystill_kernels::Isa;
+
+use crate::protocol::Protocol;
+use crate::random::RandomSource;
+use crate::stage::Role;
+
+/// The configuration of one session: one party, one protocol.
+#[derive(Clone, Debug)]
+pub struct Config<P> {
+    /// Which end of the link.
+    pub role: Role,
+    /// The session's number: the same on both sides, never used before with the same pre-shared key.
+    pub session: u128,
+    /// The protocol and its parameters.
+    pub protocol: Arc<P>,
+    /// The source of secrets and public seeds.
+    pub random: Arc<dyn RandomSource>,
+    /// Blocks that may be open at once, at least 1: one takes in raw data while others are distilled.
+    pub window_blocks: u64,
+    /// Blocks whose tags the pads should cover: below it, a block's key refills them twice.
+    pub reserve_blocks: usize,
+    /// The instruction set.
+    pub isa: Isa,
+}
+
+impl<P: Protocol> Config<P> {
+    /// Three blocks open, pads for a hundred in reserve, the best instruction set.
+    #[must_use]
+    pub fn new(role: Role, session: u128, protocol: Arc<P>, random: Arc<dyn RandomSource>) -> Self {
+        Self { role, session, protocol, random, window_blocks: 3, reserve_blocks: 100, isa: Isa::best() }
+    }
+
+    /// The longest message that is read, in bytes: longer ones end the session.
+    #[must_use]
+    pub fn longest_message(&self) -> usize {
+        let seed = self.protocol.most_key_bits() / 4 + 64;
+        self.protocol.longest_message().max(seed) + 32
+    }
+
+    /// The memory that the session may hold, in bytes, at most: per open block the wing's and hall's
+    /// data, the candidate, verified and amplified bits, the seed, and amplification's own buffers.
+    #[must_use]
+    pub fn memory_bound(&self) -> usize {
+        let window = usize::try_from(self.window_blocks).unwrap_or(usize::MAX);
+        let key_bytes = self.protocol.most_key_bits().div_ceil(8);
+        // Two copies of the candidate, seed and its message, six times the bits while amplifying.
+        let hall = key_bytes.saturating_mul(2 + 2 * 2 + 6);
+        let block = self.protocol.block_memory().saturating_add(hall);
+        window.saturating_mul(block).saturating_add(self.longest_message().saturating_mul(4))
+    }
+}

@@ -1,0 +1,198 @@
+//! What goes into a session and what comes out.
+
+use std::fmt;
+
+use crate::auth::AuthError;
+use crate::bits::BitBlock;
+use crate::ledger::Ledger;
+use crate::protocol::KeyLength;
+use crate::stage::{Abort, Computation, Computed, Workbench};
+use crate::wire::Malformed;
+
+/// Nanoseconds since a moment that the caller chose; sessions read no clock.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Time(pub u64);
+
+/// What a session is told.
+#[derive(Debug)]
+pub enum Input<'a> {
+    /// A whole message of the peer, in order.
+    Received(&'a [u8]),
+    /// Work is done.
+    Finished(Finished),
+}
+
+/// What a session asks for.
+#[derive(Debug)]
+pub enum Output {
+    /// Send this message to the peer.
+    Transmit(Vec<u8>),
+    /// Run this, on any thread, and return the result.
+    Compute(Work),
+    /// A key that both sides hold.
+    Key(SecretKey),
+    /// Something that an operator wants to know.
+    Event(Event),
+    /// Nothing until the next input.
+    Wait,
+}
+
+/// A computation on its way.
+pub struct Work {
+    pub(super) ticket: u64,
+    pub(super) computation: Computation,
+}
+
+impl Work {
+    /// Computes. Never blocks; takes 0.1 ms or more.
+    pub fn run(self, bench: &mut Workbench) -> Finished {
+        Finished { ticket: self.ticket, result: (self.computation)(bench) }
+    }
+}
+
+impl fmt::Debug for Work {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Work({})", self.ticket)
+    }
+}
+
+/// A computation's result on its way back.
+pub struct Finished {
+    pub(super) ticket: u64,
+    pub(super) result: Computed,
+}
+
+impl fmt::Debug for Finished {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Finished({})", self.ticket)
+    }
+}
+
+/// Secret key that both sides hold, verified and authenticated. Only the authenticated accept makes
+/// one.
+#[derive(Debug)]
+pub struct SecretKey {
+    pub(super) block: u64,
+    pub(super) bits: BitBlock,
+}
+
+impl SecretKey {
+    #[cfg(test)]
+    pub(crate) fn for_tests(block: u64, bits: BitBlock) -> Self {
+        Self { block, bits }
+    }
+
+    /// The block it came from.
+    #[must_use]
+    pub fn block(&self) -> u64 {
+        self.block
+    }
+
+    /// The bits.
+    #[must_use]
+    pub fn bits(&self) -> &BitBlock {
+        &self.bits
+    }
+}
+
+/// Something that an operator wants to know.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The peer said hello, and its parameters are ours.
+    PeerReady,
+    /// A block ended.
+    Block(Box<BlockReport>),
+}
+
+/// How a block ended.
+#[derive(Clone, Debug, PartialEq)]
+pub struct BlockReport {
+    /// The block.
+    pub block: u64,
+    /// With key or without.
+    pub outcome: Outcome,
+    /// What this side estimated, by the names of records.
+    pub figures: Vec<(&'static str, f64)>,
+    /// Frames reconciled or tried.
+    pub frames: u32,
+    /// Frames given up, or found different by verification.
+    pub frames_failed: u32,
+    /// Bits that went to amplification.
+    pub kept_bits: u64,
+    /// Errors that this side corrected in the frames kept.
+    pub corrected_errors: u64,
+    /// Decoder iterations over all frames.
+    pub iterations: u64,
+    /// The books.
+    pub ledger: Ledger,
+    /// The key length with its terms, where it was reckoned.
+    pub key_length: Option<KeyLength>,
+}
+
+/// The end of a block.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Outcome {
+    /// Both sides hold key.
+    Key {
+        /// Bits that the proof leaves.
+        secret_bits: u64,
+        /// Of these, bits that went to the authentication pads.
+        refilled_bits: u64,
+    },
+    /// No key.
+    Aborted(Abort),
+}
+
+/// Why a session is over. It says the same ever after.
+#[derive(Clone, Debug, PartialEq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A message is malformed or may not come now.
+    #[error("the peer sent a message that cannot be: {source} (block {block})")]
+    Malformed {
+        /// The block it named.
+        block: u64,
+        /// What is wrong.
+        source: Malformed,
+    },
+    /// A message is longer than any honest one.
+    #[error("the peer sent a message of {bytes} bytes; {limit_bytes} are the limit")]
+    TooLong {
+        /// Its length.
+        bytes: usize,
+        /// The limit.
+        limit_bytes: usize,
+    },
+    /// A message names a block too far ahead, or one that is over.
+    #[error("the peer speaks of block {block} while blocks {first} to {last} are open")]
+    OutOfWindow {
+        /// The block named.
+        block: u64,
+        /// The first open block.
+        first: u64,
+        /// The last that may be open.
+        last: u64,
+    },
+    /// The peer's session, version or parameters are not ours.
+    #[error("the peer's {what} differs from ours; configure both sides alike")]
+    Disagreement {
+        /// What differs.
+        what: &'static str,
+    },
+    /// A tag does not match: messages were altered on the way.
+    #[error("block {block} failed authentication; nothing of it was released")]
+    Forged {
+        /// The block.
+        block: u64,
+    },
+    /// Authentication has no key left.
+    #[error(transparent)]
+    Auth(#[from] AuthError),
+    /// A raw frame does not follow the one before.
+    #[error("raw frame {expected} was expected, another was offered: the source lost data")]
+    FrameOutOfOrder {
+        /// The index expected.
+        expected: u64,
+    },
+}

@@ -1,0 +1,109 @@
+//! The messages of a session: a header, then the body of whoever speaks.
+//!
+//! ```text
+//! message = kind:u8 · block:varint · [frame:varint, reconciliation only] · body
+//! ```
+//!
+//! | kind | body | sent by |
+//! |---|---|---|
+//! | 0 hello | version:u16 as varint, session:u128, role:u8, protocol name, parameter-set hash:32 bytes | both, once, first |
+//! | 1 wing | the protocol's own | its wings |
+//! | 2 reconciliation | the method's own | its stages |
+//! | 3 fixed | frames:varint, one bit a frame: kept | both |
+//! | 4 verification | see [`crate::verify`] | its stages |
+//! | 5 length | secret bits:varint | the reference side |
+//! | 6 seed | bit string | the reference side |
+//! | 7 transcript tag | 16 bytes | both |
+//! | 8 accept tag | 16 bytes | both |
+//! | 9 abort | reason:u8 | either, once a block |
+//!
+//! The transport delivers whole messages in order. Every message but hello and the tags is absorbed,
+//! with its number in the direction and its length, into its direction's transcript of its block.
+
+use crate::wire::{Malformed, Reader, Writer};
+
+/// The version of the wire format.
+pub const VERSION: u64 = 1;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Kind {
+    Hello,
+    Wing,
+    Reconciliation,
+    Fixed,
+    Verification,
+    Length,
+    Seed,
+    TranscriptTag,
+    AcceptTag,
+    Abort,
+}
+
+const KINDS: [Kind; 10] = [
+    Kind::Hello,
+    Kind::Wing,
+    Kind::Reconciliation,
+    Kind::Fixed,
+    Kind::Verification,
+    Kind::Length,
+    Kind::Seed,
+    Kind::TranscriptTag,
+    Kind::AcceptTag,
+    Kind::Abort,
+];
+
+/// What stands before a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Header {
+    pub(super) kind: Kind,
+    pub(super) block: u64,
+    /// Zero for all kinds but reconciliation.
+    pub(super) frame: u32,
+}
+
+impl Header {
+    pub(super) fn new(kind: Kind, block: u64) -> Self {
+        Self { kind, block, frame: 0 }
+    }
+
+    pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let kind = *KINDS.get(usize::from(reader.u8()?)).ok_or(Malformed::Field { field: "kind" })?;
+        let block = reader.varint()?;
+        let frame = match kind {
+            Kind::Reconciliation => reader.varint()?,
+            _ => 0,
+        };
+        let frame = u32::try_from(frame).map_err(|_| Malformed::Field { field: "frame" })?;
+        Ok(Self { kind, block, frame })
+    }
+
+    /// The whole message.
+    pub(super) fn message(self, body: &[u8]) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.u8(self.kind as u8).varint(self.block);
+        if self.kind == Kind::Reconciliation {
+            writer.varint(self.frame.into());
+        }
+        writer.bytes(body);
+        writer.finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn headers_lead_back_and_unknown_kinds_are_refused() {
+        for (number, kind) in KINDS.into_iter().enumerate() {
+            assert_eq!(kind as usize, number, "the number on the wire");
+            let frame = if kind == Kind::Reconciliation { 77 } else { 0 };
+            let header = Header { kind, block: 300, frame };
+            let message = header.message(b"body");
+            let mut reader = Reader::new(&message);
+            assert_eq!(Header::read(&mut reader), Ok(header), "header");
+            assert_eq!(reader.bytes(4), Ok(&b"body"[..]), "body");
+        }
+        assert!(Header::read(&mut Reader::new(&[10, 0])).is_err(), "no kind 10");
+    }
+}
