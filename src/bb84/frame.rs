@@ -1,6 +1,8 @@
 //! Raw data of BB84 as the hardware hands it over: settings by gate on Alice's side, detections
 //! by gate on Bob's.
 
+use crate::wire::{Malformed, Reader, Writer};
+
 /// One of the two measurement bases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Basis {
@@ -77,4 +79,76 @@ pub mod click {
     pub const DETECTOR_0: u8 = 2;
     /// Set if the detector of bit 1 clicked.
     pub const DETECTOR_1: u8 = 4;
+}
+
+/// Bytes of a frame of either side: for recordings and for sources outside of the process.
+///
+/// ```text
+/// frame    = first gate:u64 · gates:u32 · kind:u8 · content
+/// content  = settings, four bits a gate                                  kind 0, Alice
+///          | ChaCha key:8 × u32 · thresholds:5 × u32                      kind 1, Alice, simulation only
+///          | clicks:varint · offset:u32 each · click byte each            kind 2, Bob
+/// ```
+impl AliceFrame {
+    /// Writes the frame.
+    pub fn write(&self, writer: &mut Writer) {
+        writer.u64(self.first_gate).u32(self.gates);
+        match &self.settings {
+            Settings::Packed(packed) => {
+                writer.u8(0).bytes(packed);
+            }
+            Settings::SimulatedCounter(rule) => {
+                writer.u8(1);
+                rule.key.iter().chain(&rule.thresholds).for_each(|word| {
+                    writer.u32(*word);
+                });
+            }
+        }
+    }
+
+    /// Reads a frame.
+    ///
+    /// # Errors
+    /// [`Malformed`] where the bytes are none.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let (first_gate, gates) = (reader.u64()?, reader.u32()?);
+        let settings = match reader.u8()? {
+            0 => Settings::Packed(reader.bytes((gates as usize).div_ceil(2))?.to_vec()),
+            1 => {
+                let mut rule = SimulatedCounter { key: [0; 8], thresholds: [0; 5] };
+                for word in rule.key.iter_mut().chain(&mut rule.thresholds) {
+                    *word = reader.u32()?;
+                }
+                Settings::SimulatedCounter(rule)
+            }
+            _ => return Err(Malformed::Field { field: "frame kind" }),
+        };
+        Ok(Self { first_gate, gates, settings })
+    }
+}
+
+impl BobFrame {
+    /// Writes the frame.
+    pub fn write(&self, writer: &mut Writer) {
+        writer.u64(self.first_gate).u32(self.gates).u8(2).count(self.offsets.len());
+        self.offsets.iter().for_each(|offset| {
+            writer.u32(*offset);
+        });
+        writer.bytes(&self.clicks);
+    }
+
+    /// Reads a frame.
+    ///
+    /// # Errors
+    /// [`Malformed`] where the bytes are none.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let (first_gate, gates) = (reader.u64()?, reader.u32()?);
+        if reader.u8()? != 2 {
+            return Err(Malformed::Field { field: "frame kind" });
+        }
+        let clicks = reader.count(reader.remaining() / 5, "clicks")?;
+        let offsets = (0..clicks).map(|_| reader.u32()).collect::<Result<_, _>>()?;
+        let clicks = reader.bytes(clicks)?.to_vec();
+        Ok(Self { first_gate, gates, offsets, clicks })
+    }
 }

@@ -2,3 +2,142 @@
 
 pub mod frame;
 pub mod security;
+pub mod settings;
+mod sift;
+mod wing;
+
+use std::sync::Arc;
+
+use crate::protocol::{Kept, KeyLength, Party, Protocol};
+use crate::reconcile::Method;
+use crate::stage::{Abort, Role};
+use crate::wire::Writer;
+
+use security::{Claim, Observation, Source};
+
+pub use sift::Tally;
+pub use wing::{Bb84Wing, Frame};
+
+/// Efficient decoy-state BB84: two biased bases, three intensities.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Bb84 {
+    /// Gates in a raw frame.
+    pub gates_per_frame: u32,
+    /// Raw frames in a block: together the gates over which parameters are estimated.
+    pub frames_per_block: u64,
+    /// Mean photon numbers, signal first.
+    pub intensities: [f64; 3],
+    /// Their probabilities.
+    pub probabilities: [f64; 3],
+    /// Gates after a click in which further clicks are dropped.
+    pub dead_gates: u32,
+    /// Clicks in a frame above which the detectors are taken to be out of order.
+    pub most_clicks_per_frame: usize,
+    /// The failure probability of a block's key, at most.
+    pub epsilon: f64,
+    /// How bits are reconciled.
+    pub method: Method,
+}
+
+impl Default for Bb84 {
+    /// Ten seconds of a 1 GHz system a block, three intensities, one gate in eight of either side in
+    /// the test basis, ε = 1e-10.
+    fn default() -> Self {
+        Self {
+            gates_per_frame: 10_000_000,
+            frames_per_block: 1_000,
+            intensities: [0.5, 0.2, 0.001],
+            probabilities: [0.81, 0.14, 0.05],
+            dead_gates: 1,
+            most_clicks_per_frame: 200_000,
+            epsilon: 1e-10,
+            method: Method::default(),
+        }
+    }
+}
+
+impl Protocol for Bb84 {
+    type Frame = Frame;
+    type Wing = Bb84Wing;
+
+    const NAME: &'static str = "bb84";
+    const REFERENCE: Role = Role::Alice;
+
+    fn wing(self: &Arc<Self>, party: Party) -> Bb84Wing {
+        Bb84Wing::new(self.clone(), party)
+    }
+
+    fn frames_per_block(&self) -> u64 {
+        self.frames_per_block
+    }
+
+    fn frame_index(&self, frame: &Frame) -> Option<u64> {
+        let (first_gate, gates) = match frame {
+            Frame::Alice(frame) => (frame.first_gate, frame.gates),
+            Frame::Bob(frame) => (frame.first_gate, frame.gates),
+        };
+        let size = u64::from(self.gates_per_frame);
+        (gates == self.gates_per_frame && first_gate.is_multiple_of(size)).then(|| first_gate / size)
+    }
+
+    fn parameter_set(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.bytes(b"bb84 1").u32(self.gates_per_frame).u64(self.frames_per_block);
+        for value in self.intensities.iter().chain(&self.probabilities) {
+            writer.f64(*value);
+        }
+        writer.u32(self.dead_gates).count(self.most_clicks_per_frame).f64(self.epsilon);
+        writer.u8(self.method as u8);
+        writer.finish()
+    }
+
+    fn longest_message(&self) -> usize {
+        // Positions: a gap takes at most five bytes. Announcements: at most four bits a click.
+        16 + 5 * self.most_clicks_per_frame
+    }
+
+    fn block_memory(&self) -> usize {
+        let frames = usize::try_from(self.frames_per_block).unwrap_or(usize::MAX);
+        let clicks = frames.saturating_mul(self.most_clicks_per_frame);
+        // A byte a click for the record, another for announcements and sifted bits; raw frames,
+        // positions and their reordering under way.
+        let under_way = 4 * 64 * (16 * self.most_clicks_per_frame + 1024);
+        clicks.saturating_mul(2).saturating_add(under_way)
+    }
+
+    fn most_key_bits(&self) -> usize {
+        let frames = usize::try_from(self.frames_per_block).unwrap_or(usize::MAX);
+        frames.saturating_mul(self.most_clicks_per_frame)
+    }
+}
+
+impl Bb84 {
+    /// The key length by the default proof, from the counts of the whole block and its books.
+    ///
+    /// Frames that failed are paid for with their whole length, H_min(kept) ≥ H_min(all) − n_failed;
+    /// what was disclosed of them then costs nothing more.
+    fn key_length(&self, tally: &Tally, kept: &Kept<'_>) -> Result<KeyLength, Abort> {
+        let seen = Observation { key: tally.key, test: tally.test, test_errors: tally.test_errors };
+        let source = Source::new(self.intensities, self.probabilities);
+        let claim = Claim::of_block(self.epsilon);
+        let sifted: u64 = tally.key.iter().sum();
+        let failed_bits = sifted.saturating_sub(kept.bits);
+        let spent = kept.ledger.disclosed_bits().saturating_add(failed_bits);
+        let length = security::key_length(&seen, &source, &claim, spent)?;
+        Ok(KeyLength {
+            secret_bits: length.ell.min(kept.bits),
+            epsilons: length.budget.epsilons().to_vec(),
+            terms: vec![
+                ("vacuum_key", length.vacuum_key),
+                ("single_key", length.single_key),
+                ("single_test", length.single_test),
+                ("single_test_errors", length.single_test_errors),
+                ("phase_error_rate", length.phase_error_rate),
+                ("entropy_bits", length.entropy_bits),
+                ("failed_bits", failed_bits as f64),
+                ("hashing_bits", length.hashing_bits),
+                ("ell_real", length.ell_real),
+            ],
+        })
+    }
+}

@@ -1,0 +1,389 @@
+//! BB84's way to the meeting place, as one party sees it.
+//!
+//! ```text
+//! body = 0 · frame:varint · positions         Bob, as soon as a frame is in
+//!      | 1 · frames:varint                    Alice: so many frames are taken in (credit)
+//!      | 2 · frame:varint · announcement      both, once all frames of the block are in
+//!      | 3 · plan                             the reference side, once all counts are known
+//! ```
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::bits::{BitBlock, Llrs};
+use crate::protocol::{Desk, Kept, KeyLength, Party, Recordable, Wing};
+use crate::random::{Draw, Purpose, RandomFailure};
+use crate::reconcile::{Plan, Reconciled, Task};
+use crate::stage::{Abort, Computed, Fault, Role, Side};
+use crate::wire::{Malformed, Reader, Writer};
+
+use super::frame::{AliceFrame, BobFrame};
+use super::sift::{self, Record, Sifted, Tally};
+use super::{Bb84, settings};
+
+/// Frames that may be under way between the two sides before any is taken in.
+const CREDIT: u64 = 64;
+
+/// Raw data of either side.
+#[derive(Debug)]
+pub enum Frame {
+    /// Alice's settings.
+    Alice(AliceFrame),
+    /// Bob's detections.
+    Bob(BobFrame),
+}
+
+impl Recordable for Frame {
+    fn encode(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        match self {
+            Self::Alice(frame) => frame.write(&mut writer),
+            Self::Bob(frame) => frame.write(&mut writer),
+        }
+        writer.finish()
+    }
+
+    fn decode(role: Role, bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let frame = match role {
+            Role::Alice => Self::Alice(AliceFrame::read(&mut reader)?),
+            Role::Bob => Self::Bob(BobFrame::read(&mut reader)?),
+        };
+        reader.end()?;
+        Ok(frame)
+    }
+}
+
+/// Results of the wing's computations.
+enum Done {
+    Measured { frame: u64, positions: Vec<u8>, record: Result<Record, RandomFailure> },
+    Prepared { frame: u64, record: Result<Record, Fault> },
+    Announced { frame: u64, body: Vec<u8> },
+    Sifted { frame: u64, sifted: Result<Sifted, Malformed> },
+}
+
+/// One party's half of one block.
+#[derive(Debug)]
+pub struct Bb84Wing {
+    protocol: Arc<Bb84>,
+    party: Party,
+    /// Raw frames taken in.
+    offered: u64,
+    /// Frames that the peer has taken in.
+    credited: u64,
+    /// Alice: raw frames and positions that wait for each other.
+    raw: BTreeMap<u64, AliceFrame>,
+    positions: BTreeMap<u64, Vec<u8>>,
+    /// Frames whose positions, and whose announcements, were heard: each may come once.
+    positions_heard: BitBlock,
+    announcements_heard: BitBlock,
+    records: BTreeMap<u64, Arc<Record>>,
+    recorded: u64,
+    announced: bool,
+    announcements: BTreeMap<u64, Vec<u8>>,
+    sifted: BTreeMap<u64, Sifted>,
+    key: Option<BitBlock>,
+    tally: Tally,
+    plan: Option<Plan>,
+    handed_over: bool,
+    reconciled_bits: u64,
+    corrected_errors: u64,
+}
+
+impl Bb84Wing {
+    pub(super) fn new(protocol: Arc<Bb84>, party: Party) -> Self {
+        let frames = usize::try_from(protocol.frames_per_block).unwrap_or(usize::MAX);
+        Self {
+            positions_heard: BitBlock::zeros(frames),
+            announcements_heard: BitBlock::zeros(frames),
+            protocol,
+            party,
+            offered: 0,
+            credited: 0,
+            raw: BTreeMap::new(),
+            positions: BTreeMap::new(),
+            records: BTreeMap::new(),
+            recorded: 0,
+            announced: false,
+            announcements: BTreeMap::new(),
+            sifted: BTreeMap::new(),
+            key: None,
+            tally: Tally::default(),
+            plan: None,
+            handed_over: false,
+            reconciled_bits: 0,
+            corrected_errors: 0,
+        }
+    }
+
+    fn frames(&self) -> u64 {
+        self.protocol.frames_per_block
+    }
+
+    // ---- intake
+
+    fn measure(&self, frame: BobFrame, index: u64, desk: &mut Desk) -> Result<(), Fault> {
+        if !sift::is_well_formed(&frame) || frame.offsets.len() > self.protocol.most_clicks_per_frame {
+            let reason = format!(
+                "detection frame {index} is not in order or has more than {} clicks: check the detectors",
+                self.protocol.most_clicks_per_frame
+            );
+            return Err(Abort::Unusable { reason }.into());
+        }
+        let random = self.party.random.clone();
+        let draw = Draw { block: self.party.block, purpose: Purpose::DoubleClick, index };
+        let dead_gates = self.protocol.dead_gates;
+        desk.compute(move |_| {
+            let mut coins = vec![0; frame.offsets.len().div_ceil(8)];
+            let drawn = random.draw(draw, &mut coins);
+            let (positions, record) = sift::measure(&frame, &coins, dead_gates);
+            Done::Measured { frame: index, positions, record: drawn.map(|()| record) }
+        });
+        Ok(())
+    }
+
+    /// Alice: reads the settings of the gates that clicked.
+    fn prepare_if_met(&mut self, index: u64, desk: &mut Desk) {
+        let (Some(_), Some(_)) = (self.raw.get(&index), self.positions.get(&index)) else { return };
+        let (Some(raw), Some(positions)) = (self.raw.remove(&index), self.positions.remove(&index)) else {
+            return;
+        };
+        let most = self.protocol.most_clicks_per_frame;
+        desk.compute(move |bench| {
+            let offsets = sift::read_positions(Reader::new(&positions), raw.gates, most);
+            let record = offsets.map_err(Fault::from).and_then(|offsets| {
+                let mut packed = Vec::with_capacity(offsets.len());
+                settings::settings_at(bench.isa(), &raw, &offsets, &mut packed)
+                    .map_err(|error| Abort::Unusable { reason: error.to_string() })?;
+                Ok(Record::Prepared(packed))
+            });
+            Done::Prepared { frame: index, record }
+        });
+    }
+
+    fn record(&mut self, frame: u64, record: Record, desk: &mut Desk) {
+        self.records.insert(frame, Arc::new(record));
+        self.recorded += 1;
+        if self.party.role == Role::Alice
+            && (self.recorded.is_multiple_of(CREDIT / 4) || self.recorded == self.frames())
+        {
+            let mut writer = Writer::new();
+            writer.u8(1).varint(self.recorded);
+            desk.send(writer.finish());
+        }
+        self.announce_if_complete(desk);
+    }
+
+    // ---- sifting
+
+    /// Tells bases only when the last gate of the block has passed on both sides: Bob has told all
+    /// positions, Alice has heard them.
+    fn announce_if_complete(&mut self, desk: &mut Desk) {
+        if self.announced || self.recorded < self.frames() {
+            return;
+        }
+        self.announced = true;
+        for (frame, record) in &self.records {
+            let (frame, record) = (*frame, record.clone());
+            desk.compute(move |_| {
+                let body = sift::announce(&record);
+                Done::Announced { frame, body }
+            });
+        }
+        let heard: Vec<u64> = self.announcements.keys().copied().collect();
+        heard.into_iter().for_each(|frame| self.sift_if_met(frame, desk));
+    }
+
+    fn sift_if_met(&mut self, frame: u64, desk: &mut Desk) {
+        if !self.announced {
+            return;
+        }
+        let Some(record) = self.records.get(&frame).cloned() else { return };
+        let Some(announcement) = self.announcements.remove(&frame) else { return };
+        desk.compute(move |_| {
+            let sifted = sift::sift(&record, Reader::new(&announcement));
+            Done::Sifted { frame, sifted }
+        });
+    }
+
+    fn sifted(&mut self, frame: u64, sifted: Sifted, desk: &mut Desk) -> Result<(), Fault> {
+        self.records.remove(&frame);
+        self.sifted.insert(frame, sifted);
+        if (self.sifted.len() as u64) < self.frames() {
+            return Ok(());
+        }
+        let mut key = BitBlock::default();
+        for sifted in std::mem::take(&mut self.sifted).into_values() {
+            key.append(&sifted.bits);
+            self.tally += sifted.tally;
+        }
+        self.key = Some(key);
+        if self.party.side::<Bb84>() == Side::Reference {
+            let plan = self.choose_plan()?;
+            let mut writer = Writer::new();
+            writer.u8(3);
+            plan.write(&mut writer);
+            desk.send(writer.finish());
+            self.plan = Some(plan);
+        }
+        self.hand_over(desk)
+    }
+
+    // ---- handing over
+
+    /// The code for this block, from its own test basis: both bases see the same channel, and only
+    /// the leak, never the security, depends on how near the guess is.
+    fn choose_plan(&self) -> Result<Plan, Fault> {
+        let bits = self.tally.key.iter().sum::<u64>();
+        let events: u64 = self.tally.test.iter().sum();
+        let Some(qber) = self.tally.test_qber().filter(|_| bits > 0) else {
+            return Err(Abort::NoKey { reason: "no detections in one of the bases".into() }.into());
+        };
+        let sigma = libm::sqrt(qber * (1.0 - qber) / events as f64);
+        let bits = usize::try_from(bits).unwrap_or(usize::MAX);
+        Ok(Plan::choose_hard(self.protocol.method, (qber + 0.5 * sigma).max(1e-4), bits)?)
+    }
+
+    fn hand_over(&mut self, desk: &mut Desk) -> Result<(), Fault> {
+        let (Some(key), Some(plan)) = (&self.key, &self.plan) else { return Ok(()) };
+        let frame_bits = plan.frame_bits();
+        let error_probability = self.tally.test_qber().unwrap_or(0.5).max(1e-4);
+        for (frame, start) in (0..key.len()).step_by(frame_bits).enumerate() {
+            let bits = key.slice(start..(start + frame_bits).min(key.len()));
+            let frame = u32::try_from(frame).map_err(|_| Malformed::Field { field: "frame" })?;
+            let task = match self.party.side::<Bb84>() {
+                Side::Reference => Task::reference(plan, bits)?,
+                Side::Corrector => Task::corrector(plan, Llrs::Hard { bits, error_probability })?,
+            };
+            desk.reconcile(frame, task);
+        }
+        self.key = None;
+        self.handed_over = true;
+        Ok(())
+    }
+}
+
+/// Notes that a frame was spoken of; false if it was before, or if there is no such frame.
+fn first_time(heard: &mut BitBlock, frame: u64) -> bool {
+    let place = usize::try_from(frame).unwrap_or(usize::MAX);
+    let first = place < heard.len() && !heard.bit(place);
+    if first {
+        heard.set(place, true);
+    }
+    first
+}
+
+impl Wing for Bb84Wing {
+    type Frame = Frame;
+
+    fn has_room(&self) -> bool {
+        self.offered < self.frames()
+            && match self.party.role {
+                Role::Alice => (self.raw.len() as u64) < CREDIT,
+                Role::Bob => self.offered < self.credited + CREDIT,
+            }
+    }
+
+    fn offer(&mut self, frame: Frame, desk: &mut Desk) -> Result<(), Fault> {
+        let index = self.offered;
+        self.offered += 1;
+        match (frame, self.party.role) {
+            (Frame::Alice(raw), Role::Alice) => {
+                self.raw.insert(index, raw);
+                self.prepare_if_met(index, desk);
+                Ok(())
+            }
+            (Frame::Bob(raw), Role::Bob) => self.measure(raw, index, desk),
+            _ => Err(Abort::Unusable { reason: "a frame of the other party was offered".into() }.into()),
+        }
+    }
+
+    fn hear(&mut self, mut message: Reader<'_>, desk: &mut Desk) -> Result<(), Fault> {
+        let kind = message.u8()?;
+        let out_of_turn = || Fault::Peer(Malformed::Field { field: "wing message" });
+        if kind == 3 {
+            let plan = Plan::read(&mut message)?;
+            message.end()?;
+            let wanted =
+                self.party.side::<Bb84>() == Side::Corrector && self.plan.is_none() && !self.handed_over;
+            self.plan = Some(plan).filter(|_| wanted);
+            return if wanted { self.hand_over(desk) } else { Err(out_of_turn()) };
+        }
+        let number = message.varint()?;
+        match (kind, self.party.role) {
+            (0, Role::Alice) => {
+                if number >= self.recorded + 2 * CREDIT || !first_time(&mut self.positions_heard, number) {
+                    return Err(out_of_turn());
+                }
+                self.positions.insert(number, message.bytes(message.remaining())?.to_vec());
+                self.prepare_if_met(number, desk);
+                Ok(())
+            }
+            (1, Role::Bob) if number <= self.offered && number > self.credited => {
+                self.credited = number;
+                Ok(message.end()?)
+            }
+            (2, _) => {
+                if !first_time(&mut self.announcements_heard, number) {
+                    return Err(out_of_turn());
+                }
+                self.announcements.insert(number, message.bytes(message.remaining())?.to_vec());
+                self.sift_if_met(number, desk);
+                Ok(())
+            }
+            _ => Err(out_of_turn()),
+        }
+    }
+
+    fn done(&mut self, result: Computed, desk: &mut Desk) -> Result<(), Fault> {
+        let result = result.downcast::<Done>().expect("the wing's own computations come back to it");
+        match *result {
+            Done::Measured { frame, positions, record } => {
+                let mut writer = Writer::new();
+                writer.u8(0).varint(frame).bytes(&positions);
+                desk.send(writer.finish());
+                self.record(frame, record.map_err(Abort::from)?, desk);
+                Ok(())
+            }
+            Done::Prepared { frame, record } => {
+                self.record(frame, record?, desk);
+                Ok(())
+            }
+            Done::Announced { frame, body } => {
+                let mut writer = Writer::new();
+                writer.u8(2).varint(frame).bytes(&body);
+                desk.send(writer.finish());
+                Ok(())
+            }
+            Done::Sifted { frame, sifted } => self.sifted(frame, sifted?, desk),
+        }
+    }
+
+    fn reconciled(&mut self, _frame: u32, outcome: &Reconciled, _desk: &mut Desk) -> Result<(), Fault> {
+        if let Some(bits) = &outcome.bits {
+            self.reconciled_bits += bits.len() as u64;
+            self.corrected_errors += outcome.effort.corrected_errors;
+        }
+        Ok(())
+    }
+
+    fn is_complete(&self) -> bool {
+        self.handed_over
+    }
+
+    fn key_length(&self, kept: &Kept<'_>) -> Result<KeyLength, Abort> {
+        self.protocol.key_length(&self.tally, kept)
+    }
+
+    fn figures(&self) -> Vec<(&'static str, f64)> {
+        let mut figures = vec![
+            ("clicks", self.tally.clicks as f64),
+            ("sifted_bits", self.tally.key.iter().sum::<u64>() as f64),
+        ];
+        figures.extend(self.tally.test_qber().map(|qber| ("test_qber", qber)));
+        if self.party.side::<Bb84>() == Side::Corrector && self.reconciled_bits > 0 {
+            figures.push(("qber", self.corrected_errors as f64 / self.reconciled_bits as f64));
+        }
+        figures
+    }
+}
