@@ -23,7 +23,9 @@ use keystill_kernels::rotation::dot;
 
 use super::frame::CalibrationRecord;
 use super::rotation::SideInfo;
+use super::security::Moments;
 use crate::stage::Abort;
+use crate::wire::{Malformed, Reader, Writer};
 
 /// Fractional bits of a sum.
 const SUM_SCALE: f64 = (1u64 << 40) as f64;
@@ -107,6 +109,39 @@ impl Tally {
     #[must_use]
     pub fn symbols(&self) -> u64 {
         self.symbols
+    }
+
+    /// The sums that the key length is reckoned from.
+    #[must_use]
+    pub fn moments(&self) -> Moments {
+        Moments {
+            pairs: self.symbols,
+            alice: self.alice.value(),
+            cross: self.cross.value(),
+            bob: self.bob.value(),
+        }
+    }
+
+    /// Writes the tally for the peer.
+    pub fn write(&self, writer: &mut Writer) {
+        writer.u64(self.symbols);
+        for sum in [self.alice, self.cross, self.bob, self.rounding] {
+            writer.u128(sum.0.cast_unsigned());
+        }
+    }
+
+    /// Reads the peer's tally.
+    ///
+    /// # Errors
+    /// [`Malformed`] where the message ends or a sum is no physical one.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let symbols = reader.u64()?;
+        let mut sum = || {
+            let sum = Sum(reader.u128()?.cast_signed());
+            let physical = sum.value().abs() < LARGEST_SUM * 1e6;
+            if physical { Ok(sum) } else { Err(Malformed::Field { field: "tally" }) }
+        };
+        Ok(Self { symbols, alice: sum()?, cross: sum()?, bob: sum()?, rounding: sum()? })
     }
 
     /// What the moments say of the channel, for a receiver of efficiency η (0 to 1, trusted).

@@ -1,5 +1,7 @@
 //! Raw data of CV-QKD as the receiver's signal processing hands it over.
 
+use crate::wire::{Malformed, Reader, Writer};
+
 /// Alice's modulation of a run of symbols.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct AliceFrame {
@@ -31,4 +33,43 @@ pub struct CalibrationRecord {
     pub electronic_samples: u64,
     /// Their mean square.
     pub electronic_mean_square: f64,
+}
+
+impl CalibrationRecord {
+    /// Writes the record.
+    pub fn write(&self, writer: &mut Writer) {
+        writer.u64(self.vacuum_samples).f64(self.vacuum_mean_square);
+        writer.u64(self.electronic_samples).f64(self.electronic_mean_square);
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// [`Malformed`] where the bytes are none.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        Ok(Self {
+            vacuum_samples: reader.u64()?,
+            vacuum_mean_square: reader.f64("vacuum mean square")?,
+            electronic_samples: reader.u64()?,
+            electronic_mean_square: reader.f64("electronic mean square")?,
+        })
+    }
+}
+
+/// Writes a run of symbols: first symbol:u64 · quadratures:varint · f32 each.
+pub(super) fn write_frame(first_symbol: u64, quadratures: &[f32], writer: &mut Writer) {
+    writer.u64(first_symbol).count(quadratures.len());
+    for value in quadratures {
+        writer.bytes(&value.to_le_bytes());
+    }
+}
+
+/// Reads a run of symbols.
+pub(super) fn read_frame(reader: &mut Reader<'_>) -> Result<(u64, Vec<f32>), Malformed> {
+    let first_symbol = reader.u64()?;
+    let count = reader.count(reader.remaining() / 4, "quadratures")?;
+    let bytes = reader.bytes(4 * count)?.chunks_exact(4);
+    let quadratures =
+        bytes.map(|chunk| f32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]])).collect();
+    Ok((first_symbol, quadratures))
 }

@@ -4,3 +4,161 @@ pub mod estimate;
 pub mod frame;
 pub mod rotation;
 pub mod security;
+mod wing;
+
+use std::sync::Arc;
+
+use crate::protocol::{Kept, KeyLength, Party, Protocol};
+use crate::reconcile::Plan;
+use crate::stage::{Abort, Role};
+use crate::wire::Writer;
+
+use estimate::Tally;
+use frame::CalibrationRecord;
+use security::gaussian::Trust;
+use security::{Budget, FailedFrames, Interval, Receiver};
+
+pub use wing::{CvWing, Frame};
+
+/// Gaussian modulation, heterodyne detection, a trusted receiver.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Cv {
+    /// Symbols in a raw frame.
+    pub symbols_per_frame: u32,
+    /// Raw frames in a block: together the symbols over which parameters are estimated.
+    pub frames_per_block: u64,
+    /// The block's first symbols, disclosed for the choice of rate.
+    pub sample_symbols: usize,
+    /// η, the receiver's efficiency: it lies in this interval.
+    pub efficiency: [f64; 2],
+    /// v_el per quadrature in shot-noise units: it lies in this interval.
+    pub electronic_noise: [f64; 2],
+    /// The failure probability of a block's key, at most.
+    pub epsilon: f64,
+    /// Bob's calibration of the shot noise; Alice hears it from him.
+    pub calibration: Option<CalibrationRecord>,
+}
+
+/// The least number of calibration samples: fewer leave the excess noise open by more than it is.
+const FEWEST_CALIBRATION_SAMPLES: u64 = 1_000_000;
+
+impl Cv {
+    /// Symbols in a block.
+    #[must_use]
+    pub fn block_symbols(&self) -> u64 {
+        u64::from(self.symbols_per_frame) * self.frames_per_block
+    }
+
+    /// The longest frame of a block: all quadratures but the sample's, and no longer than the memory
+    /// bound allows.
+    fn most_frame_bits(&self) -> usize {
+        let quadratures = 2 * self.block_symbols().saturating_sub(self.sample_symbols as u64);
+        usize::try_from(quadratures).unwrap_or(usize::MAX).min(MOST_FRAME_BITS)
+    }
+
+    /// Quadratures that may wait to be cut into frames.
+    fn most_buffered(&self) -> usize {
+        2 * MOST_FRAME_BITS + 4 * self.symbols_per_frame as usize + 2 * self.sample_symbols
+    }
+
+    fn receiver(&self, calibration: &CalibrationRecord) -> Receiver {
+        let interval = |[low, high]: [f64; 2]| Interval { low, high };
+        Receiver {
+            efficiency: interval(self.efficiency),
+            electronic_noise: interval(self.electronic_noise),
+            calibration_samples: calibration.vacuum_samples,
+            trust: Trust::Trusted,
+        }
+    }
+
+    /// The key length by the default proof, from the sums over all frames and the block's books.
+    fn key_length(
+        &self,
+        tally: &Tally,
+        calibration: &CalibrationRecord,
+        plan: &Plan,
+        kept: &Kept<'_>,
+    ) -> Result<KeyLength, Abort> {
+        if calibration.vacuum_samples < FEWEST_CALIBRATION_SAMPLES {
+            let reason = format!("{} samples calibrate the shot noise", calibration.vacuum_samples);
+            return Err(Abort::Unusable { reason });
+        }
+        let symbols = kept.frames.len() as u64 * (plan.frame_bits() as u64 / 2);
+        let entering = security::Kept {
+            symbols,
+            failed: FailedFrames::Left,
+            disclosed_bits: kept.ledger.disclosed_bits(),
+        };
+        let budget = Budget::of_block(self.epsilon);
+        let length = security::key_length(&tally.moments(), &self.receiver(calibration), &entering, &budget)?;
+        Ok(KeyLength {
+            secret_bits: length.ell.min(kept.bits),
+            epsilons: budget.epsilons().to_vec(),
+            terms: vec![
+                ("transmittance_min", length.worst.transmittance_min),
+                ("excess_noise_max", length.worst.excess_noise_max),
+                ("holevo", length.worst.holevo),
+                ("holevo_max", length.worst.holevo_max),
+                ("raw_bits", length.raw_bits as f64),
+                ("eavesdropped_bits", length.eavesdropped_bits),
+                ("equipartition_bits", length.equipartition_bits),
+                ("hashing_bits", length.hashing_bits),
+                ("ell_real", length.ell_real),
+            ],
+        })
+    }
+}
+
+impl Protocol for Cv {
+    type Frame = Frame;
+    type Wing = CvWing;
+
+    const NAME: &'static str = "cv";
+    const REFERENCE: Role = Role::Bob;
+
+    fn wing(self: &Arc<Self>, party: Party) -> CvWing {
+        CvWing::new(self.clone(), party)
+    }
+
+    fn frames_per_block(&self) -> u64 {
+        self.frames_per_block
+    }
+
+    fn frame_index(&self, frame: &Frame) -> Option<u64> {
+        let (first_symbol, quadratures) = match frame {
+            Frame::Alice(frame) => (frame.first_symbol, frame.quadratures.len()),
+            Frame::Bob(frame) => (frame.first_symbol, frame.quadratures.len()),
+        };
+        let size = u64::from(self.symbols_per_frame);
+        let whole = quadratures as u64 == 2 * size && first_symbol.is_multiple_of(size);
+        whole.then(|| first_symbol / size)
+    }
+
+    fn parameter_set(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        writer.bytes(b"cv 1").u32(self.symbols_per_frame).u64(self.frames_per_block);
+        writer.count(self.sample_symbols);
+        for value in self.efficiency.iter().chain(&self.electronic_noise) {
+            writer.f64(*value);
+        }
+        writer.f64(self.epsilon);
+        writer.finish()
+    }
+
+    fn longest_message(&self) -> usize {
+        // A sample or an opened frame: four bytes a quadrature. Side information is shorter.
+        4 * MOST_FRAME_BITS.max(2 * self.sample_symbols) + 64
+    }
+
+    fn block_memory(&self) -> usize {
+        // The buffer; per frame under way quadratures, side information, soft bits and bits.
+        4 * self.most_buffered() + 8 * MOST_FRAME_BITS * 16 + 8 * self.sample_symbols
+    }
+
+    fn most_key_bits(&self) -> usize {
+        usize::try_from(2 * self.block_symbols()).unwrap_or(usize::MAX)
+    }
+}
+
+/// Quadratures in a reconciliation frame, at most.
+pub(crate) const MOST_FRAME_BITS: usize = 1 << 20;

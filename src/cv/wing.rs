@@ -1,0 +1,515 @@
+//! CV-QKD's way to the meeting place, as one party sees it.
+//!
+//! Bob's outcomes are the reference (reverse reconciliation). Frames are reconciled while the block
+//! is still being taken in:
+//!
+//! ```text
+//! body = 0 · calibration · sample                 Bob: the block's first symbols, disclosed, for the choice of rate
+//!      | 1 · plan                                 Alice, from the sample
+//!      | 2 · frame:varint · side information      Bob: rotations, norms, what quantising them cost
+//!      | 3 · frame:varint · quadratures           Bob: a frame that could not be corrected, opened
+//!      | 4 · tally                                Alice: the sums over sample and all frames
+//! ```
+//!
+//! The sample serves the rate only. The certified transmittance and excess noise come from all
+//! frames: corrected ones, from which Alice rebuilds Bob's quadratures, and failed ones, which Bob
+//! opens and which leave the key. Symbols at the end of a block that do not fill a frame are dropped
+//! by both, whatever they hold.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
+
+use zeroize::{Zeroize, Zeroizing};
+
+use crate::bits::{BitBlock, Llrs};
+use crate::protocol::{Desk, Kept, KeyLength, Party, Recordable, Wing};
+use crate::random::{Draw, Purpose};
+use crate::reconcile::{Plan, Reconciled, Task};
+use crate::stage::{Abort, Computed, Fault, Role};
+use crate::wire::{Malformed, Reader, Writer};
+
+use super::Cv;
+use super::estimate::{ChannelEstimate, Receiver, ShotUnit, Tally};
+use super::frame::{AliceFrame, BobFrame, CalibrationRecord, read_frame, write_frame};
+use super::rotation::{self, Channel, Dimension, SideInfo};
+
+/// Frames between Bob's rotation and Alice's verdict.
+const UNDER_WAY: usize = 8;
+
+/// In shot-noise units: a hundred thousand times the vacuum's is no signal of a QKD receiver.
+const LARGEST_QUADRATURE: f32 = 1e5;
+
+/// Raw data of either side.
+#[derive(Debug)]
+pub enum Frame {
+    /// Alice's modulation.
+    Alice(AliceFrame),
+    /// Bob's outcomes.
+    Bob(BobFrame),
+}
+
+impl Recordable for Frame {
+    fn encode(&self) -> Vec<u8> {
+        let (Self::Alice(AliceFrame { first_symbol, quadratures })
+        | Self::Bob(BobFrame { first_symbol, quadratures })) = self;
+        let mut writer = Writer::new();
+        write_frame(*first_symbol, quadratures, &mut writer);
+        writer.finish()
+    }
+
+    fn decode(role: Role, bytes: &[u8]) -> Result<Self, Malformed> {
+        let mut reader = Reader::new(bytes);
+        let (first_symbol, quadratures) = read_frame(&mut reader)?;
+        reader.end()?;
+        Ok(match role {
+            Role::Alice => Self::Alice(AliceFrame { first_symbol, quadratures }),
+            Role::Bob => Self::Bob(BobFrame { first_symbol, quadratures }),
+        })
+    }
+}
+
+/// Results of the wing's computations.
+enum Done {
+    Sampled { tally: Result<Tally, Abort> },
+    Hardened { frame: u32, hardened: Result<Hardened, Abort> },
+    Softened { frame: u32, llrs: Result<Llrs, Abort> },
+    Tallied { frame: u32, tally: Result<Tally, Abort> },
+}
+
+struct Hardened {
+    side: SideInfo,
+    bits: BitBlock,
+    quadratures: Arc<Zeroizing<Vec<f32>>>,
+}
+
+/// Alice's data of a frame until its reconciliation has ended.
+#[derive(Debug)]
+struct Held {
+    x: Arc<Zeroizing<Vec<f32>>>,
+    side: Option<Arc<SideInfo>>,
+}
+
+/// One party's half of one block.
+#[derive(Debug)]
+pub struct CvWing {
+    protocol: Arc<Cv>,
+    party: Party,
+    offered: u64,
+    /// Quadratures that no frame has taken yet, in shot-noise units.
+    buffer: VecDeque<f32>,
+    calibration: Option<CalibrationRecord>,
+    /// Our quadratures of the sample, until they were compared; Bob's that came before ours.
+    sample: Option<Vec<f32>>,
+    sample_heard: Option<Vec<f32>>,
+    sample_taken: bool,
+    sample_tally: Option<Tally>,
+    estimate: Option<ChannelEstimate>,
+    plan: Option<Plan>,
+    next_frame: u32,
+    /// Bob: quadratures of frames under way, to be opened if they fail.
+    opened_if_failed: BTreeMap<u32, Arc<Zeroizing<Vec<f32>>>>,
+    hardening: usize,
+    /// Alice: her data of frames under way; side information that came before them.
+    held: BTreeMap<u32, Held>,
+    early: BTreeMap<u32, SideInfo>,
+    tallies: BTreeMap<u32, Tally>,
+    tally: Option<Tally>,
+    reconciled: u32,
+    failed: u32,
+}
+
+impl CvWing {
+    pub(super) fn new(protocol: Arc<Cv>, party: Party) -> Self {
+        let calibration = protocol.calibration.filter(|_| party.role == Role::Bob);
+        Self {
+            protocol,
+            party,
+            offered: 0,
+            buffer: VecDeque::new(),
+            calibration,
+            sample: None,
+            sample_heard: None,
+            sample_taken: false,
+            sample_tally: None,
+            estimate: None,
+            plan: None,
+            next_frame: 0,
+            opened_if_failed: BTreeMap::new(),
+            hardening: 0,
+            held: BTreeMap::new(),
+            early: BTreeMap::new(),
+            tallies: BTreeMap::new(),
+            tally: None,
+            reconciled: 0,
+            failed: 0,
+        }
+    }
+
+    /// Frames that the block holds under a plan.
+    fn frames(&self, plan: &Plan) -> u32 {
+        let quadratures = 2 * (self.protocol.block_symbols() - self.protocol.sample_symbols as u64);
+        u32::try_from(quadratures / plan.frame_bits() as u64).unwrap_or(u32::MAX)
+    }
+
+    fn take(&mut self, count: usize) -> Vec<f32> {
+        let (front, back) = self.buffer.as_mut_slices();
+        let from_front = front.len().min(count);
+        let (front, back) = (&mut front[..from_front], &mut back[..count - from_front]);
+        let taken = [&*front, &*back].concat();
+        front.zeroize();
+        back.zeroize();
+        self.buffer.drain(..count);
+        taken
+    }
+
+    // ---- sample and plan
+
+    fn sample_if_full(&mut self, desk: &mut Desk) -> Result<(), Fault> {
+        let wanted = 2 * self.protocol.sample_symbols;
+        if self.sample_taken || self.buffer.len() < wanted {
+            return Ok(());
+        }
+        self.sample_taken = true;
+        let sample = self.take(wanted);
+        match self.party.role {
+            Role::Bob => desk.send(self.sample_message(&sample)?),
+            Role::Alice => {
+                self.sample = Some(sample);
+                self.compare_samples(desk);
+            }
+        }
+        Ok(())
+    }
+
+    fn sample_message(&self, sample: &[f32]) -> Result<Vec<u8>, Fault> {
+        let calibration = self.calibration.ok_or_else(|| uncalibrated("Bob has no calibration record"))?;
+        let mut writer = Writer::new();
+        writer.u8(0);
+        calibration.write(&mut writer);
+        write_quadratures(sample, &mut writer);
+        Ok(writer.finish())
+    }
+
+    fn hear_sample(&mut self, mut message: Reader<'_>, desk: &mut Desk) -> Result<(), Fault> {
+        let calibration = CalibrationRecord::read(&mut message)?;
+        let y = read_quadratures(&mut message, 2 * self.protocol.sample_symbols)?;
+        message.end()?;
+        if self.calibration.replace(calibration).is_some() {
+            return Err(out_of_turn());
+        }
+        self.sample_heard = Some(y);
+        self.compare_samples(desk);
+        Ok(())
+    }
+
+    /// Alice: estimates the channel on the sample, once she has both halves of it.
+    fn compare_samples(&mut self, desk: &mut Desk) {
+        if self.sample.is_none() || self.sample_heard.is_none() {
+            return;
+        }
+        if let (Some(x), Some(y)) = (self.sample.take(), self.sample_heard.take()) {
+            desk.compute(move |bench| Done::Sampled { tally: Tally::of_sample(bench.isa(), &x, &y) });
+        }
+    }
+
+    /// Alice: chooses the rate, at the lower end of what the sample allows.
+    fn sampled(&mut self, tally: Tally, desk: &mut Desk) -> Result<(), Fault> {
+        let estimate = self.estimate_from(&tally)?;
+        let plan = Plan::choose_soft(
+            estimate.snr(),
+            2 * usize::try_from(self.protocol.block_symbols()).unwrap_or(usize::MAX),
+        )?;
+        let mut writer = Writer::new();
+        plan.write(writer.u8(1));
+        desk.send(writer.finish());
+        self.sample_tally = Some(tally);
+        self.estimate = Some(estimate);
+        self.plan = Some(plan);
+        self.cut_frames(desk)
+    }
+
+    fn estimate_from(&self, tally: &Tally) -> Result<ChannelEstimate, Fault> {
+        let calibration = self.calibration.ok_or_else(|| uncalibrated("no calibration record was heard"))?;
+        let efficiency = 0.5 * (self.protocol.efficiency[0] + self.protocol.efficiency[1]);
+        let receiver = Receiver { efficiency, shot: ShotUnit::new(&calibration)? };
+        Ok(tally.estimate(&receiver)?)
+    }
+
+    // ---- frames
+
+    /// Cuts as many frames from the buffer as the window allows.
+    fn cut_frames(&mut self, desk: &mut Desk) -> Result<(), Fault> {
+        let Some(plan) = self.plan.clone() else { return Ok(()) };
+        let (size, frames) = (plan.frame_bits(), self.frames(&plan));
+        while self.next_frame < frames && self.buffer.len() >= size && self.under_way() < UNDER_WAY {
+            let frame = self.next_frame;
+            self.next_frame += 1;
+            let quadratures = Arc::new(Zeroizing::new(self.take(size)));
+            match self.party.role {
+                Role::Bob => self.harden(frame, quadratures, desk),
+                Role::Alice => {
+                    self.held.insert(frame, Held { x: quadratures, side: None });
+                    if let Some(side) = self.early.remove(&frame) {
+                        self.soften(frame, side, desk)?;
+                    }
+                }
+            }
+        }
+        if self.next_frame == frames && self.offered == self.protocol.frames_per_block {
+            self.buffer.clear();
+        }
+        self.finish_if_tallied(desk)
+    }
+
+    fn under_way(&self) -> usize {
+        match self.party.role {
+            Role::Bob => self.opened_if_failed.len() + self.hardening,
+            Role::Alice => self.held.len(),
+        }
+    }
+
+    /// Bob: maps uniform bits on his quadratures.
+    fn harden(&mut self, frame: u32, quadratures: Arc<Zeroizing<Vec<f32>>>, desk: &mut Desk) {
+        self.hardening += 1;
+        let random = self.party.random.clone();
+        let draw = Draw { block: self.party.block, purpose: Purpose::KeyBits, index: frame.into() };
+        desk.compute(move |bench| {
+            let mut bytes = Zeroizing::new(vec![0; quadratures.len().div_ceil(8)]);
+            let drawn = random.draw(draw, &mut bytes);
+            let bits = BitBlock::from_bytes(&bytes, quadratures.len());
+            let side = rotation::harden(bench.isa(), Dimension::Eight, &quadratures, &bits);
+            let hardened = drawn.map_err(Abort::from).and(side);
+            Done::Hardened { frame, hardened: hardened.map(|side| Hardened { side, bits, quadratures }) }
+        });
+    }
+
+    fn hardened(&mut self, frame: u32, hardened: Hardened, desk: &mut Desk) -> Result<(), Fault> {
+        let Some(plan) = self.plan.clone() else { return Err(out_of_turn()) };
+        self.hardening -= 1;
+        let mut writer = Writer::new();
+        writer.u8(2).varint(frame.into());
+        hardened.side.write(&mut writer);
+        desk.send(writer.finish());
+        self.opened_if_failed.insert(frame, hardened.quadratures);
+        desk.reconcile(frame, Task::reference(&plan, hardened.bits)?);
+        Ok(())
+    }
+
+    /// Alice: turns her quadratures and the side information into soft bits.
+    fn soften(&mut self, frame: u32, side: SideInfo, desk: &mut Desk) -> Result<(), Fault> {
+        let Some(estimate) = self.estimate else { return Err(out_of_turn()) };
+        let Some(held) = self.held.get_mut(&frame).filter(|held| held.side.is_none()) else {
+            let bound = self.early.len() <= 2 * UNDER_WAY && frame >= self.next_frame;
+            let first = bound && self.early.insert(frame, side).is_none();
+            return if first { Ok(()) } else { Err(out_of_turn()) };
+        };
+        let (x, side) = (held.x.clone(), Arc::new(side));
+        held.side = Some(side.clone());
+        let channel = Channel { gain: estimate.gain, variance: estimate.variance };
+        desk.compute(move |bench| {
+            let llrs = rotation::soften(bench.isa(), &side, &x, channel);
+            Done::Softened { frame, llrs }
+        });
+        Ok(())
+    }
+
+    /// Alice: Bob's quadratures of a frame as its bits give them back, against hers.
+    fn rebuild(&mut self, frame: u32, bits: &BitBlock, desk: &mut Desk) -> Result<(), Fault> {
+        let Some(Held { x, side: Some(side) }) = self.held.remove(&frame) else { return Err(out_of_turn()) };
+        let bits = BitBlock::from_words(bits.words().to_vec(), bits.len());
+        desk.compute(move |bench| {
+            let rebuilt = rotation::rebuild(bench.isa(), &side, &bits).map(Zeroizing::new);
+            let tally = rebuilt.and_then(|y| Tally::of_frame(bench.isa(), &x, &y, &side));
+            Done::Tallied { frame, tally }
+        });
+        Ok(())
+    }
+
+    fn hear_opened(&mut self, frame: u32, mut message: Reader<'_>, desk: &mut Desk) -> Result<(), Fault> {
+        let Some(Held { x, .. }) = self.held.remove(&frame) else { return Err(out_of_turn()) };
+        let y = read_quadratures(&mut message, x.len())?;
+        message.end()?;
+        desk.compute(move |bench| Done::Tallied { frame, tally: Tally::of_sample(bench.isa(), &x, &y) });
+        Ok(())
+    }
+
+    /// Alice: when every frame is counted, tells the sums.
+    fn finish_if_tallied(&mut self, desk: &mut Desk) -> Result<(), Fault> {
+        let (Some(plan), Some(sample), None, Role::Alice) =
+            (&self.plan, &self.sample_tally, &self.tally, self.party.role)
+        else {
+            return Ok(());
+        };
+        if self.offered < self.protocol.frames_per_block || (self.tallies.len() as u32) < self.frames(plan) {
+            return Ok(());
+        }
+        let mut tally = *sample;
+        for frame in std::mem::take(&mut self.tallies).into_values() {
+            tally += frame;
+        }
+        let mut writer = Writer::new();
+        tally.write(writer.u8(4));
+        desk.send(writer.finish());
+        self.estimate = Some(self.estimate_from(&tally)?);
+        self.tally = Some(tally);
+        Ok(())
+    }
+}
+
+impl Drop for CvWing {
+    fn drop(&mut self) {
+        let (front, back) = self.buffer.as_mut_slices();
+        front.zeroize();
+        back.zeroize();
+    }
+}
+
+fn out_of_turn() -> Fault {
+    Fault::Peer(Malformed::Field { field: "wing message" })
+}
+
+fn uncalibrated(reason: &str) -> Fault {
+    Abort::Unusable { reason: reason.to_owned() }.into()
+}
+
+fn write_quadratures(quadratures: &[f32], writer: &mut Writer) {
+    for value in quadratures {
+        writer.bytes(&value.to_le_bytes());
+    }
+}
+
+fn read_quadratures(reader: &mut Reader<'_>, count: usize) -> Result<Vec<f32>, Malformed> {
+    let bytes = reader.bytes(4 * count)?;
+    let values =
+        bytes.chunks_exact(4).map(|chunk| f32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]));
+    let values: Vec<f32> = values.collect();
+    let usable = values.iter().all(|value| value.abs() < LARGEST_QUADRATURE);
+    if usable { Ok(values) } else { Err(Malformed::Field { field: "quadratures" }) }
+}
+
+impl Wing for CvWing {
+    type Frame = Frame;
+
+    fn has_room(&self) -> bool {
+        self.offered < self.protocol.frames_per_block && self.buffer.len() < self.protocol.most_buffered()
+    }
+
+    fn offer(&mut self, frame: Frame, desk: &mut Desk) -> Result<(), Fault> {
+        self.offered += 1;
+        let quadratures = match (frame, self.party.role, &self.calibration) {
+            (Frame::Alice(frame), Role::Alice, _) => frame.quadratures,
+            (Frame::Bob(mut frame), Role::Bob, Some(calibration)) => {
+                ShotUnit::new(calibration)?.normalise(&mut frame.quadratures);
+                frame.quadratures
+            }
+            (Frame::Bob(_), Role::Bob, None) => return Err(uncalibrated("Bob has no calibration record")),
+            _ => return Err(uncalibrated("a frame of the other party was offered")),
+        };
+        if !quadratures.iter().all(|value| value.abs() < LARGEST_QUADRATURE) {
+            return Err(uncalibrated("a quadrature is not a number or far out of range: check the receiver"));
+        }
+        self.buffer.extend(quadratures);
+        self.sample_if_full(desk)?;
+        self.cut_frames(desk)
+    }
+
+    fn hear(&mut self, mut message: Reader<'_>, desk: &mut Desk) -> Result<(), Fault> {
+        match (message.u8()?, self.party.role) {
+            (0, Role::Alice) => self.hear_sample(message, desk),
+            (1, Role::Bob) if self.plan.is_none() && self.sample_taken => {
+                let plan = Plan::read(&mut message)?;
+                message.end()?;
+                if plan.rate() <= 0.0 || plan.frame_bits() > self.protocol.most_frame_bits() {
+                    return Err(out_of_turn());
+                }
+                self.plan = Some(plan);
+                self.cut_frames(desk)
+            }
+            (2, Role::Alice) => {
+                let frame = u32::try_from(message.varint()?).map_err(|_| out_of_turn())?;
+                let size = self.plan.as_ref().map_or(0, Plan::frame_bits);
+                let side = SideInfo::read(&mut message, size)?;
+                message.end()?;
+                self.soften(frame, side, desk)
+            }
+            (3, Role::Alice) => {
+                let frame = u32::try_from(message.varint()?).map_err(|_| out_of_turn())?;
+                self.hear_opened(frame, message, desk)
+            }
+            (4, Role::Bob) if self.tally.is_none() => {
+                let tally = Tally::read(&mut message)?;
+                message.end()?;
+                self.estimate = Some(self.estimate_from(&tally)?);
+                self.tally = Some(tally);
+                Ok(())
+            }
+            _ => Err(out_of_turn()),
+        }
+    }
+
+    fn done(&mut self, result: Computed, desk: &mut Desk) -> Result<(), Fault> {
+        let result = result.downcast::<Done>().expect("the wing's own computations come back to it");
+        match *result {
+            Done::Sampled { tally } => self.sampled(tally?, desk),
+            Done::Hardened { frame, hardened } => self.hardened(frame, hardened?, desk),
+            Done::Softened { frame, llrs } => {
+                let Some(plan) = self.plan.clone() else { return Err(out_of_turn()) };
+                desk.reconcile(frame, Task::corrector(&plan, llrs?)?);
+                Ok(())
+            }
+            Done::Tallied { frame, tally } => {
+                self.tallies.insert(frame, tally?);
+                self.cut_frames(desk)
+            }
+        }
+    }
+
+    fn reconciled(&mut self, frame: u32, outcome: &Reconciled, desk: &mut Desk) -> Result<(), Fault> {
+        self.reconciled += 1;
+        self.failed += u32::from(outcome.bits.is_none());
+        match (self.party.role, &outcome.bits) {
+            (Role::Alice, Some(bits)) => self.rebuild(frame, bits, desk),
+            // She waits for Bob to open it.
+            (Role::Alice, None) => Ok(()),
+            (Role::Bob, bits) => {
+                let quadratures = self.opened_if_failed.remove(&frame);
+                if let (None, Some(quadratures)) = (bits, quadratures) {
+                    let mut writer = Writer::new();
+                    writer.u8(3).varint(frame.into());
+                    write_quadratures(&quadratures, &mut writer);
+                    desk.send(writer.finish());
+                }
+                self.cut_frames(desk)
+            }
+        }
+    }
+
+    fn is_complete(&self) -> bool {
+        let all = self.plan.as_ref().is_some_and(|plan| self.reconciled == self.frames(plan));
+        all && self.tally.is_some()
+    }
+
+    fn key_length(&self, kept: &Kept<'_>) -> Result<KeyLength, Abort> {
+        let (Some(tally), Some(calibration), Some(plan)) = (&self.tally, &self.calibration, &self.plan)
+        else {
+            return Err(Abort::NoKey { reason: "the block was not counted".into() });
+        };
+        self.protocol.key_length(tally, calibration, plan, kept)
+    }
+
+    fn figures(&self) -> Vec<(&'static str, f64)> {
+        let mut figures = Vec::new();
+        if let Some(plan) = &self.plan {
+            figures.push(("sifted_bits", f64::from(self.reconciled) * plan.frame_bits() as f64));
+            figures.push(("rate", plan.rate()));
+        }
+        if let Some(estimate) = &self.estimate {
+            figures.push(("transmittance", estimate.transmittance()));
+            figures.push(("transmittance_error", estimate.transmittance_error()));
+            figures.push(("excess_noise_snu", estimate.excess_noise()));
+            figures.push(("excess_noise_error_snu", estimate.excess_noise_error()));
+            figures.push(("snr", estimate.snr()));
+        }
+        figures
+    }
+}
