@@ -1,1 +1,17 @@
-//! The threads, sockets and the clock that drive sessions.
+//! The only threads, sockets and clock of the engine: they drive sessions.
+//!
+//! An [`Actor`] is a session with its source of raw frames. A driver gives every actor its turn,
+//! carries messages between the two ends, in memory or over TCP, and runs what sessions ask for on a
+//! pool of [`Workers`]. Results join by number, so threads never change a key.
+
+mod actor;
+mod memory;
+mod recording;
+mod tcp;
+mod workers;
+
+pub use actor::{Actor, ActorError, FrameJob, FrameSource, News, Pace, Party, SourceError};
+pub use memory::drive;
+pub use recording::{Description, Recorder, RecordingError, Replay};
+pub use tcp::{Limits, NodeError, drive_over};
+pub use workers::{NoThreads, Workers};

@@ -1,0 +1,313 @@
+//! Two processes: messages over one TCP connection.
+//!
+//! ```text
+//! frame = protocol:u8 · length:u32, little-endian · message
+//! ```
+//!
+//! The protocol number is the place of the actor in the node's list, the same on both sides. The
+//! connection itself is neither encrypted nor trusted: what a block's messages were is settled by the
+//! tags at its end. A frame longer than any honest message ends the connection before it is read.
+
+use std::collections::VecDeque;
+use std::io::{self, BufReader, BufWriter, Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded, select};
+
+use super::actor::{Actor, ActorError, News};
+use super::workers::Workers;
+
+/// Messages that may wait in either direction before back-pressure is felt.
+const QUEUE: usize = 64;
+
+/// Why a node stopped.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum NodeError {
+    /// A session or a source failed.
+    #[error(transparent)]
+    Actor(#[from] ActorError),
+    /// The connection failed.
+    #[error("the connection to the peer failed: {0}")]
+    Connection(#[from] io::Error),
+    /// The peer closed the connection before every block was over.
+    #[error("the peer closed the connection before the last block was over; unfinished blocks are lost")]
+    Closed,
+    /// Nothing was heard of the peer for too long.
+    #[error("nothing heard of the peer for {} s; check that it runs and that the network is up", .0.as_secs())]
+    Silent(Duration),
+    /// A frame that no honest peer sends.
+    #[error(
+        "the peer sent a frame of {bytes} bytes for protocol {protocol}: not keystill, or not this version"
+    )]
+    Frame {
+        /// The protocol number.
+        protocol: u8,
+        /// Its length.
+        bytes: usize,
+    },
+}
+
+type Message = (usize, Vec<u8>);
+
+/// What bounds a connection.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The longest message that any of the sessions reads, in bytes.
+    pub longest_message: usize,
+    /// How long the peer may be silent while blocks are open.
+    pub patience: Duration,
+}
+
+/// Drives one node's actors over a connection until every block is over.
+///
+/// # Errors
+/// [`NodeError`].
+pub fn drive_over(
+    stream: TcpStream,
+    actors: &mut [Box<dyn Actor>],
+    workers: &Workers,
+    limits: Limits,
+    told: &mut dyn FnMut(&[Box<dyn Actor>], Option<(usize, News)>) -> bool,
+) -> Result<(), NodeError> {
+    stream.set_nodelay(true)?;
+    let mut wire = Wire::open(stream, actors.len(), limits)?;
+    let mut heard = Instant::now();
+    loop {
+        let mut moved = wire.flush()?;
+        for number in 0..actors.len() {
+            if !wire.is_congested() {
+                moved |= actors[number].advance(number, workers)?;
+                wire.queue(number, actors[number].take_messages());
+            }
+            for news in actors[number].take_news() {
+                if !told(actors, Some((number, news))) {
+                    return Ok(());
+                }
+            }
+        }
+        moved |= wire.flush()?;
+        if actors.iter().all(|actor| actor.is_finished()) {
+            return wire.close();
+        }
+        if !told(actors, None) {
+            return Ok(());
+        }
+        if moved {
+            continue;
+        }
+        match wire.wait(actors, workers)? {
+            true => heard = Instant::now(),
+            false if heard.elapsed() > limits.patience => return Err(NodeError::Silent(limits.patience)),
+            false => {}
+        }
+    }
+}
+
+/// One connection with its two threads.
+struct Wire {
+    stream: TcpStream,
+    incoming: Receiver<Result<Message, NodeError>>,
+    outgoing: Option<Sender<Message>>,
+    pending: VecDeque<Message>,
+    writer: Option<JoinHandle<io::Result<()>>>,
+}
+
+impl Wire {
+    fn open(stream: TcpStream, protocols: usize, limits: Limits) -> Result<Self, NodeError> {
+        let (sender, incoming) = bounded(QUEUE);
+        let (outgoing, queue) = bounded::<Message>(QUEUE);
+        let reading = stream.try_clone()?;
+        std::thread::spawn(move || read_all(reading, protocols, limits.longest_message, &sender));
+        let writing = stream.try_clone()?;
+        let writer = std::thread::spawn(move || write_all(writing, &queue));
+        Ok(Self {
+            stream,
+            incoming,
+            outgoing: Some(outgoing),
+            pending: VecDeque::new(),
+            writer: Some(writer),
+        })
+    }
+
+    fn is_congested(&self) -> bool {
+        self.pending.len() >= QUEUE
+    }
+
+    fn queue(&mut self, number: usize, messages: Vec<Vec<u8>>) {
+        self.pending.extend(messages.into_iter().map(|message| (number, message)));
+    }
+
+    /// Hands to the writing thread what it has room for.
+    fn flush(&mut self) -> Result<bool, NodeError> {
+        let mut moved = false;
+        while let (Some(message), Some(outgoing)) = (self.pending.pop_front(), &self.outgoing) {
+            match outgoing.try_send(message) {
+                Ok(()) => moved = true,
+                Err(TrySendError::Full(message)) => {
+                    self.pending.push_front(message);
+                    break;
+                }
+                Err(TrySendError::Disconnected(_)) => return Err(self.writer_failed()),
+            }
+        }
+        Ok(moved)
+    }
+
+    fn writer_failed(&mut self) -> NodeError {
+        let ended = self.writer.take().and_then(|writer| writer.join().ok());
+        match ended {
+            Some(Err(error)) => NodeError::Connection(error),
+            _ => NodeError::Closed,
+        }
+    }
+
+    /// Waits for a message or for work to come back; returns whether the peer was heard.
+    fn wait(&mut self, actors: &mut [Box<dyn Actor>], workers: &Workers) -> Result<bool, NodeError> {
+        let due = actors.iter().filter_map(|actor| actor.next_due()).min();
+        let patience =
+            due.map_or(Duration::from_millis(50), |due| due.saturating_duration_since(Instant::now()));
+        let patience = patience.clamp(Duration::from_micros(100), Duration::from_millis(50));
+        let mut heard = false;
+        select! {
+            recv(self.incoming) -> message => {
+                let (number, message) = message.map_err(|_| NodeError::Closed)??;
+                actors[number].deliver(&message)?;
+                heard = true;
+            }
+            recv(workers.arrivals()) -> arrival => {
+                if let Ok(arrival) = arrival {
+                    actors[arrival.actor].arrived(arrival.result)?;
+                }
+            }
+            default(patience) => {}
+        }
+        for arrival in workers.arrivals().try_iter() {
+            actors[arrival.actor].arrived(arrival.result)?;
+        }
+        for _ in 0..QUEUE {
+            match self.incoming.try_recv() {
+                Ok(message) => {
+                    let (number, message) = message?;
+                    actors[number].deliver(&message)?;
+                    heard = true;
+                }
+                Err(TryRecvError::Empty) => break,
+                // What the disconnection means is decided when nothing else is left to do.
+                Err(TryRecvError::Disconnected) => break,
+            }
+        }
+        Ok(heard)
+    }
+
+    /// Sends what is left, then closes our direction: the peer still reads it all.
+    fn close(mut self) -> Result<(), NodeError> {
+        if let Some(outgoing) = self.outgoing.take() {
+            for message in self.pending.drain(..) {
+                if outgoing.send(message).is_err() {
+                    break;
+                }
+            }
+        }
+        if let Some(Ok(Err(error))) = self.writer.take().map(JoinHandle::join) {
+            return Err(error.into());
+        }
+        // The peer may have closed already.
+        let _ = self.stream.shutdown(Shutdown::Write);
+        Ok(())
+    }
+}
+
+impl Drop for Wire {
+    fn drop(&mut self) {
+        self.outgoing = None;
+        if self.writer.is_some() {
+            let _ = self.stream.shutdown(Shutdown::Both);
+        }
+    }
+}
+
+fn read_all(
+    stream: TcpStream,
+    protocols: usize,
+    longest_message: usize,
+    sender: &Sender<Result<Message, NodeError>>,
+) {
+    let mut reader = BufReader::with_capacity(1 << 16, stream);
+    loop {
+        let message = match read_one(&mut reader, protocols, longest_message) {
+            Ok(Some(message)) => Ok(message),
+            Ok(None) => return,
+            Err(error) => Err(error),
+        };
+        let failed = message.is_err();
+        if sender.send(message).is_err() || failed {
+            return;
+        }
+    }
+}
+
+fn read_one(
+    reader: &mut impl Read,
+    protocols: usize,
+    longest_message: usize,
+) -> Result<Option<Message>, NodeError> {
+    let mut header = [0; 5];
+    match reader.read_exact(&mut header) {
+        Ok(()) => {}
+        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
+        Err(error) => return Err(error.into()),
+    }
+    let [protocol, length @ ..] = header;
+    let bytes = u32::from_le_bytes(length) as usize;
+    if usize::from(protocol) >= protocols || bytes > longest_message {
+        return Err(NodeError::Frame { protocol, bytes });
+    }
+    // Grown as bytes arrive: a length alone makes nobody allocate.
+    let mut message = Vec::new();
+    reader.take(bytes as u64).read_to_end(&mut message)?;
+    if message.len() < bytes {
+        return Ok(None);
+    }
+    Ok(Some((usize::from(protocol), message)))
+}
+
+fn write_all(stream: TcpStream, queue: &Receiver<Message>) -> io::Result<()> {
+    let mut writer = BufWriter::with_capacity(1 << 16, stream);
+    while let Ok((protocol, message)) = queue.recv() {
+        let length = u32::try_from(message.len()).map_err(io::Error::other)?;
+        writer.write_all(&[u8::try_from(protocol).map_err(io::Error::other)?])?;
+        writer.write_all(&length.to_le_bytes())?;
+        writer.write_all(&message)?;
+        if queue.is_empty() {
+            writer.flush()?;
+        }
+    }
+    writer.flush()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_frame_that_announces_too_much_is_refused_before_it_is_read() {
+        let mut frame = vec![0];
+        frame.extend(1_000_001u32.to_le_bytes());
+        let refused = read_one(&mut frame.as_slice(), 2, 1_000_000);
+        assert!(matches!(refused, Err(NodeError::Frame { protocol: 0, bytes: 1_000_001 })), "{refused:?}");
+        let foreign = read_one(&mut [9, 1, 0, 0, 0, 7].as_slice(), 2, 100);
+        assert!(matches!(foreign, Err(NodeError::Frame { protocol: 9, .. })), "{foreign:?}");
+    }
+
+    #[test]
+    fn a_cut_frame_ends_the_stream_and_a_whole_one_is_read() {
+        let bytes = [1, 3, 0, 0, 0, 7, 8, 9];
+        assert_eq!(read_one(&mut &bytes[..], 2, 100).ok().flatten(), Some((1, vec![7, 8, 9])), "whole");
+        for cut in 0..bytes.len() {
+            assert_eq!(read_one(&mut &bytes[..cut], 2, 100).ok().flatten(), None, "{cut} bytes");
+        }
+    }
+}
