@@ -11,16 +11,16 @@ use keystill::reconcile::Method;
 use keystill::stage::Role;
 
 /// A small generator, so that tests replay.
-pub struct Lcg(pub u64);
+pub(crate) struct Lcg(pub(crate) u64);
 
 impl Lcg {
-    pub fn next(&mut self, below: u64) -> u64 {
+    pub(crate) fn next(&mut self, below: u64) -> u64 {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % below
     }
 }
 
-pub fn protocol() -> Arc<Bb84> {
+pub(crate) fn protocol() -> Arc<Bb84> {
     Arc::new(Bb84 {
         gates_per_frame: 150_000,
         frames_per_block: 4,
@@ -34,13 +34,13 @@ pub fn protocol() -> Arc<Bb84> {
 }
 
 /// A short link: nine photons in ten arrive, one bit in a hundred is wrong.
-pub fn frames(index: u64) -> (Frame, Frame) {
+pub(crate) fn frames(index: u64) -> (Frame, Frame) {
     static MADE: [OnceLock<(AliceFrame, BobFrame)>; 16] = [const { OnceLock::new() }; 16];
     let (alice, bob) = MADE[index as usize].get_or_init(|| make_frames(index));
     (Frame::Alice(alice.clone()), Frame::Bob(bob.clone()))
 }
 
-pub fn make_frames(index: u64) -> (AliceFrame, BobFrame) {
+pub(crate) fn make_frames(index: u64) -> (AliceFrame, BobFrame) {
     let mut rng = Lcg(index + 1);
     let gates = protocol().gates_per_frame;
     let first_gate = index * u64::from(gates);
@@ -62,7 +62,7 @@ pub fn make_frames(index: u64) -> (AliceFrame, BobFrame) {
 }
 
 /// A short CV link at a high signal: three tenths of a shot-noise unit of signal per quadrature.
-pub fn cv_protocol(role: Role) -> Arc<Cv> {
+pub(crate) fn cv_protocol(role: Role) -> Arc<Cv> {
     let calibration = CalibrationRecord {
         vacuum_samples: 1_000_000_000,
         vacuum_mean_square: 1.1 * 9.0,
@@ -81,11 +81,11 @@ pub fn cv_protocol(role: Role) -> Arc<Cv> {
 }
 
 /// Twelve uniforms added up: near enough to a Gaussian, and the same everywhere.
-pub fn gaussian(rng: &mut Lcg) -> f32 {
+pub(crate) fn gaussian(rng: &mut Lcg) -> f32 {
     (0..12).map(|_| rng.next(1 << 24) as f32 / (1 << 24) as f32).sum::<f32>() - 6.0
 }
 
-pub fn cv_frames(index: u64, noise: f32) -> (cv::Frame, cv::Frame) {
+pub(crate) fn cv_frames(index: u64, noise: f32) -> (cv::Frame, cv::Frame) {
     let mut rng = Lcg(index + 77);
     let first_symbol = index * 20_000;
     let x: Vec<f32> = (0..40_000).map(|_| 2.0 * gaussian(&mut rng)).collect();
