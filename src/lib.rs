@@ -79,7 +79,3 @@ pub mod wire;
 
 pub use keystill_kernels::{Isa, UnknownIsa};
 
-/// The README's examples, compiled and run.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-pub struct Readme;
