@@ -78,4 +78,3 @@ pub mod verify;
 pub mod wire;
 
 pub use keystill_kernels::{Isa, UnknownIsa};
-
