@@ -40,6 +40,7 @@ mod phase;
 mod plan;
 mod search;
 mod strings;
+mod subsets;
 
 use answer::Answerer;
 use message::Request;

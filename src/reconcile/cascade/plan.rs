@@ -13,9 +13,6 @@ pub const MAX_FRAME_BITS: usize = 1 << 24;
 pub const MAX_QBER: f64 = 0.15;
 /// Error rates below this are planned as this one, in parts per million.
 const LOWEST_QBER_PPM: u32 = 100;
-/// Frames below this length end with fewer subsets: there, each parity costs a share of the frame
-/// that can be seen.
-const SHORT_FRAME: usize = 1 << 14;
 
 /// How one frame is reconciled. Everything else (block sizes, permutations, limits) follows from
 /// the length and the expected error rate, in integer arithmetic, the same on any machine.
@@ -91,9 +88,20 @@ impl Plan {
         &self.permutations
     }
 
-    /// How many pseudo-random subsets end the search.
+    /// How many pseudo-random subsets end the search: fewer for short frames, which have fewer
+    /// patterns of errors to miss, and of which each parity is a share that can be seen.
     pub(super) fn subsets(&self) -> u32 {
-        if self.frame_bits < SHORT_FRAME { 12 } else { 16 }
+        (self.frame_bits.next_power_of_two().ilog2() + 2).clamp(12, 16)
+    }
+
+    /// Bytes that one side holds at most while it works on a frame, beside the frame.
+    #[must_use]
+    pub fn memory_bound(&self) -> usize {
+        let passes = self.passes.len() + 1;
+        let bitmaps = 3 * passes * self.frame_bits.div_ceil(8) + 4096;
+        // A node that waits or is searched takes 8 bytes, where its search stands 4; a correction
+        // makes nodes of the other passes wait, and each parity known finds at most one error.
+        bitmaps + usize::try_from(self.parity_limit()).unwrap_or(usize::MAX) * 8 * (passes + 2)
     }
 
     /// Parities after which the corrector gives the frame up: enough for a frame of twice the

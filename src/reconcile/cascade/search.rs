@@ -1,15 +1,13 @@
 //! The correcting side at work: every odd node of known parity holds an error, and is bisected.
 
-use std::collections::BTreeMap;
-
 use keystill_kernels::Isa;
-use keystill_kernels::parity::subset_mask;
 
 use super::frontier::Frontier;
 use super::message;
-use super::phase::{FIRST_SUBSET, Node, Phase};
+use super::phase::{Node, Phase};
 use super::plan::Plan;
 use super::strings::Strings;
+use super::subsets::Subsets;
 use crate::bits::BitBlock;
 
 /// What the correcting side says.
@@ -33,14 +31,14 @@ pub(super) struct Search {
     plan: Plan,
     strings: Strings,
     frontiers: Vec<Frontier>,
-    /// The nodes of the subsets by layer and start, once those are opened: size and parity.
-    subsets: BTreeMap<(u8, u32), (u32, bool)>,
+    /// Once they are opened.
+    subsets: Option<Subsets>,
     /// Whether the errors left are odd in number.
     odd: bool,
     phase: Option<Phase>,
-    /// Nodes that became odd, by layer: the smallest layer is searched first, because its nodes are
-    /// the smallest.
-    waiting: BTreeMap<u8, Vec<Node>>,
+    /// Nodes that became odd, by pass. The first pass that has any is searched first: its nodes are
+    /// the smallest, and what is found there may make those of the others even again.
+    waiting: Vec<Vec<Node>>,
     parities: u64,
     corrected: u64,
 }
@@ -51,10 +49,10 @@ impl Search {
             strings: Strings::new(&plan, frame),
             plan,
             frontiers: Vec::new(),
-            subsets: BTreeMap::new(),
+            subsets: None,
             odd: false,
             phase: None,
-            waiting: BTreeMap::new(),
+            waiting: Vec::new(),
             parities: 0,
             corrected: 0,
         }
@@ -65,7 +63,7 @@ impl Search {
     }
 
     pub(super) fn passes(&self) -> usize {
-        self.frontiers.len() + usize::from(!self.subsets.is_empty())
+        self.frontiers.len() + usize::from(self.subsets.is_some())
     }
 
     pub(super) fn into_frame(self) -> BitBlock {
@@ -104,7 +102,10 @@ impl Search {
         self.parities += theirs.len() as u64;
         match self.plan.passes().get(self.frontiers.len()).copied() {
             Some(log2) => self.open_pass(isa, log2, theirs),
-            None => self.open_subsets(isa, theirs),
+            None => {
+                let odd = u64::from(self.strings.subsets(isa)) ^ theirs.words()[0];
+                self.subsets = Some(Subsets::new(self.strings.len(), self.plan.subsets(), odd, self.odd));
+            }
         }
         self.begin()
     }
@@ -132,27 +133,8 @@ impl Search {
             last.log2 = last.log2.min(len.next_power_of_two().ilog2());
         }
         nodes.iter().for_each(|node| frontier.set_odd(node.start));
-        self.waiting.insert(self.layer(), nodes);
+        self.waiting.push(nodes);
         self.frontiers.push(frontier);
-    }
-
-    /// The layer of the next pass.
-    fn layer(&self) -> u8 {
-        u8::try_from(self.frontiers.len()).expect("there are fewer passes than layers")
-    }
-
-    fn open_subsets(&mut self, isa: Isa, theirs: &BitBlock) {
-        let ours = self.strings.subsets(isa);
-        let log2 = self.strings.len().next_power_of_two().ilog2();
-        for (index, layer) in (0..self.plan.subsets() as usize).zip(FIRST_SUBSET..) {
-            let odd = (ours >> index & 1 == 1) ^ theirs.bit(index);
-            for (start, odd) in [(0, odd), (1 << log2, odd ^ self.odd)] {
-                self.subsets.insert((layer, start), (log2, odd));
-                if odd && log2 > 0 {
-                    self.waiting.entry(layer).or_default().push(Node { start, log2 });
-                }
-            }
-        }
     }
 
     /// Takes the answers to the questions under way; what to say next.
@@ -173,10 +155,10 @@ impl Search {
         if self.correct(&phase) { self.begin() } else { Next::GiveUp }
     }
 
-    /// Begins the searches in the odd nodes of the lowest layer, or opens what comes next.
+    /// Begins the searches in the odd nodes of the lowest layer that has any, or opens what comes
+    /// next.
     fn begin(&mut self) -> Next {
-        while let Some((layer, nodes)) = self.waiting.pop_first() {
-            let Some(phase) = Phase::new(layer, self.still_odd(layer, nodes)) else { continue };
+        while let Some(phase) = self.next_phase() {
             if phase.level() == 0 {
                 // A block of one place, at the end of the frame: odd is wrong.
                 self.correct(&phase);
@@ -188,22 +170,26 @@ impl Search {
             self.phase = Some(phase);
             return Next::Search;
         }
-        if !self.subsets.is_empty() {
+        if self.subsets.is_some() {
             return Next::Done;
         }
         let affordable = self.parities + self.opening() as u64 <= self.plan.parity_limit();
         if affordable { Next::Open } else { Next::GiveUp }
     }
 
-    /// The odd ones of nodes that once became odd, each once, in the order of a phase.
-    fn still_odd(&self, layer: u8, mut nodes: Vec<Node>) -> Vec<Node> {
-        match self.frontiers.get(usize::from(layer)) {
-            Some(frontier) => nodes.retain(|node| frontier.is_odd(node.start)),
-            None => nodes.retain(|node| self.subsets.get(&(layer, node.start)).is_some_and(|known| known.1)),
+    fn next_phase(&mut self) -> Option<Phase> {
+        for (pass, (waiting, frontier)) in self.waiting.iter_mut().zip(&self.frontiers).enumerate() {
+            let mut nodes = std::mem::take(waiting);
+            nodes.retain(|node| frontier.is_odd(node.start));
+            nodes.sort_unstable_by_key(|node| (std::cmp::Reverse(node.log2), node.start));
+            nodes.dedup();
+            let layer = u8::try_from(pass).expect("there are three passes");
+            if let Some(phase) = Phase::new(layer, nodes) {
+                return Some(phase);
+            }
         }
-        nodes.sort_unstable_by_key(|node| (std::cmp::Reverse(node.log2), node.start));
-        nodes.dedup();
-        nodes
+        let (layer, nodes) = self.subsets.as_ref()?.odd()?;
+        Phase::new(layer, nodes)
     }
 
     /// Corrects the errors that a phase found. Whether all are places of the frame.
@@ -211,51 +197,24 @@ impl Search {
         let layer = usize::from(phase.layer);
         for (node, found) in phase.nodes().iter().zip(phase.starts()) {
             let Some(bit) = self.strings.origin(phase.layer, *found) else { return false };
-            match self.frontiers.get_mut(layer) {
-                Some(frontier) => frontier.settle(*node, *found),
-                None => self.settle_subset(phase.layer, *node, *found),
+            if let Some(frontier) = self.frontiers.get_mut(layer) {
+                frontier.settle(*node, *found);
             }
             let (frontiers, waiting) = (&mut self.frontiers, &mut self.waiting);
             self.strings.flip(bit, |pass, place| {
-                if pass != layer
-                    && let Some(node) = frontiers[pass].toggle(place)
-                {
-                    waiting.entry(u8::try_from(pass).unwrap_or(u8::MAX)).or_default().push(node);
+                if pass != layer {
+                    waiting[pass].extend(frontiers[pass].toggle(place));
                 }
             });
-            if !self.subsets.is_empty() {
-                self.toggle_subsets(bit, phase.layer);
+            if let Some(subsets) = &mut self.subsets {
+                if layer >= self.frontiers.len() {
+                    subsets.settle(phase.layer, *node, *found);
+                }
+                subsets.toggle(bit, layer);
             }
         }
         self.corrected += phase.nodes().len() as u64;
         self.odd ^= phase.nodes().len() % 2 == 1;
         true
-    }
-
-    fn settle_subset(&mut self, layer: u8, node: Node, found: u32) {
-        let mut part = node;
-        while part.log2 > 0 {
-            part.log2 -= 1;
-            let right = part.start + (1 << part.log2);
-            let aside = if found < right { right } else { std::mem::replace(&mut part.start, right) };
-            self.subsets.insert((layer, aside), (part.log2, false));
-        }
-        self.subsets.insert((layer, part.start), (0, false));
-    }
-
-    fn toggle_subsets(&mut self, bit: usize, but: u8) {
-        let place = u32::try_from(bit).expect("frames are shorter than 2^32 bits");
-        let fold = 1 << self.strings.len().next_power_of_two().ilog2();
-        for (subset, layer) in (0..self.plan.subsets()).zip(FIRST_SUBSET..).filter(|(_, layer)| *layer != but)
-        {
-            let inside = subset_mask(bit / 64, subset) >> (bit % 64) & 1 == 1;
-            let key = (layer, if inside { place } else { place + fold });
-            if let Some(((_, start), (log2, odd))) = self.subsets.range_mut((layer, 0)..=key).next_back() {
-                *odd = !*odd;
-                if *odd && *log2 > 0 {
-                    self.waiting.entry(layer).or_default().push(Node { start: *start, log2: *log2 });
-                }
-            }
-        }
     }
 }

@@ -1,8 +1,10 @@
 use keystill_kernels::Isa;
 use keystill_kernels::parity::mix;
+use proptest::prelude::*;
 
 use super::*;
 use crate::ledger::Ledger;
+use crate::stage::Side;
 
 /// A frame and a copy of it in which every bit is wrong with probability `qber`.
 fn pair(n: usize, qber: f64, seed: u64) -> (BitBlock, BitBlock) {
@@ -25,45 +27,54 @@ struct Outcome {
     corrector_ledger: Ledger,
 }
 
-/// Lets the two sides talk until both leave.
+/// Lets two honest sides talk until both leave.
 fn converse(plan: &Plan, frame: BitBlock, noisy: BitBlock) -> Outcome {
+    converse_tampered(plan, (frame, noisy), |_, _, _| ()).expect("both are honest")
+}
+
+/// Lets the two sides talk until both leave or one finds the other at fault; `tamper` may change
+/// each message, of which it is told the sender and the number.
+fn converse_tampered(
+    plan: &Plan,
+    frames: (BitBlock, BitBlock),
+    tamper: impl Fn(Side, usize, &mut Vec<u8>),
+) -> Result<Outcome, Fault> {
     let mut bench = Workbench::new(Isa::best());
     let (mut at_reference, mut at_corrector) = (Outbox::new(), Outbox::new());
-    let reference = Reference::new(plan, frame).expect("the length fits");
-    let corrector = Corrector::new(plan, noisy).expect("the length fits");
-    let mut reference = reference.start(&mut at_reference);
-    let mut corrector = corrector.start(&mut at_corrector);
-    let (mut reference_left, mut corrector_left) = (None, None);
-    for _ in 0..100_000 {
-        reference = match reference.expect("an honest peer") {
-            Step::Compute(stage, job) => stage.done(job.run(&mut bench), &mut at_reference),
-            Step::Listen(stage) => match at_corrector.take().as_slice() {
-                [message] => stage.hear(Reader::new(message), &mut at_reference),
-                _ => Ok(Step::Listen(stage)),
-            },
-            Step::Leave(product) => {
-                reference_left = Some(product);
-                break;
+    let mut reference = Reference::new(plan, frames.0)?.start(&mut at_reference)?;
+    let mut corrector = Corrector::new(plan, frames.1)?.start(&mut at_corrector)?;
+    for count in 0.. {
+        reference = settle(&mut bench, reference, &mut at_reference)?;
+        let mut message = match (reference, corrector) {
+            (Step::Leave(reference), Step::Leave(corrector)) => {
+                let (reference_ledger, corrector_ledger) = (at_reference.ledger, at_corrector.ledger);
+                return Ok(Outcome { reference, corrector, reference_ledger, corrector_ledger });
+            }
+            (going, on) => {
+                (reference, corrector) = (going, on);
+                at_reference.take().pop().unwrap_or_default()
             }
         };
-        corrector = match corrector.expect("an honest peer") {
-            Step::Compute(stage, job) => stage.done(job.run(&mut bench), &mut at_corrector),
-            Step::Listen(stage) => match at_reference.take().as_slice() {
-                [message] => stage.hear(Reader::new(message), &mut at_corrector),
-                _ => Ok(Step::Listen(stage)),
-            },
-            Step::Leave(product) => Ok(Step::Leave(product)),
-        };
+        if let Step::Listen(stage) = corrector {
+            tamper(Side::Reference, count, &mut message);
+            let heard = stage.hear(Reader::new(&message), &mut at_corrector)?;
+            corrector = settle(&mut bench, heard, &mut at_corrector)?;
+        }
+        let mut message = at_corrector.take().pop().unwrap_or_default();
+        if let Step::Listen(stage) = reference {
+            tamper(Side::Corrector, count, &mut message);
+            reference = stage.hear(Reader::new(&message), &mut at_reference)?;
+        }
     }
-    if let Ok(Step::Leave(product)) = corrector {
-        corrector_left = Some(product);
+    unreachable!("every round costs a parity, and parities have a limit")
+}
+
+/// Computes until the stage listens or leaves.
+fn settle<S: Stage>(bench: &mut Workbench, mut step: Step<S>, out: &mut Outbox) -> Result<Step<S>, Fault> {
+    while let Step::Compute(stage, job) = step {
+        step = stage.done(job.run(bench), out)?;
     }
-    Outcome {
-        reference: reference_left.expect("the conversation ends"),
-        corrector: corrector_left.expect("the conversation ends"),
-        reference_ledger: at_reference.ledger,
-        corrector_ledger: at_corrector.ledger,
-    }
+    Ok(step)
 }
 
 #[test]
@@ -106,6 +117,68 @@ fn estimates_wrong_by_two_either_way_still_end_correctly() {
             let outcome = converse(&plan, frame.slice(0..n), noisy);
             assert_eq!(outcome.corrector.bits, Some(frame), "{n} bits, {actual} planned as {estimated}");
         }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(60))]
+
+    /// Whatever the errors and however wrong the estimate: equal in the end, or given up by both.
+    #[test]
+    fn every_pair_ends_equal_or_given_up(
+        n in prop_oneof![1usize..200, 900usize..1100, 32_700usize..33_000, 60_000usize..70_000],
+        qber in 0.0f64..0.11, wrong in 0.5f64..2.0, seed: u64,
+    ) {
+        let plan = Plan::choose((qber * wrong).min(MAX_QBER), n).expect("in range");
+        let (frame, noisy) = pair(n, qber, seed);
+        let outcome = converse(&plan, frame.slice(0..n), noisy);
+        prop_assert_eq!(&outcome.reference_ledger, &outcome.corrector_ledger);
+        prop_assert_eq!(outcome.reference.bits.is_some(), outcome.corrector.bits.is_some());
+        if let Some(bits) = outcome.corrector.bits {
+            prop_assert_eq!(outcome.reference.bits.as_ref(), Some(&frame), "the reference side's stay");
+            prop_assert_eq!(bits, frame, "corrected");
+        }
+    }
+
+    /// A peer that sends anything: a fault or an end, in bounded time, and no panic.
+    #[test]
+    fn no_message_makes_a_side_panic(
+        n in prop_oneof![1usize..200, 32_760usize..32_800], seed: u64, lie_at in 0usize..40, lie_with: u64,
+    ) {
+        let plan = Plan::choose(0.03, n).expect("in range");
+        let (frame, noisy) = pair(n, 0.03, seed);
+        for liar in [Side::Reference, Side::Corrector] {
+            let tamper = |side, count, message: &mut Vec<u8>| {
+                if side == liar && count >= lie_at {
+                    let at = mix(lie_with ^ count as u64);
+                    let byte = usize::try_from(at % message.len() as u64).expect("below the length");
+                    message[byte] ^= 1 << (at >> 32 & 7);
+                }
+            };
+            let _ = converse_tampered(&plan, (frame.slice(0..n), noisy.slice(0..n)), tamper);
+        }
+    }
+}
+
+#[test]
+fn bursts_and_periods_cost_no_more_than_independent_errors() {
+    let n = 1 << 17;
+    let plan = Plan::choose(0.02, n).expect("in range");
+    let answers = |wrong: &dyn Fn(usize) -> bool| {
+        let (frame, mut noisy) = pair(n, 0.0, 5);
+        (0..n).filter(|bit| wrong(*bit)).for_each(|bit| noisy.set(bit, !noisy.bit(bit)));
+        let outcome = converse(&plan, frame.slice(0..n), noisy);
+        assert_eq!(outcome.corrector.bits, Some(frame), "corrected");
+        outcome.reference_ledger.disclosed_by(Disclosure::ParityAnswer) as f64
+    };
+    let independent = answers(&|bit| mix(bit as u64).is_multiple_of(50));
+    for (what, cost) in [
+        ("one burst", answers(&|bit| (40_000..42_621).contains(&bit))),
+        ("bursts of 40", answers(&|bit| bit % 2000 < 40)),
+        ("every 50th", answers(&|bit| bit % 50 == 0)),
+        ("every 64th, then every 46th", answers(&|bit| bit % if bit < n / 2 { 64 } else { 46 } == 0)),
+    ] {
+        assert!(cost < 1.04 * independent, "{what}: {cost} parities, {independent} for independent errors");
     }
 }
 

@@ -1,0 +1,115 @@
+//! What the correcting side knows of the pseudo-random subsets: few nodes, so a map holds them.
+//!
+//! A subset and its complement share a layer: the complement's places come after those of the
+//! subset, from the next power of two of the frame length on. Every bit of the frame is a place of
+//! one of the two, and half the places of either are empty; bisection does not mind.
+
+use std::collections::BTreeMap;
+
+use keystill_kernels::parity::subset_mask;
+
+use super::phase::{FIRST_SUBSET, Node};
+
+/// The nodes of all subsets.
+#[derive(Debug)]
+pub(super) struct Subsets {
+    count: u32,
+    log2: u32,
+    /// By layer and start: the size as a power of two, and whether the node is odd.
+    nodes: BTreeMap<(u8, u32), (u32, bool)>,
+}
+
+impl Subsets {
+    /// `count` subsets of a frame of `len` bits: bit t of `odd` is the error parity of subset t, and
+    /// `all_odd` that of the whole frame.
+    pub(super) fn new(len: usize, count: u32, odd: u64, all_odd: bool) -> Self {
+        let log2 = len.next_power_of_two().ilog2();
+        let mut nodes = BTreeMap::new();
+        for (subset, layer) in (0..count).zip(FIRST_SUBSET..) {
+            let odd = odd >> subset & 1 == 1;
+            nodes.insert((layer, 0), (log2, odd));
+            nodes.insert((layer, 1 << log2), (log2, odd ^ all_odd));
+        }
+        Self { count, log2, nodes }
+    }
+
+    /// The odd nodes of one subset and its complement, larger ones first. Only one subset at a
+    /// time: the others most likely hold the same errors.
+    pub(super) fn odd(&self) -> Option<(u8, Vec<Node>)> {
+        let odd = |((layer, start), (log2, odd)): (&(u8, u32), &(u32, bool))| {
+            (*odd && *log2 > 0).then_some((*layer, Node { start: *start, log2: *log2 }))
+        };
+        let (layer, _) = self.nodes.iter().find_map(odd)?;
+        let mut nodes: Vec<Node> =
+            self.nodes.range((layer, 0)..=(layer, u32::MAX)).filter_map(odd).map(|(_, node)| node).collect();
+        nodes.sort_by_key(|node| std::cmp::Reverse(node.log2));
+        Some((layer, nodes))
+    }
+
+    /// Splits a node around the error found in it, which is corrected: every part is even.
+    pub(super) fn settle(&mut self, layer: u8, node: Node, found: u32) {
+        let mut part = node;
+        while part.log2 > 0 {
+            part.log2 -= 1;
+            let right = part.start + (1 << part.log2);
+            let aside = if found < right { right } else { std::mem::replace(&mut part.start, right) };
+            self.nodes.insert((layer, aside), (part.log2, false));
+        }
+        self.nodes.insert((layer, part.start), (0, false));
+    }
+
+    /// Toggles the nodes that hold a bit of the frame, except in the layer that found it.
+    pub(super) fn toggle(&mut self, bit: usize, but: usize) {
+        let place = u32::try_from(bit).expect("frames are shorter than 2^32 bits");
+        for (subset, layer) in (0..self.count).zip(FIRST_SUBSET..) {
+            if usize::from(layer) == but {
+                continue;
+            }
+            let inside = subset_mask(bit / 64, subset) >> (bit % 64) & 1 == 1;
+            let key = (layer, if inside { place } else { place + (1 << self.log2) });
+            if let Some((_, (_, odd))) = self.nodes.range_mut((layer, 0)..=key).next_back() {
+                *odd = !*odd;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn whole(bit: usize, subset: u32) -> Node {
+        let inside = subset_mask(bit / 64, subset) >> (bit % 64) & 1 == 1;
+        Node { start: if inside { 0 } else { 128 }, log2: 7 }
+    }
+
+    #[test]
+    fn one_subset_is_searched_at_a_time() {
+        let mut subsets = Subsets::new(100, 3, 0b110, false);
+        let (layer, nodes) = subsets.odd().expect("two subsets are odd");
+        assert_eq!(layer, FIRST_SUBSET + 1, "the first odd one");
+        let both = [Node { start: 0, log2: 7 }, Node { start: 128, log2: 7 }];
+        assert_eq!(nodes, both, "with its complement: the errors are even in number");
+        subsets.settle(layer, nodes[0], 77);
+        subsets.settle(layer, nodes[1], 128 + 5);
+        assert_eq!(subsets.odd(), Some((FIRST_SUBSET + 2, both.to_vec())), "then the next one");
+    }
+
+    #[test]
+    fn a_corrected_bit_toggles_the_smallest_node_of_each_subset_but_its_own() {
+        let mut subsets = Subsets::new(100, 2, 0, false);
+        subsets.toggle(20, 0);
+        assert_eq!(subsets.odd(), Some((FIRST_SUBSET, vec![whole(20, 0)])), "whole subsets so far");
+        subsets.toggle(20, usize::from(FIRST_SUBSET + 1));
+        assert_eq!(subsets.odd(), Some((FIRST_SUBSET + 1, vec![whole(20, 1)])), "all but the one excepted");
+        let node = whole(20, 1);
+        subsets.settle(FIRST_SUBSET + 1, node, node.start + 99);
+        subsets.toggle(20, 0);
+        subsets.toggle(20, usize::from(FIRST_SUBSET));
+        assert_eq!(subsets.odd(), Some((FIRST_SUBSET, vec![whole(20, 0)])), "split nodes toggle twice");
+        subsets.toggle(20, usize::from(FIRST_SUBSET + 1));
+        subsets.toggle(20, usize::from(FIRST_SUBSET));
+        let half = Node { start: node.start, log2: 6 };
+        assert_eq!(subsets.odd(), Some((FIRST_SUBSET + 1, vec![half])), "a part, not the whole");
+    }
+}
