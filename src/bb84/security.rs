@@ -49,10 +49,11 @@
 //! # What is assumed
 //!
 //! Phases are random, intensities and probabilities exact, pulses uncorrelated; the detection of a
-//! single photon does not depend on the basis; double clicks became random bits before sifting;
+//! single photon does not depend on the basis, or within [`mismatch`] only; double clicks became random bits before sifting;
 //! bases were announced after the last gate of the block.
 
 mod decoy;
+pub mod mismatch;
 pub mod published;
 
 use crate::bounds::{Real, binary_entropy, chernoff, hypergeometric};
@@ -60,6 +61,7 @@ use crate::ledger::Epsilon;
 use crate::stage::Abort;
 
 use decoy::{COUNTS, Counts, EMPTY, Mixture};
+use mismatch::Mismatch;
 
 /// What Alice's source chooses from, brightest first.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -137,6 +139,13 @@ const EVENTS: f64 = 20.0;
 /// Those that the known share of tested pulses adds: six for both bases, its two splits.
 const SHARE_EVENTS: f64 = 8.0;
 
+/// How many tail events a claim rests on.
+fn events(source: &Source, claim: &Claim) -> f64 {
+    let share = if source.test_share.is_some() { SHARE_EVENTS } else { 0.0 };
+    let mismatch = if claim.mismatch.is_some() { mismatch::EVENTS } else { 0.0 };
+    EVENTS + share + mismatch
+}
+
 /// Whether bits from empty pulses count as secret.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Vacuum {
@@ -154,13 +163,15 @@ pub struct Claim {
     pub budget: Budget,
     /// The credit for empty pulses.
     pub vacuum: Vacuum,
+    /// How far the detectors may differ; `None` where they are taken to be alike.
+    pub mismatch: Option<Mismatch>,
 }
 
 impl Claim {
     /// The default: a total failure probability of one block, empty pulses not credited.
     #[must_use]
     pub fn of_block(epsilon: f64) -> Self {
-        Self { budget: Budget::of_block(epsilon), vacuum: Vacuum::Uncredited }
+        Self { budget: Budget::of_block(epsilon), vacuum: Vacuum::Uncredited, mismatch: None }
     }
 }
 
@@ -266,15 +277,16 @@ pub fn terms(
     disclosed_bits: u64,
 ) -> Result<KeyLength, NoKey> {
     check(seen, source, claim)?;
-    let events = if source.test_share.is_some() { EVENTS + SHARE_EVENTS } else { EVENTS };
-    let tail = claim.budget.per_event(events);
-    let Photons { vacuum_key, single_key, single_test, single_test_errors } = photons(seen, source, tail);
-    let phase_error_rate = hypergeometric::rate_above(
+    let tail = claim.budget.per_event(events(source, claim));
+    let Photons { vacuum_key, single_key, single_test, single_test_errors } = photons(seen, source, tail)?;
+    let sampled = hypergeometric::rate_above(
         single_test_errors.ceil_to_u64(),
         single_test.floor_to_u64(),
         single_key.floor_to_u64(),
         tail,
     );
+    let widen = |mismatch: Mismatch| mismatch.widen(sampled, single_key.floor_to_u64(), tail);
+    let phase_error_rate = claim.mismatch.map_or(sampled, widen);
     let credited = if claim.vacuum == Vacuum::Credited { vacuum_key } else { Real::ZERO };
     let unknown = Real::ONE - binary_entropy(Real::from(phase_error_rate));
     let entropy = Real::sum_down(&[single_key * unknown, credited]);
@@ -304,7 +316,7 @@ struct Photons {
     single_test_errors: Real,
 }
 
-fn photons(seen: &Observation, source: &Source, tail: f64) -> Photons {
+fn photons(seen: &Observation, source: &Source, tail: f64) -> Result<Photons, NoKey> {
     let key = Mixture::new(source.mean_photons, source.key_probability);
     let test = Mixture::new(source.mean_photons, source.test_probability);
     let half = Real::from(0.5);
@@ -319,12 +331,15 @@ fn photons(seen: &Observation, source: &Source, tail: f64) -> Photons {
     }
     let mut errors = expected(seen.test_errors, tail);
     errors.below[EMPTY] = empty_errors.min(errors.total);
-    Photons {
+    if key.contradicts(&key_counts) || test.contradicts(&test_counts) || test.contradicts(&errors) {
+        return Err(NoKey::Impossible("no light of these intensities gives these counts"));
+    }
+    Ok(Photons {
         vacuum_key: key.fewest(0, &key_counts),
         single_key: key.fewest(1, &key_counts),
         single_test: single_test.min(test_counts.total),
         single_test_errors: test.most(1, &errors),
-    }
+    })
 }
 
 /// The intervals of the expected counts; of empty pulses nothing is known yet.
@@ -362,6 +377,14 @@ fn check(seen: &Observation, source: &Source, claim: &Claim) -> Result<(), NoKey
         }
         if source.key_probability != source.test_probability {
             return Err(NoKey::Uncovered("both bases can be counted together only with equal intensities"));
+        }
+    }
+    if let Some(mismatch) = claim.mismatch {
+        if !mismatch.is_valid() {
+            return Err(NoKey::Uncovered("the detectors' spreads must lie between zero and one"));
+        }
+        if source.test_share.is_some() {
+            return Err(NoKey::Uncovered("the bases can be counted together only with equal detectors"));
         }
     }
     let Budget { estimation, amplification } = claim.budget;
@@ -469,6 +492,9 @@ mod tests {
         let impossible = Observation { test_errors: [2_000_000, 0, 0], ..LINK };
         let refused = key_length(&impossible, &link_source(), &claim, 0);
         assert!(matches!(refused, Err(NoKey::Impossible(_))), "more errors than bits: {refused:?}");
+        let swapped = Observation { key: [152_938, 3_668_401, 49_378_660], ..LINK };
+        let refused = key_length(&swapped, &link_source(), &claim, 0);
+        assert!(matches!(refused, Err(NoKey::Impossible(_))), "most light from the vacuum: {refused:?}");
         let spent = key_length(&LINK, &link_source(), &claim, u64::MAX);
         assert!(matches!(spent, Err(NoKey::Spent(_))), "all disclosed: {spent:?}");
     }

@@ -37,6 +37,9 @@ pub(super) const EMPTY: usize = 3;
 /// Multipliers, and the slack that they leave.
 const UNKNOWNS: usize = COUNTS + 1;
 
+/// Conditions of which [`UNKNOWNS`] make a vertex: tight photon numbers, the limit, yₖ = 0.
+const CONDITIONS: usize = SEARCHED + 1 + COUNTS;
+
 /// How often each count has an event of n photons: p(k|n).
 #[derive(Clone, Debug)]
 pub(super) struct Mixture {
@@ -74,23 +77,29 @@ impl Mixture {
 
     /// A lower bound on the number of events from pulses of exactly `photons` photons.
     pub(super) fn fewest(&self, photons: usize, counts: &Counts) -> Real {
-        self.bound(photons, 1.0, counts).max(Real::ZERO)
+        self.bound(photons, 1.0, counts, CONDITIONS).max(Real::ZERO)
     }
 
     /// An upper bound on the same.
     pub(super) fn most(&self, photons: usize, counts: &Counts) -> Real {
-        (-self.bound(photons, -1.0, counts)).min(counts.total)
+        (-self.bound(photons, -1.0, counts, CONDITIONS)).min(counts.total)
+    }
+
+    /// Whether no photon numbers whatever have these counts: (*) with c = 0 is positive for some y.
+    pub(super) fn contradicts(&self, counts: &Counts) -> bool {
+        // With c = 0 only the direction of y matters: four conditions fix it, a fifth its length.
+        self.bound(0, 0.0, counts, CONDITIONS + 4) > Real::ZERO
     }
 
     /// The best certified lower bound on `sign` · x of the photon number.
-    fn bound(&self, photons: usize, sign: f64, counts: &Counts) -> Real {
+    fn bound(&self, photons: usize, sign: f64, counts: &Counts, conditions: usize) -> Real {
         let coarse = CoarseCounts {
             below: counts.below.map(Real::to_f64),
             above: counts.above.map(Real::to_f64),
             total: counts.total.to_f64(),
         };
         let mut best = (f64::NEG_INFINITY, [0.0; COUNTS]);
-        each_choice(SEARCHED + 1 + COUNTS, |active| {
+        each_choice(conditions, |active| {
             let Some(y) = self.vertex(active, photons, sign) else { return };
             let value = self.estimate(y, photons, sign, &coarse);
             if value > best.0 {
@@ -111,8 +120,12 @@ impl Mixture {
             } else if condition == SEARCHED {
                 row[0] = 1.0;
                 row[COUNTS] = 1.0;
-            } else {
+            } else if condition < CONDITIONS {
                 row[condition - SEARCHED - 1] = 1.0;
+            } else {
+                // y₁ or the slack is 1 or −1.
+                row[if condition < CONDITIONS + 2 { 0 } else { COUNTS }] = 1.0;
+                row[UNKNOWNS] = if condition % 2 == 0 { 1.0 } else { -1.0 };
             }
         }
         solve(rows).map(|y| [y[0], y[1], y[2], y[3]])
@@ -287,6 +300,22 @@ mod tests {
         let after = mixture.most(1, &counts);
         assert!(after < before, "fewer single photons: {after:?} against {before:?}");
         assert!(after >= Real::from(3e6), "and not fewer than there are: {after:?}");
+    }
+
+    #[test]
+    fn contradictions_are_proved_and_nothing_else_is() {
+        let mixture = Mixture::new(MEAN, PROBABILITY);
+        let mut counts = exact(&mixture, &[1e5, 3e6, 6e5, 9e4, 8e3]);
+        assert!(!mixture.contradicts(&counts), "counts of a world that there is");
+        counts.below[2] = counts.total;
+        counts.above[2] = counts.total;
+        assert!(
+            mixture.contradicts(&counts),
+            "all detections from the dimmest intensity, and others besides"
+        );
+        let none =
+            Counts { below: [Real::ZERO; COUNTS], above: [Real::from(50.0); COUNTS], total: Real::ZERO };
+        assert!(!mixture.contradicts(&none), "nothing detected");
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use anyhow::bail;
 use serde_json::{Value, json};
 
+use keystill::bb84::security::mismatch::Mismatch;
 use keystill::bb84::security::published::{
     Block, Epsilons, GammaConstant, LimReading, Terms as Published, VacuumFrom, VariableEpsilons,
     VariableReading, lim2014, rusca2018, variable2024,
@@ -75,7 +76,8 @@ fn keystill(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
         test_errors: fields.counts("m_test")?,
     };
     let vacuum = if mode == "with_vacuum" { Vacuum::Credited } else { Vacuum::Uncredited };
-    let claim = Claim { budget: Budget::of_block(fields.number_or("eps_total", 1e-10)?), vacuum };
+    let mismatch = if fields.has("efficiency_spread") { Some(mismatch(fields)?) } else { None };
+    let claim = Claim { budget: Budget::of_block(fields.number_or("eps_total", 1e-10)?), vacuum, mismatch };
     let (key, reason) = match key_length(&seen, &source, &claim, fields.count("leak_EC")?) {
         Ok(key) => (key, None),
         Err(NoKey::Spent(key)) => (*key, Some(NoKey::Spent(key).to_string())),
@@ -103,6 +105,14 @@ fn keystill(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
         "reason": reason,
     });
     Ok(terms.as_object().cloned())
+}
+
+fn mismatch(fields: &Fields<'_>) -> anyhow::Result<Mismatch> {
+    Ok(Mismatch {
+        efficiency_spread: fields.number("efficiency_spread")?,
+        dark_probability: fields.number_or("dark_probability", 0.0)?,
+        dark_spread: fields.number_or("dark_spread", 0.0)?,
+    })
 }
 
 fn variable(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
