@@ -4,8 +4,6 @@
 //! of a 2024 server (Zen 4), n = 2^20: 400, 250, 170 and 100 Mbit/s at 1, 2, 3 and 5 %.
 //! `keystill bench cascade` measures threads, efficiency and failures too.
 
-#![expect(missing_docs, reason = "criterion's macros make public items")]
-
 use criterion::{BatchSize, BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use keystill::Isa;
 use keystill::bits::BitBlock;
