@@ -383,14 +383,14 @@ impl Desk {
     /// say to their checks.
     fn lay(&mut self, isa: Isa, code: &Code, ratios: &[i16], syndrome: &[u64]) {
         let (blocks, _) = ratios.as_chunks::<BLOCK_BITS>();
-        let homes = code.homes();
+        let homes = &code.walks()[1].homes;
         self.posteriors.clear();
         self.posteriors.extend(blocks.iter().zip(homes).map(|(block, home)| {
             let mut lanes = Lanes(*block);
             lanes.0.rotate_left(*home as usize);
             lanes
         }));
-        self.messages.resize(code.relative_edges().len(), Lanes::default());
+        self.messages.resize(code.walks()[0].edges.len(), Lanes::default());
         self.leaves.resize(code.leaf_blocks(), Lanes::default());
         let ratios = &ratios[BLOCK_BITS * code.core_blocks()..];
         kernel::leaves(isa, ratios, &syndrome[..code.leaf_blocks()], &mut self.leaves);
@@ -398,14 +398,15 @@ impl Desk {
 
     /// Iterates until every parity check holds, or the frame is hopeless.
     fn decode(&mut self, isa: Isa, code: &Code, syndrome: &[u64]) -> (bool, u32) {
-        let graph = Graph {
-            leaf_runs: code.leaf_runs(),
-            parity_runs: code.parity_runs(),
-            edges: code.relative_edges(),
-        };
         let parity = &syndrome[code.leaf_blocks()..];
         let (mut fewest, mut fewest_at) = (u32::MAX, 0);
-        for iteration in 1..=MOST_ITERATIONS {
+        for (iteration, walk) in (1..=MOST_ITERATIONS).zip(code.walks().iter().cycle()) {
+            let graph = Graph {
+                leaf_runs: code.leaf_runs(),
+                parity_runs: code.parity_runs(),
+                parity_order: walk.order,
+                edges: &walk.edges,
+            };
             let mut beliefs = Beliefs {
                 posteriors: &mut self.posteriors,
                 messages: &mut self.messages,
@@ -413,7 +414,7 @@ impl Desk {
                 syndrome: parity,
             };
             let violated = kernel::iterate(isa, &graph, &mut beliefs);
-            if violated == 0 && self.settle(code, parity) {
+            if violated == 0 && self.settle(code, &walk.homes, parity) {
                 return (true, iteration);
             }
             if violated < fewest {
@@ -428,12 +429,12 @@ impl Desk {
 
     /// Takes the signs for bits and tests the parity checks: the posteriors moved on while the last
     /// iteration looked at them.
-    fn settle(&mut self, code: &Code, parity: &[u64]) -> bool {
+    fn settle(&mut self, code: &Code, homes: &[u32], parity: &[u64]) -> bool {
         let signs = |lanes: &Lanes| {
             lanes.0.iter().enumerate().fold(0, |word, (i, ratio)| word | u64::from(*ratio < 0) << i)
         };
         self.core.clear();
-        let words = self.posteriors.iter().zip(code.homes());
+        let words = self.posteriors.iter().zip(homes);
         self.core.extend(words.map(|(lanes, home)| signs(lanes).rotate_left(*home)));
         code.parity(&self.core).eq(parity.iter().copied())
     }

@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::{
     ARTANH_FIRST, ARTANH_THIRD, Beliefs, CORRECTION_END, CORRECTION_SCALE, Edge, Graph, LINES, Lanes,
-    MAX_DEGREE, PARITY_LIMIT, Run,
+    MAX_DEGREE, Order, PARITY_LIMIT, Run,
 };
 
 /// 0, 1, … 127: 32 numbers from r on are the lane numbers of a rotation by r (the permutation
@@ -123,14 +123,33 @@ pub(super) fn iterate(graph: &Graph<'_>, beliefs: &mut Beliefs<'_>) -> u32 {
         edge += edges.len();
         check += run.checks;
     }
-    let (mut violated, mut check) = (0, 0);
-    for run in graph.parity_runs {
+    let parity_edges: usize = graph.parity_runs.iter().map(|run| run.degree * run.checks).sum();
+    assert_eq!(graph.edges.len(), edge + parity_edges, "edges of all checks");
+    let mut violated = 0;
+    let mut visit = |run: &Run, edge: usize, check: usize| {
         let syndrome = &beliefs.syndrome[check..check + run.checks];
         let edges = &graph.edges[edge..edge + run.checks * run.degree];
         let messages = &mut beliefs.messages[edge..edge + run.checks * run.degree];
-        violated += parity_run(run, edges, (beliefs.posteriors, messages), syndrome);
-        edge += edges.len();
-        check += run.checks;
+        parity_run(run, graph.parity_order, edges, (beliefs.posteriors, messages), syndrome)
+    };
+    match graph.parity_order {
+        Order::Ascending => {
+            let mut check = 0;
+            for run in graph.parity_runs {
+                violated += visit(run, edge, check);
+                edge += run.checks * run.degree;
+                check += run.checks;
+            }
+        }
+        Order::Descending => {
+            let mut check: usize = graph.parity_runs.iter().map(|run| run.checks).sum();
+            edge = graph.edges.len();
+            for run in graph.parity_runs.iter().rev() {
+                edge -= run.checks * run.degree;
+                check -= run.checks;
+                violated += visit(run, edge, check);
+            }
+        }
     }
     violated
 }
@@ -169,8 +188,8 @@ fn leaf_run(run: &Run, edges: &[Edge], state: State<'_>, leaves: &[Lanes]) {
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
-fn parity_run(run: &Run, edges: &[Edge], state: State<'_>, syndrome: &[u64]) -> u32 {
-    by_degree!(run.degree, parity_checks, (edges, state, syndrome))
+fn parity_run(run: &Run, order: Order, edges: &[Edge], state: State<'_>, syndrome: &[u64]) -> u32 {
+    by_degree!(run.degree, parity_checks, (order, edges, state, syndrome))
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
@@ -223,32 +242,52 @@ fn leaf_messages<const D: usize>(tables: &Tables, leaf: __m512i, a: &[__m512i; D
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
-fn parity_checks<const D: usize>(edges: &[Edge], (posteriors, messages): State<'_>, syndrome: &[u64]) -> u32 {
+fn parity_checks<const D: usize>(
+    order: Order,
+    edges: &[Edge],
+    (posteriors, messages): State<'_>,
+    syndrome: &[u64],
+) -> u32 {
     let (edges, _) = edges.as_chunks::<D>();
     let (messages, _) = messages.as_chunks_mut::<D>();
     let mut violated = 0;
-    for ((edges, messages), syndrome) in edges.iter().zip(messages).zip(syndrome) {
-        let mut a = [[_mm512_setzero_si512(); D]; 2];
-        let mut odd = [*syndrome as u32, (*syndrome >> 32) as u32];
-        for i in 0..D {
-            let value = rotated(&posteriors[edges[i].block as usize], edges[i].rotation);
-            let message = halves(&messages[i]);
-            for half in 0..2 {
-                odd[half] ^= _mm512_movepi16_mask(value[half]);
-                a[half][i] = _mm512_subs_epi16(value[half], message[half]);
-            }
-        }
-        violated += odd[0].count_ones() + odd[1].count_ones();
-        for half in 0..2 {
-            let told = parity_messages::<D>((*syndrome >> (32 * half)) as u32, &a[half]);
-            for i in 0..D {
-                store_half(&mut messages[i], half, told[i]);
-                let value = _mm512_adds_epi16(a[half][i], told[i]);
-                store_half(&mut posteriors[edges[i].block as usize], half, value);
-            }
-        }
+    for place in 0..syndrome.len() {
+        let check = match order {
+            Order::Ascending => place,
+            Order::Descending => syndrome.len() - 1 - place,
+        };
+        violated += parity_check(&edges[check], posteriors, &mut messages[check], syndrome[check]);
     }
     violated
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn parity_check<const D: usize>(
+    edges: &[Edge; D],
+    posteriors: &mut [Lanes],
+    messages: &mut [Lanes; D],
+    syndrome: u64,
+) -> u32 {
+    let mut a = [[_mm512_setzero_si512(); D]; 2];
+    let mut odd = [syndrome as u32, (syndrome >> 32) as u32];
+    for i in 0..D {
+        let value = rotated(&posteriors[edges[i].block as usize], edges[i].rotation);
+        let message = halves(&messages[i]);
+        for half in 0..2 {
+            odd[half] ^= _mm512_movepi16_mask(value[half]);
+            a[half][i] = _mm512_subs_epi16(value[half], message[half]);
+        }
+    }
+    for half in 0..2 {
+        let told = parity_messages::<D>((syndrome >> (32 * half)) as u32, &a[half]);
+        for i in 0..D {
+            store_half(&mut messages[i], half, told[i]);
+            let value = _mm512_adds_epi16(a[half][i], told[i]);
+            store_half(&mut posteriors[edges[i].block as usize], half, value);
+        }
+    }
+    odd[0].count_ones() + odd[1].count_ones()
 }
 
 #[inline]

@@ -56,6 +56,16 @@ pub struct Run {
     pub checks: usize,
 }
 
+/// In which order an iteration visits the parity checks. Checks that share the bits of a chain pass
+/// what they know on along it, in one iteration from end to end: by turns to and fro.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// First to last.
+    Ascending,
+    /// Last to first.
+    Descending,
+}
+
 /// The graph: leaf checks first, then parity checks, and their edges in that order.
 #[derive(Clone, Copy, Debug)]
 pub struct Graph<'a> {
@@ -63,6 +73,8 @@ pub struct Graph<'a> {
     pub leaf_runs: &'a [Run],
     /// Parity checks of the core.
     pub parity_runs: &'a [Run],
+    /// The order of the parity checks.
+    pub parity_order: Order,
     /// Every edge.
     pub edges: &'a [Edge],
 }

@@ -4,7 +4,7 @@
 
 use super::{
     ARTANH_FIRST, ARTANH_THIRD, Beliefs, CORRECTION_END, CORRECTION_SCALE, Edge, Graph, LEAF_LIMIT, LINES,
-    Lanes, MAX_DEGREE, PARITY_LIMIT,
+    Lanes, MAX_DEGREE, Order, PARITY_LIMIT,
 };
 
 /// The rounded product of two Q15 numbers.
@@ -43,14 +43,31 @@ pub(super) fn iterate(graph: &Graph<'_>, beliefs: &mut Beliefs<'_>) -> u32 {
             check += 1;
         }
     }
-    let (mut violated, mut check) = (0, 0);
-    for run in graph.parity_runs {
-        for _ in 0..run.checks {
-            let edges = &graph.edges[edge..edge + run.degree];
-            let messages = &mut beliefs.messages[edge..edge + run.degree];
-            violated += parity_check(edges, beliefs.posteriors, messages, beliefs.syndrome[check]);
-            edge += run.degree;
-            check += 1;
+    let parity_edges: usize = graph.parity_runs.iter().map(|run| run.degree * run.checks).sum();
+    assert_eq!(graph.edges.len(), edge + parity_edges, "edges of all checks");
+    let degrees = graph.parity_runs.iter().flat_map(|run| std::iter::repeat_n(run.degree, run.checks));
+    let mut visit = |edge: usize, degree: usize, check: usize| {
+        let edges = &graph.edges[edge..edge + degree];
+        let messages = &mut beliefs.messages[edge..edge + degree];
+        parity_check(edges, beliefs.posteriors, messages, beliefs.syndrome[check])
+    };
+    let mut violated = 0;
+    match graph.parity_order {
+        Order::Ascending => {
+            for (check, degree) in degrees.enumerate() {
+                violated += visit(edge, degree, check);
+                edge += degree;
+            }
+        }
+        Order::Descending => {
+            edge = graph.edges.len();
+            let checks: usize = graph.parity_runs.iter().map(|run| run.checks).sum();
+            let runs = graph.parity_runs.iter().rev();
+            let degrees = runs.flat_map(|run| std::iter::repeat_n(run.degree, run.checks));
+            for (check, degree) in (0..checks).rev().zip(degrees) {
+                edge -= degree;
+                violated += visit(edge, degree, check);
+            }
         }
     }
     violated

@@ -53,14 +53,22 @@ fn world(seed: u64) -> World {
 }
 
 fn iterate_twice(isa: Isa, mut world: World) -> (u32, Vec<Lanes>, Vec<Lanes>) {
-    let graph = Graph { leaf_runs: &world.leaf_runs, parity_runs: &world.parity_runs, edges: &world.edges };
     let mut beliefs = Beliefs {
         posteriors: &mut world.posteriors,
         messages: &mut world.messages,
         leaves: &world.leaves,
         syndrome: &world.syndrome,
     };
-    let violated = iterate(isa, &graph, &mut beliefs) + iterate(isa, &graph, &mut beliefs);
+    let mut violated = 0;
+    for parity_order in [Order::Ascending, Order::Descending] {
+        let graph = Graph {
+            leaf_runs: &world.leaf_runs,
+            parity_runs: &world.parity_runs,
+            parity_order,
+            edges: &world.edges,
+        };
+        violated += iterate(isa, &graph, &mut beliefs);
+    }
     (violated, world.posteriors, world.messages)
 }
 
@@ -112,7 +120,7 @@ fn messages_are_those_of_belief_propagation() {
     let edges: Vec<Edge> = (0..6).map(|i| Edge { block: i % 3, rotation: 0 }).collect();
     let one = [Run { degree: 3, checks: 1 }];
     for (leaf_runs, parity_runs) in [(&one[..], &[][..]), (&[][..], &one[..])] {
-        let graph = Graph { leaf_runs, parity_runs, edges: &edges };
+        let graph = Graph { leaf_runs, parity_runs, parity_order: Order::Ascending, edges: &edges };
         let before: Vec<Lanes> =
             (0..3).map(|_| Lanes(std::array::from_fn(|_| mixer.next() as i16 / 6))).collect();
         let mut after = before.clone();

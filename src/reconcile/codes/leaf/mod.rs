@@ -16,7 +16,7 @@
 
 pub mod design;
 
-use keystill_kernels::ldpc::leaf::{Edge, Run};
+use keystill_kernels::ldpc::leaf::{Edge, Order, Run};
 
 /// Bits in a block.
 pub const BLOCK_BITS: usize = 64;
@@ -107,8 +107,18 @@ pub struct Code {
     leaf_runs: Vec<Run>,
     parity_runs: [Run; 1],
     edges: Vec<Edge>,
-    relative: Vec<Edge>,
-    homes: Vec<u32>,
+    walks: [Walk; 2],
+}
+
+/// The edges as one of the decoder's two alternating iterations walks them.
+#[derive(Debug)]
+pub struct Walk {
+    /// In which order the parity checks come.
+    pub order: Order,
+    /// The edges, their rotations relative to the block's edge before on the way.
+    pub edges: Vec<Edge>,
+    /// The rotation that each core block is left in.
+    pub homes: Vec<u32>,
 }
 
 impl Code {
@@ -158,16 +168,11 @@ impl Code {
         &self.parity_runs
     }
 
-    /// Edges, their rotations relative to the block's edge before: what the decoder walks.
+    /// The ways of an iteration along the chain and of the one back, by turns. A frame begins as the
+    /// second leaves it.
     #[must_use]
-    pub fn relative_edges(&self) -> &[Edge] {
-        &self.relative
-    }
-
-    /// The lane that each core block begins with in the decoder's order.
-    #[must_use]
-    pub fn homes(&self) -> &[u32] {
-        &self.homes
+    pub fn walks(&self) -> &[Walk; 2] {
+        &self.walks
     }
 
     /// Computes the syndrome of a frame: one word a leaf check, then one a parity check.
@@ -409,15 +414,9 @@ impl Wiring {
             }
         }
         edges.extend(parity.iter().flatten().map(edge));
-        let (relative, homes) = relative(&edges, 2 * self.information_blocks);
-        Code {
-            information_blocks: self.information_blocks,
-            leaf_runs,
-            parity_runs: [Run { degree: 2 + DENSE_IN_PARITY_CHECK, checks: self.information_blocks }],
-            edges,
-            relative,
-            homes,
-        }
+        let parity = Run { degree: 2 + DENSE_IN_PARITY_CHECK, checks: self.information_blocks };
+        let walks = walks(&edges, &parity, 2 * self.information_blocks);
+        Code { information_blocks: self.information_blocks, leaf_runs, parity_runs: [parity], edges, walks }
     }
 }
 
@@ -425,18 +424,27 @@ fn edge(&(block, rotation): &(u16, u16)) -> Edge {
     Edge { block, rotation }
 }
 
-/// Rotations relative to the block's edge before, the last one coming before the first.
-fn relative(edges: &[Edge], blocks: usize) -> (Vec<Edge>, Vec<u32>) {
-    let mut last = vec![0; blocks];
-    for edge in edges {
-        last[usize::from(edge.block)] = edge.rotation;
+/// Both walks, each beginning where the other ends.
+fn walks(edges: &[Edge], parity: &Run, blocks: usize) -> [Walk; 2] {
+    let leaf_edges = edges.len() - parity.degree * parity.checks;
+    let forth: Vec<usize> = (0..edges.len()).collect();
+    let checks = forth[leaf_edges..].chunks_exact(parity.degree);
+    let back: Vec<usize> = forth[..leaf_edges].iter().chain(checks.rev().flatten()).copied().collect();
+    let mut homes = vec![0; blocks];
+    walk(edges, &back, Order::Descending, &mut homes);
+    [walk(edges, &forth, Order::Ascending, &mut homes), walk(edges, &back, Order::Descending, &mut homes)]
+}
+
+/// Rotations relative to the block's edge before; `homes` is where each block was left and is left.
+fn walk(edges: &[Edge], way: &[usize], order: Order, homes: &mut [u32]) -> Walk {
+    let mut relative = edges.to_vec();
+    for place in way {
+        let Edge { block, rotation } = edges[*place];
+        let before = std::mem::replace(&mut homes[usize::from(block)], u32::from(rotation));
+        let before = u16::try_from(before).expect("a rotation is below 64");
+        relative[*place].rotation = (rotation + 64 - before) % 64;
     }
-    let homes = last.iter().map(|rotation| u32::from(*rotation)).collect();
-    let relative = edges.iter().map(|edge| {
-        let before = std::mem::replace(&mut last[usize::from(edge.block)], edge.rotation);
-        Edge { block: edge.block, rotation: (edge.rotation + 64 - before) % 64 }
-    });
-    (relative.collect(), homes)
+    Walk { order, edges: relative, homes: homes.to_vec() }
 }
 
 /// A generator for wiring only (splitmix64): the same graph on every machine.
@@ -472,7 +480,7 @@ mod tests {
         let code = Code::build(&FAMILY, 64, 300);
         assert_eq!((code.core_blocks(), code.leaf_blocks()), (128, 300), "blocks");
         let mut degrees = vec![0; 128];
-        for edge in code.relative_edges() {
+        for edge in &code.walks()[0].edges {
             degrees[usize::from(edge.block)] += 1;
         }
         for kind in degrees.chunks(64) {
@@ -485,7 +493,7 @@ mod tests {
     #[test]
     fn no_check_reads_a_block_twice() {
         let code = Code::build(&FAMILY, 8, 200);
-        let mut edges = code.relative_edges();
+        let mut edges = code.walks()[0].edges.as_slice();
         for run in code.leaf_runs().iter().chain(code.parity_runs()) {
             for _ in 0..run.checks {
                 let (check, rest) = edges.split_at(run.degree);
