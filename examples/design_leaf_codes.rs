@@ -26,16 +26,16 @@ fn main() {
     for (rate, snr_db) in GOALS {
         let goal = Goal { rate, snr_db, generations, seed };
         let before: Vec<Stage<'_>> =
-            made.iter().map(|(until, patterns)| Stage { until: *until, patterns }).collect();
+            made.iter().map(|(rate, patterns)| Stage { rate: *rate, patterns }).collect();
         let patterns = designer.evolve(&before, &PATTERNS, &goal);
-        println!("Stage {{ until: {:.4}, patterns: &[", 1.0 / rate - 2.0);
+        println!("Stage {{ rate: {rate}, patterns: &[");
         for pattern in &patterns {
             println!("    pattern({}, {}, {:.3}),", pattern.dense, pattern.chain, pattern.weight);
         }
         println!("] }},");
-        made.push((1.0 / rate - 2.0, patterns));
+        made.push((rate, patterns));
         let stages: Vec<Stage<'_>> =
-            made.iter().map(|(until, patterns)| Stage { until: *until, patterns }).collect();
+            made.iter().map(|(rate, patterns)| Stage { rate: *rate, patterns }).collect();
         report("evolved", &designer, &Family { seed: 0, stages: &stages }, rate, snr_db);
     }
 }

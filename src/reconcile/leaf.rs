@@ -3,21 +3,22 @@
 //! The reference side holds n uniform bits u, a *frame*; the correcting side holds one
 //! log-likelihood ratio a bit. The reference side sends the syndrome s = H·u; the correcting side
 //! decodes and answers with its verdict. The codes are those of [`codes::leaf`](super::codes::leaf):
-//! a core of 2k bits with k parity checks, and n − 2k leaf checks, each with a leaf of its own.
+//! k information bits, a core of k + c bits with c parity checks, and n − k − c leaf checks, each with
+//! a leaf of its own.
 //!
 //! # What is disclosed, and what is amplified
 //!
-//! The syndrome has n − k bits: k of the parity checks and n − 2k of the leaf checks. **All of
+//! The syndrome has n − k bits: c of the parity checks and n − k − c of the leaf checks. **All of
 //! them are booked** ([`Disclosure::Syndrome`]), and one bit a frame for the verdict. The
 //! convention of the ledger is therefore:
 //!
 //! > entropy of **all n bits** of the frame (one a real symbol), less all its entries.
 //!
 //! For any knowledge E of Eve's, E' = (E, s): H_min(u | E') ≥ H_min(u | E) − (n − k) by the chain
-//! rule, since s takes at most 2^(n−k) values. Only the core of 2k bits ([`Plan::core_bits`]) then
+//! rule, since s takes at most 2^(n−k) values. Only the core of k + c bits ([`Plan::core_bits`]) then
 //! enters amplification, and loses nothing: every leaf check reads u_leaf = s_leaf ⊕ f(u_core), so
 //! given s the map u ↔ u_core is a bijection and H_min(u_core | E') = H_min(u | E'). It would be
-//! wrong to subtract n − k from an entropy of the 2k core bits, or only the k parity bits from the
+//! wrong to subtract n − k from an entropy of the k + c core bits, or only the c parity bits from the
 //! entropy of the n bits: the count of symbols that goes with this ledger is n.
 //! A frame that was given up leaves with `None`: its n symbols leave the count, its entries stay,
 //! and only errs on the safe side.
@@ -29,7 +30,7 @@ use keystill_kernels::Isa;
 use keystill_kernels::ldpc::leaf::{self as kernel, Beliefs, Graph, Lanes};
 use zeroize::Zeroize;
 
-use super::codes::leaf::{BLOCK_BITS, Code, FAMILY};
+use super::codes::leaf::{BLOCK_BITS, Code, FAMILY, chain_blocks};
 use super::{Effort, Reconciled};
 use crate::bits::{BitBlock, Llrs};
 use crate::ledger::Disclosure;
@@ -84,14 +85,15 @@ impl Plan {
     /// The plan of a given rate and size: `information_blocks` times 64 bits of information.
     ///
     /// # Errors
-    /// [`Abort::Unusable`] for a rate outside of 0.005 to 0.49, or a size outside of 8 to 2¹⁵ − 1
-    /// blocks or above 2²³ bits a frame.
+    /// [`Abort::Unusable`] for a rate outside of 0.005 to 0.49, or a size that is no multiple of 8 from 8 to
+    /// 2¹⁵ − 8 blocks or above 2²³ bits a frame.
     pub fn with_rate(rate: f64, information_blocks: u32) -> Result<Self, Abort> {
         let unusable = || Abort::Unusable { reason: format!("rate {rate}, {information_blocks} blocks") };
         if !(0.005..=0.49).contains(&rate) {
             return Err(unusable());
         }
-        let leaves = f64::from(information_blocks) * (1.0 / rate - 2.0);
+        let core = information_blocks as usize + chain_blocks(information_blocks as usize);
+        let leaves = f64::from(information_blocks) / rate - core as f64;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -103,33 +105,42 @@ impl Plan {
 
     fn is_bounded(self) -> bool {
         (8..1 << 15).contains(&self.information_blocks)
+            && self.information_blocks.is_multiple_of(8)
             && (2..=MOST_BLOCKS).contains(&self.leaf_blocks)
             && self.leaf_blocks.is_multiple_of(2)
-            && 2 * self.information_blocks + self.leaf_blocks <= MOST_BLOCKS
+            && self.frame_bits() <= BLOCK_BITS * MOST_BLOCKS as usize
     }
 
     /// Bits of a frame, n: one a real symbol, a multiple of 128.
     #[must_use]
     pub fn frame_bits(&self) -> usize {
-        BLOCK_BITS * (2 * self.information_blocks + self.leaf_blocks) as usize
+        self.core_bits() + BLOCK_BITS * self.leaf_blocks as usize
     }
 
-    /// The first bits of a frame, which alone enter amplification: 2k.
+    /// The first bits of a frame, which alone enter amplification: k + c.
     #[must_use]
     pub fn core_bits(&self) -> usize {
-        BLOCK_BITS * 2 * self.information_blocks as usize
+        self.information_bits() + self.chain_bits()
     }
 
     /// Bits of a syndrome: n − k, all of them disclosed.
     #[must_use]
     pub fn syndrome_bits(&self) -> usize {
-        BLOCK_BITS * (self.information_blocks + self.leaf_blocks) as usize
+        self.chain_bits() + BLOCK_BITS * self.leaf_blocks as usize
+    }
+
+    fn information_bits(&self) -> usize {
+        BLOCK_BITS * self.information_blocks as usize
+    }
+
+    fn chain_bits(&self) -> usize {
+        BLOCK_BITS * chain_blocks(self.information_blocks as usize)
     }
 
     /// The rate R = k/n.
     #[must_use]
     pub fn rate(&self) -> f64 {
-        f64::from(self.information_blocks) / f64::from(2 * self.information_blocks + self.leaf_blocks)
+        self.information_bits() as f64 / self.frame_bits() as f64
     }
 
     /// The reconciliation efficiency β = R/C at a signal-to-noise ratio (power, per real symbol).

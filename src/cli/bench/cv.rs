@@ -139,6 +139,10 @@ fn measure(plan: Plan, snr: f64, args: &Args) -> anyhow::Result<Tally> {
     let work = |thread: usize| {
         let mut bench = Workbench::new(Isa::best());
         let mut tally = Tally::default();
+        // The code is built once a link, on the first frame.
+        let mut world = World::new(args.seed, u64::MAX);
+        let sample = world.frame(plan, snr, args.modulation);
+        one_frame(plan, sample, (snr, args.modulation), &mut bench, &mut Tally::default())?;
         for frame in (thread..args.frames).step_by(threads) {
             let mut world = World::new(args.seed, frame as u64);
             let (x, y, bits) = world.frame(plan, snr, args.modulation);

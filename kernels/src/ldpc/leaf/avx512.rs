@@ -82,8 +82,7 @@ impl Tables {
         let line = _mm512_srli_epi16(a, 10);
         let value = _mm512_permutex2var_epi16(self.values[0], line, self.values[1]);
         let rise = _mm512_permutex2var_epi16(self.rises[0], line, self.rises[1]);
-        let part = _mm512_and_si512(_mm512_slli_epi16(a, 5), _mm512_set1_epi16(0x7fff));
-        _mm512_add_epi16(value, _mm512_mulhrs_epi16(part, rise))
+        _mm512_add_epi16(value, _mm512_mulhi_epu16(_mm512_slli_epi16(a, 6), rise))
     }
 }
 
@@ -98,7 +97,6 @@ fn artanh_twice(o: __m512i) -> __m512i {
 #[target_feature(enable = "avx512f,avx512bw")]
 fn correction(x: __m512i) -> __m512i {
     let rest = _mm512_subs_epu16(_mm512_set1_epi16(CORRECTION_END), x);
-    let rest = _mm512_slli_epi16(rest, 2);
     let cube = _mm512_mulhrs_epi16(_mm512_mulhrs_epi16(rest, rest), rest);
     _mm512_mulhrs_epi16(cube, _mm512_set1_epi16(CORRECTION_SCALE))
 }
@@ -106,10 +104,9 @@ fn correction(x: __m512i) -> __m512i {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn box_plus(a: __m512i, b: __m512i) -> __m512i {
-    let (least, most) = (_mm512_min_epi16(a, b), _mm512_max_epi16(a, b));
-    let raised = _mm512_add_epi16(least, correction(_mm512_adds_epi16(a, b)));
-    let sum = _mm512_sub_epi16(raised, correction(_mm512_sub_epi16(most, least)));
-    _mm512_max_epi16(sum, _mm512_setzero_si512())
+    let (least, most) = (_mm512_min_epu16(a, b), _mm512_max_epu16(a, b));
+    let raised = _mm512_add_epi16(least, correction(_mm512_adds_epu16(a, b)));
+    _mm512_subs_epu16(raised, correction(_mm512_sub_epi16(most, least)))
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
@@ -293,11 +290,12 @@ fn parity_check<const D: usize>(
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn parity_messages<const D: usize>(syndrome: u32, a: &[__m512i; D]) -> [__m512i; D] {
-    let most = _mm512_set1_epi16(i16::MAX);
+    let most = _mm512_set1_epi16(-1);
     let (mut size, mut told, mut signs, mut odd) = ([most; D], [most; D], [0; D], syndrome);
     let mut before = most;
     for i in 0..D {
-        size[i] = _mm512_abs_epi16(_mm512_max_epi16(a[i], _mm512_set1_epi16(-i16::MAX)));
+        let least = _mm512_min_epu16(_mm512_abs_epi16(a[i]), _mm512_set1_epi16(i16::MAX / 2));
+        size[i] = _mm512_slli_epi16(least, 2);
         signs[i] = _mm512_movepi16_mask(a[i]);
         odd ^= signs[i];
         told[i] = before;
@@ -313,7 +311,8 @@ fn parity_messages<const D: usize>(syndrome: u32, a: &[__m512i; D]) -> [__m512i;
         }
     }
     for i in 0..D {
-        let limited = _mm512_min_epi16(told[i], _mm512_set1_epi16(PARITY_LIMIT));
+        let coarse = _mm512_srli_epi16(told[i], 2);
+        let limited = _mm512_min_epi16(coarse, _mm512_set1_epi16(PARITY_LIMIT));
         told[i] = _mm512_mask_sub_epi16(limited, odd ^ signs[i], _mm512_setzero_si512(), limited);
     }
     told

@@ -133,10 +133,12 @@ const LINES: [[i16; 64]; 2] = {
 const ARTANH_FIRST: i16 = 2 * UNIT;
 /// 0.45 of it, the factor of o².
 const ARTANH_THIRD: i16 = 922;
-/// c = 6·ln 2 in units: where the correction of ⊞ ends.
-const CORRECTION_END: i16 = 4259;
-/// ln 2 in units, over (4c/32)³ in Q15: what the cube of the clipped difference is scaled by.
-const CORRECTION_SCALE: i16 = 5052;
+/// Parity checks reckon in this many times finer units, without sign, up to 16.
+const FINE: u16 = 4;
+/// c = 6·ln 2 in fine units: where the correction of ⊞ ends.
+const CORRECTION_END: i16 = 17036;
+/// ln 2 in fine units over (c/8)³: what the cube of the rest, in Q15, is scaled by.
+const CORRECTION_SCALE: i16 = 20207;
 /// The most that a parity check says: 10.
 const PARITY_LIMIT: i16 = 10 * UNIT;
 /// Leaves are clipped here: 3.

@@ -3,8 +3,8 @@
 #![expect(clippy::cast_possible_truncation, reason = "fixed-point products are cut to 16 bits by design")]
 
 use super::{
-    ARTANH_FIRST, ARTANH_THIRD, Beliefs, CORRECTION_END, CORRECTION_SCALE, Edge, Graph, LEAF_LIMIT, LINES,
-    Lanes, MAX_DEGREE, Order, PARITY_LIMIT,
+    ARTANH_FIRST, ARTANH_THIRD, Beliefs, CORRECTION_END, CORRECTION_SCALE, Edge, FINE, Graph, LEAF_LIMIT,
+    LINES, Lanes, MAX_DEGREE, Order, PARITY_LIMIT,
 };
 
 /// The rounded product of two Q15 numbers.
@@ -14,22 +14,28 @@ fn mul(a: i16, b: i16) -> i16 {
 
 fn tanh_half(a: i16) -> i16 {
     let line = (a.cast_unsigned() >> 10) as usize;
-    LINES[0][line] + mul((a & 1023) << 5, LINES[1][line])
+    let part = u32::from(a.cast_unsigned() << 6);
+    LINES[0][line] + ((part * u32::from(LINES[1][line].cast_unsigned())) >> 16) as i16
 }
 
 fn artanh_twice(o: i16) -> i16 {
     mul(o, ARTANH_FIRST + mul(mul(o, o), ARTANH_THIRD))
 }
 
-/// ln(1 + e^(−x)) for x ≥ 0.
-fn correction(x: i16) -> i16 {
-    let rest = (CORRECTION_END - x.min(CORRECTION_END)) << 2;
-    mul(mul(mul(rest, rest), rest), CORRECTION_SCALE)
+/// ln(1 + e^(−x)) in fine units.
+fn correction(x: u16) -> u16 {
+    let rest = CORRECTION_END.cast_unsigned().saturating_sub(x).cast_signed();
+    mul(mul(mul(rest, rest), rest), CORRECTION_SCALE).cast_unsigned()
 }
 
-fn box_plus(a: i16, b: i16) -> i16 {
-    let sum = a.saturating_add(b);
-    (a.min(b) + correction(sum) - correction((a - b).abs())).max(0)
+/// ⊞ of sizes in fine units.
+fn box_plus(a: u16, b: u16) -> u16 {
+    (a.min(b) + correction(a.saturating_add(b))).saturating_sub(correction(a.abs_diff(b)))
+}
+
+/// A ratio's size in fine units.
+fn size_of(a: i16) -> u16 {
+    a.unsigned_abs().min(u16::MAX / FINE) * FINE
 }
 
 pub(super) fn iterate(graph: &Graph<'_>, beliefs: &mut Beliefs<'_>) -> u32 {
@@ -120,21 +126,21 @@ fn parity_check(edges: &[Edge], posteriors: &mut [Lanes], messages: &mut [Lanes]
             odd_now ^= gathered[i][lane] < 0;
             a[i] = gathered[i][lane].saturating_sub(messages[i].0[lane]);
             odd ^= a[i] < 0;
-            size[i] = a[i].max(-i16::MAX).abs();
+            size[i] = size_of(a[i]);
             before[i + 1] = if i == 0 { size[i] } else { box_plus(before[i], size[i]) };
         }
         violated += u32::from(odd_now);
-        let mut after = i16::MAX;
+        let mut after = u16::MAX;
         for i in (0..degree).rev() {
             let last = i + 1 == degree;
             let rest = match (i, last) {
-                (0, true) => i16::MAX,
+                (0, true) => u16::MAX,
                 (_, true) => before[i],
                 (0, false) => after,
                 _ => box_plus(before[i], after),
             };
             after = if last { size[i] } else { box_plus(after, size[i]) };
-            let limited = rest.min(PARITY_LIMIT);
+            let limited = (rest / FINE).cast_signed().min(PARITY_LIMIT);
             let message = if odd ^ (a[i] < 0) { -limited } else { limited };
             messages[i].0[lane] = message;
             posteriors[edges[i].block as usize].0[lane] = a[i].saturating_add(message);

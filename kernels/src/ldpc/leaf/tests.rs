@@ -117,14 +117,14 @@ fn leaves_are_tanh_of_half_the_ratio_with_the_sign_of_the_syndrome() {
 #[test]
 fn messages_are_those_of_belief_propagation() {
     let mut mixer = Mixer(9);
-    let edges: Vec<Edge> = (0..6).map(|i| Edge { block: i % 3, rotation: 0 }).collect();
+    let edges: Vec<Edge> = (0..3).map(|block| Edge { block, rotation: 0 }).collect();
     let one = [Run { degree: 3, checks: 1 }];
     for (leaf_runs, parity_runs) in [(&one[..], &[][..]), (&[][..], &one[..])] {
         let graph = Graph { leaf_runs, parity_runs, parity_order: Order::Ascending, edges: &edges };
         let before: Vec<Lanes> =
             (0..3).map(|_| Lanes(std::array::from_fn(|_| mixer.next() as i16 / 6))).collect();
         let mut after = before.clone();
-        let mut messages = vec![Lanes::default(); 6];
+        let mut messages = vec![Lanes::default(); 3];
         let leaf = Lanes(std::array::from_fn(|i| (i as i16 - 32) * 600));
         let mut beliefs =
             Beliefs { posteriors: &mut after, messages: &mut messages, leaves: &[leaf], syndrome: &[0] };

@@ -11,7 +11,7 @@
 //! that reach the end in the least work, iterations times edges, at a given rate and
 //! signal-to-noise ratio, stages before it being fixed. One seed gives one result.
 
-use super::{DENSE_IN_PARITY_CHECK, Family, Pattern, Random, Stage};
+use super::{DENSE_IN_PARITY_CHECK, Family, PARITY_CHECKS_OF_DENSE, Pattern, Random, Stage};
 
 /// Moments kept.
 const MOMENTS: usize = 24;
@@ -22,6 +22,9 @@ const STEPS_A_DOUBLING: f64 = 20.0;
 /// Equal shares of the χ² distribution of norms.
 const SHARES: usize = 6;
 
+/// Chain bits, and parity checks, a dense bit.
+const CHAIN_SHARE: f64 = PARITY_CHECKS_OF_DENSE as f64 / DENSE_IN_PARITY_CHECK as f64;
+
 type Moments = [f64; MOMENTS];
 
 /// How a family is predicted to decode.
@@ -31,7 +34,7 @@ pub struct Prediction {
     pub iterations: Option<u32>,
     /// Information, 0 to 1, of a dense bit's message when it stopped.
     pub information: f64,
-    /// Edges of a leaf or parity check a bit of the frame.
+    /// Edges of leaf and parity checks, a bit of the frame.
     pub edges: f64,
 }
 
@@ -91,10 +94,11 @@ impl Designer {
     /// Follows a family of `rate` at `snr` (a power ratio) for at most `most` iterations.
     #[must_use]
     pub fn predict(&self, family: &Family<'_>, rate: f64, snr: f64, most: u32) -> Prediction {
-        let kinds = kinds(family, 1.0 / rate - 2.0);
+        let kinds = kinds(family, rate);
         let dense: f64 = kinds.iter().map(|kind| kind.count * kind.dense as f64).sum();
         let chain: f64 = kinds.iter().map(|kind| kind.count * kind.chain as f64).sum();
-        let edges = (dense + chain + 2.0 + DENSE_IN_PARITY_CHECK as f64) * rate;
+        let parity = CHAIN_SHARE * (DENSE_IN_PARITY_CHECK + 2) as f64;
+        let edges = (dense + chain + parity) * rate;
         let leaf = self.message(snr, 0.0);
         let mut told = Told { dense_leaf: 0.0, dense_parity: 0.0, chain_leaf: 0.0, chain_parity: 0.0 };
         let (mut reached, mut before) = (0.0, -1.0);
@@ -114,7 +118,8 @@ impl Designer {
     }
 
     fn bits(&self, snr: f64, told: &Told, dense: f64, chain: f64) -> Bits {
-        let all = DENSE_IN_PARITY_CHECK as f64 * told.dense_parity + dense * told.dense_leaf;
+        let all = PARITY_CHECKS_OF_DENSE as f64 * told.dense_parity + dense * told.dense_leaf;
+        let chain = chain / CHAIN_SHARE;
         let (few, many) = (chain.floor(), chain.floor() + 1.0);
         let chain_bit = |leaves: f64, parities: f64| {
             self.message(snr, parities * told.chain_parity + leaves.max(0.0) * told.chain_leaf)
@@ -212,7 +217,7 @@ impl Designer {
             return f64::INFINITY;
         }
         let mut stages = before.to_vec();
-        stages.push(Stage { until: f64::INFINITY, patterns });
+        stages.push(Stage { rate: 0.0, patterns });
         let family = Family { seed: 0, stages: &stages };
         let snr = libm::pow(10.0, goal.snr_db / 10.0);
         let prediction = self.predict(&family, goal.rate, snr, 1000);
@@ -255,11 +260,13 @@ struct Kind {
     count: f64,
 }
 
-fn kinds(family: &Family<'_>, leaves: f64) -> Vec<Kind> {
+fn kinds(family: &Family<'_>, rate: f64) -> Vec<Kind> {
+    let leaves_at = |rate: f64| 1.0 / rate - 1.0 - CHAIN_SHARE;
+    let leaves = leaves_at(rate);
     let mut kinds = Vec::new();
     let mut begin = 0.0;
     for (i, stage) in family.stages.iter().enumerate() {
-        let end = if i + 1 == family.stages.len() { leaves } else { stage.until.min(leaves) };
+        let end = if i + 1 == family.stages.len() { leaves } else { leaves_at(stage.rate).min(leaves) };
         let length = (end - begin).max(0.0);
         let total: f64 = stage.patterns.iter().map(|pattern| pattern.weight).sum();
         kinds.extend(stage.patterns.iter().map(|pattern| Kind {

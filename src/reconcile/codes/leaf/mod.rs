@@ -2,12 +2,13 @@
 //!
 //! The graph is made of blocks of 64 bits joined by rotations. With k = 64·K information bits:
 //!
-//! * the **core** has 2K blocks: K *dense* blocks that many checks read, and K *chain* blocks;
-//! * K **parity checks**, each of three dense blocks and of two neighbours of the chain, which
-//!   closes after all 64·K of its bits: one long cycle, no short one (two bits of degree two in
-//!   two checks would be a word of weight two, and a floor in the failure rate);
+//! * the **core** has K *dense* blocks that many checks read, and C = K/2 *chain* blocks;
+//! * C **parity checks**, each of six dense blocks and of two neighbours of the chain, which
+//!   closes after all 64·C of its bits: one long cycle, no short one (two bits of degree two in
+//!   two checks would be a word of weight two, and a floor in the failure rate); a dense bit stands
+//!   in three of them;
 //! * **leaf checks**, each of a few core blocks and one leaf of its own. A code of rate R has
-//!   L = K·(1/R − 2) of them, and a code of lower rate begins with the same checks: the rate
+//!   L = K/R − K − C of them, and a code of lower rate begins with the same checks: the rate
 //!   follows the channel by the number of leaves alone.
 //!
 //! Which blocks a leaf check reads is dealt from shuffled decks, so that all dense blocks have
@@ -23,11 +24,11 @@ pub const BLOCK_BITS: usize = 64;
 /// Blocks of the core a check may have, and more than any pattern has.
 const MOST_IN_CHECK: usize = 8;
 /// Dense blocks in a parity check.
-const DENSE_IN_PARITY_CHECK: usize = 3;
+const DENSE_IN_PARITY_CHECK: usize = 6;
+/// Parity checks of a dense block.
+const PARITY_CHECKS_OF_DENSE: usize = 3;
 /// Chain blocks in a parity check.
 const CHAIN_IN_PARITY_CHECK: usize = 2;
-/// Two dense bits come this close on the chain no more than once.
-const WINDOW: usize = 40;
 
 /// Core blocks that a leaf check reads, and how often this pattern comes.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -40,11 +41,17 @@ pub struct Pattern {
     pub weight: f64,
 }
 
+/// Blocks of the chain in a core of `information_blocks`, a multiple of 8: as many as parity checks.
+#[must_use]
+pub const fn chain_blocks(information_blocks: usize) -> usize {
+    information_blocks * PARITY_CHECKS_OF_DENSE / DENSE_IN_PARITY_CHECK
+}
+
 /// A stretch of the list of leaf checks.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Stage<'a> {
-    /// Ends at this many leaves per information bit: 1/R − 2 of the lowest rate that it serves.
-    pub until: f64,
+    /// Ends where the rate has come down to this.
+    pub rate: f64,
     /// The mixture of patterns.
     pub patterns: &'a [Pattern],
 }
@@ -54,7 +61,7 @@ pub struct Stage<'a> {
 pub struct Family<'a> {
     /// Of the generator that deals blocks and rotations.
     pub seed: u64,
-    /// By ascending end; the last one goes on for ever.
+    /// By falling rate; the last one goes on for ever.
     pub stages: &'a [Stage<'a>],
 }
 
@@ -66,37 +73,45 @@ const fn pattern(dense: usize, chain: usize, weight: f64) -> Pattern {
 pub const FAMILY: Family<'static> = Family {
     seed: 0x6b65_7973_7469_6c6c,
     stages: &[
-        Stage { until: 1.0 / 0.25 - 2.0, patterns: &[pattern(3, 0, 0.393), pattern(4, 0, 0.607)] },
         Stage {
-            until: 1.0 / 0.2 - 2.0,
-            patterns: &[pattern(2, 0, 0.028), pattern(3, 0, 0.812), pattern(2, 2, 0.161)],
-        },
-        Stage {
-            until: 1.0 / 0.15 - 2.0,
+            rate: 0.25,
             patterns: &[
-                pattern(2, 0, 0.203),
-                pattern(3, 0, 0.575),
-                pattern(2, 1, 0.070),
-                pattern(2, 2, 0.151),
+                pattern(3, 0, 0.392),
+                pattern(4, 0, 0.543),
+                pattern(3, 1, 0.014),
+                pattern(2, 2, 0.013),
+                pattern(3, 2, 0.037),
+            ],
+        },
+        Stage { rate: 0.2, patterns: &[pattern(3, 0, 0.783), pattern(2, 1, 0.151), pattern(2, 2, 0.066)] },
+        Stage {
+            rate: 0.15,
+            patterns: &[
+                pattern(2, 0, 0.198),
+                pattern(3, 0, 0.522),
+                pattern(2, 1, 0.225),
+                pattern(3, 2, 0.055),
             ],
         },
         Stage {
-            until: 1.0 / 0.1 - 2.0,
+            rate: 0.1,
             patterns: &[
-                pattern(2, 0, 0.302),
-                pattern(3, 0, 0.338),
-                pattern(1, 1, 0.021),
-                pattern(2, 1, 0.338),
+                pattern(2, 0, 0.292),
+                pattern(3, 0, 0.348),
+                pattern(1, 1, 0.031),
+                pattern(2, 1, 0.330),
             ],
         },
         Stage {
-            until: 1.0 / 0.05 - 2.0,
-            patterns: &[pattern(2, 0, 0.255), pattern(3, 0, 0.218), pattern(1, 1, 0.528)],
+            rate: 0.05,
+            patterns: &[
+                pattern(2, 0, 0.182),
+                pattern(3, 0, 0.334),
+                pattern(1, 1, 0.405),
+                pattern(2, 1, 0.079),
+            ],
         },
-        Stage {
-            until: f64::INFINITY,
-            patterns: &[pattern(2, 0, 0.190), pattern(3, 0, 0.146), pattern(1, 1, 0.665)],
-        },
+        Stage { rate: 0.0, patterns: &[pattern(2, 0, 0.048), pattern(3, 0, 0.397), pattern(1, 1, 0.555)] },
     ],
 };
 
@@ -122,14 +137,15 @@ pub struct Walk {
 }
 
 impl Code {
-    /// Builds the code with `information_blocks` K (at least 8, below 2¹⁵) and `leaf_blocks` L.
+    /// Builds the code with `information_blocks` K (a multiple of 8, below 2¹⁵) and `leaf_blocks` L.
     ///
     /// Panics outside of this range: a plan checks it first. O(edges · degree).
     #[must_use]
     pub fn build(family: &Family<'_>, information_blocks: usize, leaf_blocks: usize) -> Self {
-        assert!((8..1 << 15).contains(&information_blocks), "{information_blocks} information blocks");
+        let supported = (8..1 << 15).contains(&information_blocks) && information_blocks.is_multiple_of(8);
+        assert!(supported, "{information_blocks} information blocks");
         let mut wiring = Wiring::new(family.seed, information_blocks);
-        for check in 0..information_blocks {
+        for check in 0..chain_blocks(information_blocks) {
             wiring.parity_check(check);
         }
         for pattern in Sequence::new(family, information_blocks).take(leaf_blocks) {
@@ -141,7 +157,7 @@ impl Code {
     /// Blocks of the core: the first of a frame.
     #[must_use]
     pub fn core_blocks(&self) -> usize {
-        2 * self.information_blocks
+        self.information_blocks + chain_blocks(self.information_blocks)
     }
 
     /// Leaves: the blocks after the core.
@@ -215,19 +231,14 @@ fn check_word(edges: &[Edge], core: &[u64]) -> u64 {
 /// The patterns of the leaf checks in order: at each place the one that lags its share most.
 struct Sequence<'a> {
     stages: &'a [Stage<'a>],
-    information_blocks: f64,
+    information_blocks: usize,
     given: Vec<f64>,
     place: usize,
 }
 
 impl<'a> Sequence<'a> {
     fn new(family: &Family<'a>, information_blocks: usize) -> Self {
-        Self {
-            stages: family.stages,
-            information_blocks: information_blocks as f64,
-            given: Vec::new(),
-            place: 0,
-        }
+        Self { stages: family.stages, information_blocks, given: Vec::new(), place: 0 }
     }
 }
 
@@ -235,7 +246,9 @@ impl Iterator for Sequence<'_> {
     type Item = Pattern;
 
     fn next(&mut self) -> Option<Pattern> {
-        while self.stages.len() > 1 && self.place as f64 >= self.stages[0].until * self.information_blocks {
+        let core = self.information_blocks + chain_blocks(self.information_blocks);
+        let length = (core + self.place) as f64;
+        while self.stages.len() > 1 && length * self.stages[0].rate >= self.information_blocks as f64 {
             self.stages = &self.stages[1..];
             self.given.clear();
         }
@@ -285,10 +298,17 @@ impl Deck {
     }
 }
 
+/// How close two dense bits come on the chain no more than once. A block meets 12 others a place within
+/// the window of each of its checks, 64·K different ones in all: this many it can still choose from.
+fn window(information_blocks: usize) -> usize {
+    (BLOCK_BITS * information_blocks / 256).isqrt()
+}
+
 /// Checks as they are wired up, with who is joined to whom, to avoid cycles of length four.
 struct Wiring {
     random: Random,
     information_blocks: usize,
+    window: usize,
     dense: Deck,
     chain: Deck,
     checks: Vec<Vec<(u16, u16)>>,
@@ -297,19 +317,22 @@ struct Wiring {
 
 impl Wiring {
     fn new(seed: u64, information_blocks: usize) -> Self {
+        let core = information_blocks + chain_blocks(information_blocks);
         Self {
             random: Random(seed),
             information_blocks,
+            window: window(information_blocks),
             dense: Deck::new(0..information_blocks),
-            chain: Deck::new(information_blocks..2 * information_blocks),
+            chain: Deck::new(information_blocks..core),
             checks: Vec::new(),
-            readers: vec![Vec::new(); 2 * information_blocks],
+            readers: vec![Vec::new(); core],
         }
     }
 
     fn parity_check(&mut self, check: usize) {
         let chain = |place: usize| u16::try_from(self.information_blocks + place).expect("checked by build");
-        let before = if check == 0 { self.information_blocks - 1 } else { check - 1 };
+        let last = chain_blocks(self.information_blocks) - 1;
+        let before = if check == 0 { last } else { check - 1 };
         let mut hand = vec![(chain(check), 0), (chain(before), u16::from(check == 0))];
         for _ in 0..DENSE_IN_PARITY_CHECK {
             let block = self.dense.deal(&hand, &mut self.random);
@@ -346,8 +369,8 @@ impl Wiring {
     /// Dense blocks of the parity checks wired so far within the window, with their rotations
     /// against `rotation`. Around the end of the chain its closing shifts them by one.
     fn around(&self, check: usize, rotation: u16) -> impl Iterator<Item = (u16, u16)> {
-        let blocks = self.information_blocks;
-        let window = WINDOW.min(blocks / 8);
+        let blocks = chain_blocks(self.information_blocks);
+        let window = self.window;
         (blocks + check - window..=blocks + check + window).flat_map(move |place| {
             let hand = self.checks.get(place % blocks).map_or(&[][..], |hand| &hand[CHAIN_IN_PARITY_CHECK..]);
             // One turn back is one lane up, one turn on is one lane down.
@@ -402,7 +425,7 @@ impl Wiring {
 
     /// Leaf checks by degree, then parity checks; rotations relative to the edge before.
     fn finish(self) -> Code {
-        let (parity, leaf) = self.checks.split_at(self.information_blocks);
+        let (parity, leaf) = self.checks.split_at(chain_blocks(self.information_blocks));
         let mut edges = Vec::new();
         let mut leaf_runs = Vec::new();
         for degree in 1..=MOST_IN_CHECK {
@@ -414,8 +437,8 @@ impl Wiring {
             }
         }
         edges.extend(parity.iter().flatten().map(edge));
-        let parity = Run { degree: 2 + DENSE_IN_PARITY_CHECK, checks: self.information_blocks };
-        let walks = walks(&edges, &parity, 2 * self.information_blocks);
+        let parity = Run { degree: 2 + DENSE_IN_PARITY_CHECK, checks: parity.len() };
+        let walks = walks(&edges, &parity, self.readers.len());
         Code { information_blocks: self.information_blocks, leaf_runs, parity_runs: [parity], edges, walks }
     }
 }
@@ -478,12 +501,12 @@ mod tests {
     #[test]
     fn a_code_has_the_size_asked_for_and_even_degrees() {
         let code = Code::build(&FAMILY, 64, 300);
-        assert_eq!((code.core_blocks(), code.leaf_blocks()), (128, 300), "blocks");
-        let mut degrees = vec![0; 128];
+        assert_eq!((code.core_blocks(), code.leaf_blocks()), (96, 300), "blocks");
+        let mut degrees = vec![0; 96];
         for edge in &code.walks()[0].edges {
             degrees[usize::from(edge.block)] += 1;
         }
-        for kind in degrees.chunks(64) {
+        for kind in [&degrees[..64], &degrees[64..]] {
             let (least, most) = (kind.iter().min(), kind.iter().max());
             let spread = most.zip(least).map_or(0, |(most, least)| most - least);
             assert!(spread <= 3, "degrees of one kind of block differ by {spread}");
