@@ -125,3 +125,60 @@ fn near(vector: &Value, name: &str, ours: Real) {
     let error = (ours.to_f64() - expected).abs();
     assert!(error <= TOLERANCE * expected.abs(), "{name} is {} in {vector}", ours.to_f64());
 }
+
+const LINK: &str = r#"{"mu":[0.5,0.2,0.001],"p":[0.81,0.14,0.05],"n_key":[49378660,3668401,152938],
+    "n_test":[1007727,74865,3121],"m_test":[33909,4867,1502],"leak_EC":13392000}"#;
+
+/// Standard output and exit code of `keystill keylen`.
+fn keylen(arguments: &[&str], input: &str) -> (String, Option<i32>) {
+    let mut command = assert_cmd::Command::cargo_bin("keystill").unwrap();
+    let output = command.arg("keylen").args(arguments).write_stdin(input).output().unwrap();
+    (String::from_utf8(output.stdout).unwrap(), output.status.code())
+}
+
+#[test]
+fn one_object_gives_one_object_with_every_term() -> Anything {
+    let (text, code) = keylen(&["bb84"], LINK);
+    let answer: Value = serde_json::from_str(&text)?;
+    assert_eq!(code, Some(0), "a length");
+    assert!(answer["ell"].as_u64().is_some_and(|ell| ell > 7_500_000), "0.75 Mb/s: {answer}");
+    for term in
+        ["formula", "mode", "s_key1", "s_test1", "v_test1", "phi", "leak_EC", "hashing_bits", "eps_PA"]
+    {
+        assert!(!answer[term].is_null(), "{term} is missing in {answer}");
+    }
+    let none = LINK.replace("13392000", "99392000");
+    let (text, code) = keylen(&["bb84"], &none);
+    let answer: Value = serde_json::from_str(&text)?;
+    assert_eq!((code, answer["ell"].as_u64()), (Some(0), Some(0)), "no key is an answer");
+    assert!(answer["reason"].is_string(), "with its reason: {answer}");
+    Ok(())
+}
+
+#[test]
+fn an_explanation_puts_the_numbers_in_place() {
+    let (text, _) = keylen(&["bb84", "--explain"], LINK);
+    assert!(text.contains("floor(") && text.contains("13392000"), "{text}");
+    let published = LINK.replacen('{', r#"{"formula":"lim2014-2decoy","eps_sec":1e-10,"eps_cor":1e-15,"#, 1);
+    let (text, _) = keylen(&["bb84", "--explain"], &published);
+    assert!(text.contains("not rigorous"), "published formulas say so: {text}");
+}
+
+#[test]
+fn inputs_that_cannot_be_used_are_refused_by_name() {
+    for (input, what) in [
+        ("", "nothing"),
+        ("[]", "a list"),
+        (r#"{"mu":[0.5,0.2,0.001]}"#, "a missing field"),
+        (&LINK.replace("33909", "-1"), "a negative count"),
+        (&LINK.replace("33909", "0.5"), "half a count"),
+        (&LINK.replace("33909", "99999999"), "more errors than bits"),
+        (&LINK.replacen('{', r#"{"formula":"none","#, 1), "an unknown formula"),
+        (&LINK.replacen('{', r#"{"mode":"none","#, 1), "an unknown mode"),
+    ] {
+        let (text, code) = keylen(&["bb84"], input);
+        assert_eq!((text.as_str(), code), ("", Some(3)), "{what}");
+    }
+    let (text, code) = keylen(&["--vectors"], "{\"id\":\"lim2014-2decoy/x\",\"inputs\":{}}\n");
+    assert!(text.contains("error") && code == Some(3), "a vector without inputs: {text}");
+}

@@ -48,7 +48,8 @@
 //!
 //! # What is assumed
 //!
-//! Phases are random, intensities and probabilities exact, pulses uncorrelated; the detection of a
+//! Phases are random, mean photon numbers within their intervals, the probabilities of choosing them
+//! exact, pulses uncorrelated; the detection of a
 //! single photon does not depend on the basis, or within [`mismatch`] only; double clicks became random bits before sifting;
 //! bases were announced after the last gate of the block.
 
@@ -68,6 +69,8 @@ use mismatch::Mismatch;
 pub struct Source {
     /// Mean photon numbers μ₁ > μ₂ > μ₃ ≥ 0.
     pub mean_photons: [f64; 3],
+    /// By how much each may be off either way, from pulse to pulse or for good.
+    pub mean_spread: [f64; 3],
     /// Probability of each intensity, given that Alice chose the key basis.
     pub key_probability: [f64; 3],
     /// Probability of each intensity, given that Alice chose the test basis.
@@ -82,7 +85,19 @@ impl Source {
     /// A source whose choice of intensity does not depend on the basis.
     #[must_use]
     pub fn new(mean_photons: [f64; 3], probability: [f64; 3]) -> Self {
-        Self { mean_photons, key_probability: probability, test_probability: probability, test_share: None }
+        Self {
+            mean_photons,
+            mean_spread: [0.0; 3],
+            key_probability: probability,
+            test_probability: probability,
+            test_share: None,
+        }
+    }
+
+    /// The same, with mean photon numbers known within an interval only.
+    #[must_use]
+    pub fn with_mean_spread(self, mean_spread: [f64; 3]) -> Self {
+        Self { mean_spread, ..self }
     }
 
     /// The same, knowing how often Alice and how often Bob choose the test basis, independently of
@@ -317,8 +332,8 @@ struct Photons {
 }
 
 fn photons(seen: &Observation, source: &Source, tail: f64) -> Result<Photons, NoKey> {
-    let key = Mixture::new(source.mean_photons, source.key_probability);
-    let test = Mixture::new(source.mean_photons, source.test_probability);
+    let key = Mixture::new(source.mean_photons, source.mean_spread, source.key_probability);
+    let test = Mixture::new(source.mean_photons, source.mean_spread, source.test_probability);
     let half = Real::from(0.5);
     let (key_counts, test_counts) = (expected(seen.key, tail), expected(seen.test, tail));
     let mut single_test = test.fewest(1, &test_counts);
@@ -365,8 +380,13 @@ fn check(seen: &Observation, source: &Source, claim: &Claim) -> Result<(), NoKey
         return Err(NoKey::Impossible("more than 2⁶² bits in a block"));
     }
     let [signal, decoy, vacuum] = source.mean_photons;
-    if !(signal.is_finite() && signal > decoy && decoy > vacuum && vacuum >= 0.0) {
-        return Err(NoKey::Uncovered("mean photon numbers must decrease and not be negative"));
+    let [at_signal, at_decoy, at_vacuum] = source.mean_spread;
+    let ordered = signal - at_signal > decoy + at_decoy && decoy - at_decoy > vacuum + at_vacuum;
+    let positive = at_signal >= 0.0 && at_decoy >= 0.0 && at_vacuum >= 0.0 && vacuum >= 0.0;
+    if !(signal.is_finite() && at_signal.is_finite() && ordered && positive) {
+        return Err(NoKey::Uncovered(
+            "mean photon numbers must decrease, apart from their spread, and not be negative",
+        ));
     }
     if !is_distribution(source.key_probability) || !is_distribution(source.test_probability) {
         return Err(NoKey::Uncovered("intensity probabilities must be positive and sum to one"));
@@ -471,6 +491,9 @@ mod tests {
             (14_440.0..without.single_test_errors).contains(&with.single_test_errors),
             "fewer errors: {with:?}"
         );
+        let unsure = source.with_test_basis(0.125, 0.125).with_mean_spread([1e-3, 4e-4, 2e-5]);
+        let unsure = key_length(&LINK, &unsure, &claim, LINK_LEAK).unwrap();
+        assert!(unsure.ell < with.ell, "intensities in an interval cost key: {unsure:?}");
         let mixed = Source { test_probability: [0.5, 0.3, 0.2], ..source.with_test_basis(0.125, 0.125) };
         let refused = key_length(&LINK, &mixed, &claim, LINK_LEAK);
         assert!(matches!(refused, Err(NoKey::Uncovered(_))), "bases with different intensities: {refused:?}");

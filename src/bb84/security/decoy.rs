@@ -20,6 +20,9 @@
 //! conditions "photon number n is tight" and "yₖ = 0" hold with equality as there are unknowns, and
 //! they are few enough to try them all. Lim's closed formula is one of those vertices.
 //!
+//! Where intensities are known as intervals, p(k|n) is one too, and (*) takes its worst end term by
+//! term, after p(1|n) = 1 − p(2|n) − p(3|n). It then also holds for intensities that wander inside.
+//!
 //! What else is known of x₀ enters as a fourth count, to which empty pulses contribute with
 //! certainty and others never.
 
@@ -43,8 +46,15 @@ const CONDITIONS: usize = SEARCHED + 1 + COUNTS;
 /// How often each count has an event of n photons: p(k|n).
 #[derive(Clone, Debug)]
 pub(super) struct Mixture {
-    chances: Vec<[Real; COUNTS]>,
+    chances: Vec<Chances>,
     coarse: Vec<[f64; COUNTS]>,
+}
+
+/// p(k|n) for one n: at least, at most.
+#[derive(Clone, Copy, Debug)]
+struct Chances {
+    low: [Real; COUNTS],
+    high: [Real; COUNTS],
 }
 
 /// Bounds on the expected counts of one kind of event, and the exact total.
@@ -59,19 +69,30 @@ pub(super) struct Counts {
 }
 
 impl Mixture {
-    /// From mean photon numbers, decreasing, and the probabilities of choosing them.
-    pub(super) fn new(mean: [f64; 3], probability: [f64; 3]) -> Self {
-        let means = mean.map(Real::from);
-        let mut weights = [0, 1, 2].map(|k: usize| Real::from(probability[k]) * (-means[k]).exp());
+    /// From mean photon numbers, decreasing, how far each may be off, and the probabilities of
+    /// choosing them.
+    pub(super) fn new(mean: [f64; 3], spread: [f64; 3], probability: [f64; 3]) -> Self {
+        let scale = Real::from(mean[0]);
+        let ends = |k: usize| {
+            let (mean, spread) = (Real::from(mean[k]), Real::from(spread[k]));
+            [(mean - spread).max(Real::ZERO), mean + spread]
+        };
+        let mut weights = [0, 1, 2].map(|k| Weight::new(ends(k), scale, Real::from(probability[k])));
         let mut chances = Vec::with_capacity(EVALUATED);
-        while chances.len() < EVALUATED {
-            let sum = weights[0] + weights[1] + weights[2];
-            let empty = if chances.is_empty() { Real::ONE } else { Real::ZERO };
-            chances.push([weights[0] / sum, weights[1] / sum, weights[2] / sum, empty]);
-            // Scaled by μ₁ⁿ, so that nothing underflows but what does not matter.
-            weights = [weights[0], weights[1] * means[1] / means[0], weights[2] * means[2] / means[0]];
+        for photons in 0..EVALUATED {
+            let ranges = weights.map(|weight| weight.range(photons));
+            let chance = |k: usize, end: usize| {
+                let others = |j: usize| if j == k { Real::ZERO } else { ranges[j][1 - end] };
+                let sum = ranges[k][end] + others(0) + others(1) + others(2);
+                if sum > Real::ZERO { ranges[k][end] / sum } else { Real::ZERO }
+            };
+            let empty = if photons == 0 { Real::ONE } else { Real::ZERO };
+            let all = |end: usize| [chance(0, end), chance(1, end), chance(2, end), empty];
+            chances.push(Chances { low: all(0), high: all(1) });
+            weights = weights.map(Weight::next);
         }
-        let coarse = chances.iter().map(|row| row.map(Real::to_f64)).collect();
+        let middle = |row: &Chances| [0, 1, 2, 3].map(|k: usize| 0.5 * (row.low[k] + row.high[k]).to_f64());
+        let coarse = chances.iter().map(middle).collect();
         Self { chances, coarse }
     }
 
@@ -147,8 +168,10 @@ impl Mixture {
         let mut slack = self.beyond(y);
         for (n, p) in self.chances.iter().enumerate() {
             let cost = if n == photons { sign } else { Real::ZERO };
-            let [a, b, c, d] = [0, 1, 2, 3].map(|k: usize| -(y[k] * p[k]));
-            slack = slack.min(Real::sum_down(&[cost, a, b, c, d]));
+            let most =
+                |factor: Real, k: usize| factor * if factor > Real::ZERO { p.high[k] } else { p.low[k] };
+            let (second, third) = (most(y[1] - y[0], 1), most(y[2] - y[0], 2));
+            slack = slack.min(Real::sum_down(&[cost, -y[0], -second, -third, -(y[EMPTY] * p.low[EMPTY])]));
         }
         let term = |k: usize| y[k] * if y[k] >= Real::ZERO { counts.below[k] } else { counts.above[k] };
         let terms = [term(0), term(1), term(2), term(3), counts.total * slack];
@@ -157,10 +180,46 @@ impl Mixture {
 
     /// A lower bound on −Σₖ yₖ p(k|n) for every n that is not evaluated: p(1|n) only grows with n.
     fn beyond(&self, y: [Real; COUNTS]) -> Real {
-        let last = self.chances.last().map_or(Real::ZERO, |p| p[0]);
+        let last = self.chances.last().map_or(Real::ZERO, |p| p.low[0]);
         let rest = Real::ONE - last;
         let worse = (y[1] - y[0]).max(y[2] - y[0]).max(Real::ZERO);
         Real::sum_down(&[-y[0], -(rest * worse)])
+    }
+}
+
+/// pₖ e^{−μ} (μ/μ₁)ⁿ at both ends of an interval of μ: scaled, so that nothing underflows but what does
+/// not matter.
+#[derive(Clone, Copy)]
+struct Weight {
+    ends: [Real; 2],
+    values: [Real; 2],
+    scale: Real,
+    probability: Real,
+}
+
+impl Weight {
+    fn new(ends: [Real; 2], scale: Real, probability: Real) -> Self {
+        Self { ends, values: ends.map(|mean| probability * (-mean).exp()), scale, probability }
+    }
+
+    /// For one photon more.
+    fn next(self) -> Self {
+        let step = |end: usize| self.values[end] * self.ends[end] / self.scale;
+        Self { values: [step(0), step(1)], ..self }
+    }
+
+    /// The least and the greatest value in the interval: it rises until μ = n, and falls then.
+    fn range(&self, photons: usize) -> [Real; 2] {
+        let [first, last] = self.values;
+        let peak = Real::from(photons as u64);
+        if peak <= self.ends[0] {
+            return [last, first];
+        }
+        if peak >= self.ends[1] {
+            return [first, last];
+        }
+        let power = (0..photons).fold(Real::ONE, |power, _| power * peak / self.scale);
+        [first.min(last), self.probability * (-peak).exp() * power]
     }
 }
 
@@ -220,7 +279,7 @@ mod tests {
     /// Expected counts for given numbers of n-photon events, with bounds that are exact.
     fn exact(mixture: &Mixture, events: &[f64]) -> Counts {
         let expected = [0, 1, 2, 3].map(|k: usize| {
-            let terms = events.iter().zip(&mixture.chances).map(|(x, p)| Real::from(*x) * p[k]);
+            let terms = events.iter().zip(&mixture.chances).map(|(x, p)| Real::from(*x) * p.low[k]);
             terms.fold(Real::ZERO, |sum, term| sum + term)
         });
         let total = events.iter().fold(Real::ZERO, |sum, x| sum + Real::from(*x));
@@ -231,7 +290,7 @@ mod tests {
 
     #[test]
     fn bounds_enclose_the_truth_whatever_the_photon_numbers() {
-        let mixture = Mixture::new(MEAN, PROBABILITY);
+        let mixture = Mixture::new(MEAN, [0.0; 3], PROBABILITY);
         for events in [
             vec![1e5, 3e6, 6e5, 9e4, 8e3],
             vec![0.0, 1e6, 0.0, 0.0, 0.0],
@@ -250,7 +309,7 @@ mod tests {
 
     #[test]
     fn the_certificate_holds_for_any_multipliers() {
-        let mixture = Mixture::new(MEAN, PROBABILITY);
+        let mixture = Mixture::new(MEAN, [0.0; 3], PROBABILITY);
         let events = [1e5, 3e6, 6e5, 9e4, 8e3];
         let counts = exact(&mixture, &events);
         for y in [
@@ -267,7 +326,7 @@ mod tests {
 
     #[test]
     fn at_least_as_good_as_the_closed_formula() {
-        let mixture = Mixture::new(MEAN, PROBABILITY);
+        let mixture = Mixture::new(MEAN, [0.0; 3], PROBABILITY);
         let mut counts = exact(&mixture, &[1e5, 3e6, 6e5, 9e4, 8e3]);
         for k in 0..3 {
             let spread = counts.below[k].sqrt() * Real::from(10.0);
@@ -289,7 +348,7 @@ mod tests {
 
     #[test]
     fn what_is_known_of_empty_pulses_tightens_the_others() {
-        let mixture = Mixture::new(MEAN, PROBABILITY);
+        let mixture = Mixture::new(MEAN, [0.0; 3], PROBABILITY);
         let mut counts = exact(&mixture, &[1e5, 3e6, 6e5, 9e4, 8e3]);
         for k in 0..3 {
             counts.below[k] = counts.below[k] * Real::from(0.99);
@@ -303,8 +362,32 @@ mod tests {
     }
 
     #[test]
+    fn uncertain_intensities_enclose_every_certain_one() {
+        let spread = [0.02, 0.01, 0.0005];
+        let uncertain = Mixture::new(MEAN, spread, PROBABILITY);
+        let events = [1e5, 3e6, 6e5, 9e4, 8e3];
+        for corner in 0..27_u32 {
+            let off = [corner % 3, corner / 3 % 3, corner / 9].map(|end| f64::from(end) - 1.0);
+            let mean = [0, 1, 2].map(|k| MEAN[k] + off[k] * spread[k]);
+            let counts = exact(&Mixture::new(mean, [0.0; 3], PROBABILITY), &events);
+            assert!(!uncertain.contradicts(&counts), "corner {corner} is possible");
+            let (fewest, most) = (uncertain.fewest(1, &counts), uncertain.most(1, &counts));
+            assert!(fewest <= Real::from(events[1]) && most >= Real::from(events[1]), "corner {corner}");
+        }
+        let bright = Mixture::new([2.5, 0.2, 0.0], [1.0, 0.1, 0.0], PROBABILITY);
+        for (photons, chances) in bright.chances.iter().enumerate().take(12) {
+            for mean in [1.5, 1.9, 2.0, 2.5, 3.0, 3.5] {
+                let certain = Mixture::new([mean, 0.25, 0.0], [0.0; 3], PROBABILITY);
+                let chance = certain.chances[photons].low[0];
+                let inside = chances.low[0] <= chance && chance <= chances.high[0];
+                assert!(inside, "{photons} photons at {mean}: {chance:?} in {chances:?}");
+            }
+        }
+    }
+
+    #[test]
     fn contradictions_are_proved_and_nothing_else_is() {
-        let mixture = Mixture::new(MEAN, PROBABILITY);
+        let mixture = Mixture::new(MEAN, [0.0; 3], PROBABILITY);
         let mut counts = exact(&mixture, &[1e5, 3e6, 6e5, 9e4, 8e3]);
         assert!(!mixture.contradicts(&counts), "counts of a world that there is");
         counts.below[2] = counts.total;
@@ -328,7 +411,7 @@ mod tests {
 
     #[test]
     fn no_events_are_no_photons() {
-        let mixture = Mixture::new([0.5, 0.15, 0.0], PROBABILITY);
+        let mixture = Mixture::new([0.5, 0.15, 0.0], [0.0; 3], PROBABILITY);
         let none =
             Counts { below: [Real::ZERO; COUNTS], above: [Real::from(50.0); COUNTS], total: Real::ZERO };
         assert_eq!(mixture.fewest(1, &none).to_f64(), 0.0, "none at least");
