@@ -10,8 +10,8 @@ pub(super) fn weave(dst: &mut [u64], src: &[u64], weave: &Weave) {
 }
 
 #[target_feature(enable = "avx2,popcnt")]
-pub(super) fn subset_parities(words: &[u64]) -> u16 {
-    scalar::subset_parities(words)
+pub(super) fn subset_parities(words: &[u64], draw: u32) -> u16 {
+    scalar::subset_parities(words, draw)
 }
 
 #[target_feature(enable = "avx2,bmi1,bmi2,popcnt")]

@@ -94,8 +94,8 @@ const fn transposition(flip: u8) -> [u8; 64] {
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,popcnt")]
-pub(super) fn subset_parities(words: &[u64]) -> u16 {
-    scalar::subset_parities(words)
+pub(super) fn subset_parities(words: &[u64], draw: u32) -> u16 {
+    scalar::subset_parities(words, draw)
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx512vl,avx512vpopcntdq,avx2,bmi1,bmi2,popcnt")]

@@ -9,9 +9,10 @@
 //! [`Weave::backward`]): no table of n indices.
 //!
 //! # The subsets
-//! Word w of the string has a pseudo-random word M(w); bit j of it is in subset t if bit j of
-//! M(w) rotated left by 4t is one. Sixteen subsets from one hash, and the parities of a given set
-//! of places over them are independent but for one relation of places in one word.
+//! For draw d, word w of the string has a pseudo-random word M(d, w); bit j of it is in subset
+//! 16d + t if bit j of M(d, w) rotated left by 4t is one. Sixteen subsets from one hash, and the
+//! parities of a given set of places over them are independent but for one relation of places in
+//! one word.
 //!
 //! | kernel | avx512 | avx2 | portable | bound by |
 //! |---|---|---|---|---|
@@ -20,7 +21,7 @@
 //! | [`node_parities`] | gathers of 8 words | the scalar body, `popcnt` | scalar | cache |
 //! | [`subset_parities`] | the scalar body, 64-byte vectors | 32-byte vectors | scalar | rotations |
 
-/// Subsets that one hash of the word index serves.
+/// Subsets of one draw: as many as one hash of the word index serves.
 pub const SUBSETS: u32 = 16;
 
 /// One round of the permutation: see the head.
@@ -106,7 +107,7 @@ pub const fn mix(seed: u64) -> u64 {
 #[inline]
 #[must_use]
 pub fn subset_mask(word: usize, subset: u32) -> u64 {
-    mix(word as u64).rotate_left(4 * (subset % SUBSETS))
+    mix(word as u64 ^ u64::from(subset / SUBSETS) << 40).rotate_left(4 * (subset % SUBSETS))
 }
 
 /// The inverse of `a` modulo `m`, if there is one.
@@ -180,10 +181,10 @@ kernel! {
     /// Time depends on the length only.
     pub fn weave(dst: &mut [u64], src: &[u64], weave: &Weave);
 
-    /// The parities of the sixteen subsets, subset t in bit t.
+    /// The parities of the sixteen subsets of a draw, that of subset 16·`draw` + t in bit t.
     ///
     /// Time depends on the length only.
-    pub fn subset_parities(words: &[u64]) -> u16;
+    pub fn subset_parities(words: &[u64], draw: u32) -> u16;
 }
 
 mod scalar;
@@ -233,7 +234,7 @@ mod tests {
     proptest! {
         #[test]
         fn parities_count_the_bits_of_their_set(
-            words in 1usize..80, seed: u64, cut in 0.0f64..1.0, width in 0.0f64..1.0, subset in 0u32..16,
+            words in 1usize..80, seed: u64, cut in 0.0f64..1.0, width in 0.0f64..1.0, subset in 0u32..48,
         ) {
             let string = noise(words, seed);
             let start = (cut * (words * 64) as f64) as usize;
@@ -246,7 +247,7 @@ mod tests {
             prop_assert_eq!(subset_parity(&string, start, end, subset, 0), count(&inside));
             prop_assert_eq!(subset_parity(&string, start, end, subset, u64::MAX), count(&|place| !inside(place)));
             for isa in Isa::available() {
-                let all = subset_parities(isa, &string) >> subset & 1 == 1;
+                let all = subset_parities(isa, &string, subset / 16) >> (subset % 16) & 1 == 1;
                 prop_assert_eq!(all, subset_parity(&string, 0, words * 64, subset, 0), "{} subsets", isa);
             }
         }

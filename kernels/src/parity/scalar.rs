@@ -44,10 +44,10 @@ fn swap<const DISTANCE: usize>(rows: &mut [u64; 64], mask: u64) {
 }
 
 #[inline]
-pub(super) fn subset_parities(words: &[u64]) -> u16 {
+pub(super) fn subset_parities(words: &[u64], draw: u32) -> u16 {
     let mut sums = [0u64; SUBSETS as usize];
     for (word, bits) in words.iter().enumerate() {
-        let mask = subset_mask(word, 0);
+        let mask = subset_mask(word, SUBSETS * draw);
         for (subset, sum) in (0..).zip(&mut sums) {
             *sum ^= bits & mask.rotate_left(4 * subset);
         }

@@ -16,31 +16,32 @@ pub(super) struct Answerer {
     plan: Plan,
     strings: Strings,
     phase: Option<Phase>,
-    subsets: bool,
+    /// Draws of subsets opened.
+    draws: u32,
 }
 
 impl Answerer {
     pub(super) fn new(plan: Plan, frame: BitBlock) -> Self {
-        Self { strings: Strings::new(&plan, frame), plan, phase: None, subsets: false }
+        Self { strings: Strings::new(&plan, frame), plan, phase: None, draws: 0 }
     }
 
     pub(super) fn bounds(&self, parities: u64) -> Bounds {
         Bounds {
             frame_bits: self.strings.len(),
-            all_subsets: self.plan.subsets(),
             asked: self
                 .phase
                 .as_ref()
                 .filter(|phase| phase.level() > 1)
                 .map_or(0, |phase| phase.starts().len()),
             passes: self.strings.opened(),
-            subsets: self.subsets,
+            subsets: self.plan.subsets(),
+            draws: self.draws,
             parities,
         }
     }
 
     pub(super) fn passes(&self) -> usize {
-        self.strings.opened() + usize::from(self.subsets)
+        self.strings.opened() + usize::from(self.draws > 0)
     }
 
     pub(super) fn into_frame(self) -> BitBlock {
@@ -70,11 +71,9 @@ impl Answerer {
         self.phase = None;
         let opened = self.strings.opened();
         let Some(log2) = self.plan.passes().get(opened) else {
-            self.subsets = true;
-            return BitBlock::from_words(
-                vec![u64::from(self.strings.subsets(isa))],
-                self.plan.subsets() as usize,
-            );
+            let parities = self.strings.subsets(isa, self.draws);
+            self.draws += 1;
+            return BitBlock::from_words(vec![parities], self.plan.subsets() as usize);
         };
         let parities = self.strings.open(isa, *log2);
         // After the first pass the parity of the whole frame is known, and with it the last block's.

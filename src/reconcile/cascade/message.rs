@@ -4,14 +4,17 @@
 //! |---|---|---|
 //! | 0 | new searches | layer and size of the largest nodes (a byte each); for each size from there down to 1 the count of nodes, and for each the distance of its index (its start over its size) from the one after its predecessor |
 //! | 1 | the searches go on | one bit a question just answered: whether the error is in the right half |
-//! | 2 | the blocks of the next pass, or after the last pass the subsets | |
+//! | 2 | the blocks of the next pass, or after the last pass the next draw of subsets | |
 //! | 3 | every parity known agrees | |
 //! | 4 | given up | |
 //!
 //! A step of a search thus costs one bit each way. The other side answers with a bit string, one
 //! bit a question.
 
+use keystill_kernels::parity::SUBSETS;
+
 use super::phase::{FIRST_SUBSET, Node, Phase};
+use super::plan::MAX_DRAWS;
 use crate::bits::BitBlock;
 use crate::wire::{Malformed, Reader, Writer};
 
@@ -36,14 +39,14 @@ pub(super) enum Request {
 pub(super) struct Bounds {
     /// Bits of the frame.
     pub(super) frame_bits: usize,
-    /// How many subsets there are.
-    pub(super) all_subsets: u32,
     /// Questions of the last round that have a next level.
     pub(super) asked: usize,
     /// Passes opened.
     pub(super) passes: usize,
-    /// Whether the subsets are opened.
-    pub(super) subsets: bool,
+    /// Subsets of a draw.
+    pub(super) subsets: u32,
+    /// Draws opened.
+    pub(super) draws: u32,
     /// Parities still allowed.
     pub(super) parities: u64,
 }
@@ -53,8 +56,8 @@ impl Request {
         let request = match reader.u8()? {
             SEARCH => Self::Search(read_phase(&mut reader, bounds)?),
             DESCEND if bounds.asked > 0 => Self::Descend(read_exactly(&mut reader, bounds.asked, "right")?),
-            OPEN if !bounds.subsets => Self::Open,
-            DONE if bounds.subsets => Self::Done,
+            OPEN if bounds.draws < MAX_DRAWS => Self::Open,
+            DONE if bounds.draws > 0 => Self::Done,
             GIVE_UP => Self::GiveUp,
             _ => return Err(Malformed::Field { field: "request" }),
         };
@@ -94,12 +97,12 @@ pub(super) fn write_search(phase: &Phase) -> Vec<u8> {
 }
 
 fn read_phase(reader: &mut Reader<'_>, bounds: Bounds) -> Result<Phase, Malformed> {
+    let is_drawn =
+        |subset: u32, bounds: Bounds| subset / SUBSETS < bounds.draws && subset % SUBSETS < bounds.subsets;
     let layer = reader.u8()?;
     let space = match layer.checked_sub(FIRST_SUBSET) {
         None if usize::from(layer) < bounds.passes => bounds.frame_bits,
-        Some(subset) if bounds.subsets && u32::from(subset) < bounds.all_subsets => {
-            2 * bounds.frame_bits.next_power_of_two()
-        }
+        Some(subset) if is_drawn(u32::from(subset), bounds) => 2 * bounds.frame_bits.next_power_of_two(),
         _ => return Err(Malformed::Field { field: "layer" }),
     } as u64;
     let level = u32::from(reader.u8()?);

@@ -14,6 +14,9 @@ pub const MAX_QBER: f64 = 0.15;
 /// Error rates below this are planned as this one, in parts per million.
 const LOWEST_QBER_PPM: u32 = 100;
 
+/// Draws of subsets at most. One follows another only where that one found errors.
+pub(super) const MAX_DRAWS: u32 = 8;
+
 /// How one frame is reconciled. Everything else (block sizes, permutations, limits) follows from
 /// the length and the expected error rate, in integer arithmetic, the same on any machine.
 #[derive(Clone, Debug, PartialEq)]
@@ -88,7 +91,7 @@ impl Plan {
         &self.permutations
     }
 
-    /// How many pseudo-random subsets end the search: fewer for short frames, which have fewer
+    /// How many pseudo-random subsets a draw at the end of the search has: fewer for short frames, which have fewer
     /// patterns of errors to miss, and of which each parity is a share that can be seen.
     pub(super) fn subsets(&self) -> u32 {
         (self.frame_bits.next_power_of_two().ilog2() + 2).clamp(12, 16)
@@ -111,7 +114,7 @@ impl Plan {
         let expected = n * u64::from(self.qber_ppm) / 1_000_000;
         let most = 2 * expected + expected / 4 + 6 * expected.isqrt() + 8;
         let per_error = u64::from((1_000_000 / self.qber_ppm).ilog2()) + 5;
-        let blocks = self.passes.iter().map(|log2| n >> log2).sum::<u64>() + u64::from(self.subsets());
+        let blocks = self.passes.iter().map(|log2| n >> log2).sum::<u64>() + u64::from(3 * self.subsets());
         (most * per_error + blocks).min(n + n / 4 + 64)
     }
 

@@ -5,7 +5,7 @@ use keystill_kernels::Isa;
 use super::frontier::Frontier;
 use super::message;
 use super::phase::{Node, Phase};
-use super::plan::Plan;
+use super::plan::{MAX_DRAWS, Plan};
 use super::strings::Strings;
 use super::subsets::Subsets;
 use crate::bits::BitBlock;
@@ -17,7 +17,7 @@ pub(super) enum Next {
     Search,
     /// The searches go on, in the right half where a bit is set.
     Descend(BitBlock),
-    /// The next pass is to be opened, or the subsets.
+    /// The next pass is to be opened, or the next draw of subsets.
     Open,
     /// Every parity known agrees.
     Done,
@@ -31,8 +31,7 @@ pub(super) struct Search {
     plan: Plan,
     strings: Strings,
     frontiers: Vec<Frontier>,
-    /// Once they are opened.
-    subsets: Option<Subsets>,
+    subsets: Subsets,
     /// Whether the errors left are odd in number.
     odd: bool,
     phase: Option<Phase>,
@@ -46,10 +45,10 @@ pub(super) struct Search {
 impl Search {
     pub(super) fn new(plan: Plan, frame: BitBlock) -> Self {
         Self {
+            subsets: Subsets::new(frame.len(), plan.subsets()),
             strings: Strings::new(&plan, frame),
             plan,
             frontiers: Vec::new(),
-            subsets: None,
             odd: false,
             phase: None,
             waiting: Vec::new(),
@@ -63,7 +62,7 @@ impl Search {
     }
 
     pub(super) fn passes(&self) -> usize {
-        self.frontiers.len() + usize::from(self.subsets.is_some())
+        self.frontiers.len() + usize::from(self.subsets.draws() > 0)
     }
 
     pub(super) fn into_frame(self) -> BitBlock {
@@ -90,21 +89,21 @@ impl Search {
         }
     }
 
-    /// How many parities open the next pass, or the subsets.
+    /// How many parities open the next pass, or the next draw of subsets.
     fn opening(&self) -> usize {
         let opened = self.frontiers.len();
         let blocks = |log2: &u32| self.strings.len().div_ceil(1 << log2) - usize::from(opened > 0);
         self.plan.passes().get(opened).map_or(self.plan.subsets() as usize, blocks)
     }
 
-    /// Takes the parities of the pass or the subsets asked to open; what to say next.
+    /// Takes the parities of the pass or the draw asked to open; what to say next.
     pub(super) fn opened(&mut self, isa: Isa, theirs: &BitBlock) -> Next {
         self.parities += theirs.len() as u64;
         match self.plan.passes().get(self.frontiers.len()).copied() {
             Some(log2) => self.open_pass(isa, log2, theirs),
             None => {
-                let odd = u64::from(self.strings.subsets(isa)) ^ theirs.words()[0];
-                self.subsets = Some(Subsets::new(self.strings.len(), self.plan.subsets(), odd, self.odd));
+                let ours = self.strings.subsets(isa, self.subsets.draws());
+                self.subsets.draw(ours ^ theirs.words()[0], self.odd);
             }
         }
         self.begin()
@@ -170,10 +169,11 @@ impl Search {
             self.phase = Some(phase);
             return Next::Search;
         }
-        if self.subsets.is_some() {
+        if self.subsets.last_was_clean() {
             return Next::Done;
         }
-        let affordable = self.parities + self.opening() as u64 <= self.plan.parity_limit();
+        let affordable = self.parities + self.opening() as u64 <= self.plan.parity_limit()
+            && self.subsets.draws() < MAX_DRAWS;
         if affordable { Next::Open } else { Next::GiveUp }
     }
 
@@ -188,7 +188,7 @@ impl Search {
                 return Some(phase);
             }
         }
-        let (layer, nodes) = self.subsets.as_ref()?.odd()?;
+        let (layer, nodes) = self.subsets.odd()?;
         Phase::new(layer, nodes)
     }
 
@@ -206,12 +206,10 @@ impl Search {
                     waiting[pass].extend(frontiers[pass].toggle(place));
                 }
             });
-            if let Some(subsets) = &mut self.subsets {
-                if layer >= self.frontiers.len() {
-                    subsets.settle(phase.layer, *node, *found);
-                }
-                subsets.toggle(bit, layer);
+            if layer >= self.frontiers.len() {
+                self.subsets.settle(phase.layer, *node, *found);
             }
+            self.subsets.toggle(bit, layer);
         }
         self.corrected += phase.nodes().len() as u64;
         self.odd ^= phase.nodes().len() % 2 == 1;

@@ -54,9 +54,9 @@ impl Strings {
         BitBlock::from_words(parities, self.len().div_ceil(1 << log2))
     }
 
-    /// The parities of the subsets.
-    pub(super) fn subsets(&self, isa: Isa) -> u16 {
-        parity::subset_parities(isa, self.frame.words())
+    /// The parities of the subsets of a draw.
+    pub(super) fn subsets(&self, isa: Isa, draw: u32) -> u64 {
+        u64::from(parity::subset_parities(isa, self.frame.words(), draw))
     }
 
     /// The parities of the left halves of the nodes that a phase asks about.

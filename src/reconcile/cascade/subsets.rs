@@ -6,31 +6,50 @@
 
 use std::collections::BTreeMap;
 
-use keystill_kernels::parity::subset_mask;
+use keystill_kernels::parity::{SUBSETS, subset_mask};
 
 use super::phase::{FIRST_SUBSET, Node};
 
-/// The nodes of all subsets.
+/// The nodes of all subsets drawn.
 #[derive(Debug)]
 pub(super) struct Subsets {
+    /// Subsets of a draw.
     count: u32,
+    draws: u32,
+    /// Whether nothing has been found in a subset since the last draw.
+    clean: bool,
     log2: u32,
     /// By layer and start: the size as a power of two, and whether the node is odd.
     nodes: BTreeMap<(u8, u32), (u32, bool)>,
 }
 
 impl Subsets {
-    /// `count` subsets of a frame of `len` bits: bit t of `odd` is the error parity of subset t, and
-    /// `all_odd` that of the whole frame.
-    pub(super) fn new(len: usize, count: u32, odd: u64, all_odd: bool) -> Self {
+    /// None yet, of a frame of `len` bits, `count` at a time.
+    pub(super) fn new(len: usize, count: u32) -> Self {
         let log2 = len.next_power_of_two().ilog2();
-        let mut nodes = BTreeMap::new();
-        for (subset, layer) in (0..count).zip(FIRST_SUBSET..) {
-            let odd = odd >> subset & 1 == 1;
-            nodes.insert((layer, 0), (log2, odd));
-            nodes.insert((layer, 1 << log2), (log2, odd ^ all_odd));
+        Self { count, draws: 0, clean: false, log2, nodes: BTreeMap::new() }
+    }
+
+    pub(super) fn draws(&self) -> u32 {
+        self.draws
+    }
+
+    /// Whether there was a draw, and the last one found nothing: what it would have missed is as
+    /// improbable as its subsets are many, whatever the errors.
+    pub(super) fn last_was_clean(&self) -> bool {
+        self.clean
+    }
+
+    /// The next draw: bit t of `odd` is the error parity of its subset t, and `all_odd` that of the
+    /// whole frame.
+    pub(super) fn draw(&mut self, odd: u64, all_odd: bool) {
+        for t in 0..self.count {
+            let (layer, odd) = (layer_of(SUBSETS * self.draws + t), odd >> t & 1 == 1);
+            self.nodes.insert((layer, 0), (self.log2, odd));
+            self.nodes.insert((layer, 1 << self.log2), (self.log2, odd ^ all_odd));
         }
-        Self { count, log2, nodes }
+        self.draws += 1;
+        self.clean = true;
     }
 
     /// The odd nodes of one subset and its complement, larger ones first. Only one subset at a
@@ -48,6 +67,7 @@ impl Subsets {
 
     /// Splits a node around the error found in it, which is corrected: every part is even.
     pub(super) fn settle(&mut self, layer: u8, node: Node, found: u32) {
+        self.clean = false;
         let mut part = node;
         while part.log2 > 0 {
             part.log2 -= 1;
@@ -61,7 +81,9 @@ impl Subsets {
     /// Toggles the nodes that hold a bit of the frame, except in the layer that found it.
     pub(super) fn toggle(&mut self, bit: usize, but: usize) {
         let place = u32::try_from(bit).expect("frames are shorter than 2^32 bits");
-        for (subset, layer) in (0..self.count).zip(FIRST_SUBSET..) {
+        for (draw, t) in (0..self.draws).flat_map(|draw| (0..self.count).map(move |t| (draw, t))) {
+            let subset = SUBSETS * draw + t;
+            let layer = layer_of(subset);
             if usize::from(layer) == but {
                 continue;
             }
@@ -72,6 +94,11 @@ impl Subsets {
             }
         }
     }
+}
+
+/// The layer of a subset and its complement.
+fn layer_of(subset: u32) -> u8 {
+    u8::try_from(u32::from(FIRST_SUBSET) + subset).expect("the draws are few")
 }
 
 #[cfg(test)]
@@ -85,7 +112,8 @@ mod tests {
 
     #[test]
     fn one_subset_is_searched_at_a_time() {
-        let mut subsets = Subsets::new(100, 3, 0b110, false);
+        let mut subsets = Subsets::new(100, 3);
+        subsets.draw(0b110, false);
         let (layer, nodes) = subsets.odd().expect("two subsets are odd");
         assert_eq!(layer, FIRST_SUBSET + 1, "the first odd one");
         let both = [Node { start: 0, log2: 7 }, Node { start: 128, log2: 7 }];
@@ -93,11 +121,15 @@ mod tests {
         subsets.settle(layer, nodes[0], 77);
         subsets.settle(layer, nodes[1], 128 + 5);
         assert_eq!(subsets.odd(), Some((FIRST_SUBSET + 2, both.to_vec())), "then the next one");
+        assert!(!subsets.last_was_clean(), "something was found: what else may be there?");
+        subsets.draw(0, false);
+        assert!(subsets.last_was_clean(), "nothing so far");
     }
 
     #[test]
     fn a_corrected_bit_toggles_the_smallest_node_of_each_subset_but_its_own() {
-        let mut subsets = Subsets::new(100, 2, 0, false);
+        let mut subsets = Subsets::new(100, 2);
+        subsets.draw(0, false);
         subsets.toggle(20, 0);
         assert_eq!(subsets.odd(), Some((FIRST_SUBSET, vec![whole(20, 0)])), "whole subsets so far");
         subsets.toggle(20, usize::from(FIRST_SUBSET + 1));
