@@ -44,7 +44,7 @@ mod subsets;
 
 use answer::Answerer;
 use message::Request;
-pub use plan::{MAX_FRAME_BITS, MAX_QBER, Plan};
+pub use plan::{MAX_FRAME_BITS, MAX_QBER, Plan, Thrift};
 use search::{Next, Search};
 
 use super::{Effort, Reconciled};

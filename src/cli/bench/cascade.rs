@@ -6,7 +6,7 @@ use keystill::Isa;
 use keystill::bits::BitBlock;
 use keystill::ledger::{Disclosure, Ledger};
 use keystill::reconcile::Reconciled;
-use keystill::reconcile::cascade::{Corrector, Plan, Reference};
+use keystill::reconcile::cascade::{Corrector, Plan, Reference, Thrift};
 use keystill::stage::{Fault, Job, Outbox, Stage, Step, Workbench};
 use keystill::wire::Reader;
 use rand_chacha::ChaCha8Rng;
@@ -43,6 +43,9 @@ pub(crate) struct Args {
     /// The error rate the plan is made for, if it is not the true one.
     #[arg(long)]
     estimate: Option<f64>,
+    /// Spare rounds instead of parities: for long links.
+    #[arg(long)]
+    spare_rounds: bool,
     /// Seed of the simulated frames.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -67,7 +70,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
                 anyhow::anyhow!("--qber {qber}: between 0 and 0.5, please"),
             ));
         }
-        let plan = Plan::choose(args.estimate.unwrap_or(*qber), args.n).or_exit(Exit::Usage)?;
+        let thrift = if args.spare_rounds { Thrift::Rounds } else { Thrift::Parities };
+        let plan = Plan::choose(args.estimate.unwrap_or(*qber), args.n).or_exit(Exit::Usage)?.sparing(thrift);
         let sum = pool.install(|| measure(&args, &plan, *qber))?;
         report(&args, &sum, *qber, pool.current_num_threads());
     }

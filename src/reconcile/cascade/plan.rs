@@ -17,12 +17,23 @@ const LOWEST_QBER_PPM: u32 = 100;
 /// Draws of subsets at most. One follows another only where that one found errors.
 pub(super) const MAX_DRAWS: u32 = 8;
 
+/// What a frame is reconciled for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Thrift {
+    /// Few parities.
+    #[default]
+    Parities,
+    /// Half the rounds, for up to 1 % more parities.
+    Rounds,
+}
+
 /// How one frame is reconciled. Everything else (block sizes, permutations, limits) follows from
 /// the length and the expected error rate, in integer arithmetic, the same on any machine.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Plan {
     frame_bits: usize,
     qber_ppm: u32,
+    thrift: Thrift,
     /// The block length of each pass, as a power of two.
     passes: Vec<u32>,
     permutations: Arc<[Permutation]>,
@@ -51,24 +62,35 @@ impl Plan {
         }
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked: 0 to 150 000")]
         let qber_ppm = libm::round(qber * 1e6) as u32;
-        Ok(Self::from_parts(frame_bits, qber_ppm.max(LOWEST_QBER_PPM)))
+        Ok(Self::from_parts(frame_bits, qber_ppm.max(LOWEST_QBER_PPM), Thrift::default()))
+    }
+
+    /// The same plan, sparing something else.
+    #[must_use]
+    pub fn sparing(&self, thrift: Thrift) -> Self {
+        Self::from_parts(self.frame_bits, self.qber_ppm, thrift)
     }
 
     /// Block lengths found by measuring efficiency and rounds from 0.15 % to 15 % at 2^20 bits: as
     /// powers of two ⌊c + 0.45⌋ and ⌊c + 3.1⌋ with c = log₂(1/q), so from 0.73/q to 1.47/q and
-    /// from 4.3/q to 8.6/q. A second block half as long halves the rounds and costs 0.5 % more.
+    /// from 4.3/q to 8.6/q. A second block half as long halves the rounds: the searches of two
+    /// passes follow chains of errors, each in the block of the next, and the chains are shorter.
     /// The third pass finds what few patterns are left, with blocks that hardly cost anything.
-    fn from_parts(frame_bits: usize, qber_ppm: u32) -> Self {
+    fn from_parts(frame_bits: usize, qber_ppm: u32, thrift: Thrift) -> Self {
         let whole = frame_bits.next_power_of_two().ilog2().max(1);
         let c = libm::log2(1e6 / f64::from(qber_ppm));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "c is 2.7 to 13.3")]
         let power = |shift: f64| libm::floor(c + shift) as u32;
-        let (first, second) = (power(0.45), power(3.1));
+        let (first, thrifty) = (power(0.45), power(3.1));
+        let second = match thrift {
+            Thrift::Parities => thrifty,
+            Thrift::Rounds => thrifty - 1,
+        };
         let third = ((2 * whole + 6) / 3).max(second + 2);
         let mut passes = vec![first.min(whole)];
         passes.extend([second, third].iter().filter(|log2| **log2 < whole));
         let permutations = (0..passes.len()).map(|pass| Permutation::new(frame_bits, pass)).collect();
-        Self { frame_bits, qber_ppm, passes, permutations }
+        Self { frame_bits, qber_ppm, thrift, passes, permutations }
     }
 
     /// Bits of a frame.
@@ -118,9 +140,10 @@ impl Plan {
         (most * per_error + blocks).min(n + n / 4 + 64)
     }
 
-    /// Writes the plan: the length, then the expected error rate in parts per million.
+    /// Writes the plan: the length, the expected error rate in parts per million, and a byte, 1 if
+    /// rounds are spared.
     pub fn write(&self, writer: &mut Writer) {
-        writer.count(self.frame_bits).u32(self.qber_ppm);
+        writer.count(self.frame_bits).u32(self.qber_ppm).u8(u8::from(self.thrift == Thrift::Rounds));
     }
 
     /// Reads a plan.
@@ -136,7 +159,12 @@ impl Plan {
         if qber_ppm < LOWEST_QBER_PPM || f64::from(qber_ppm) > MAX_QBER * 1e6 {
             return Err(Malformed::Field { field: "qber_ppm" });
         }
-        Ok(Self::from_parts(frame_bits, qber_ppm))
+        let thrift = match reader.u8()? {
+            0 => Thrift::Parities,
+            1 => Thrift::Rounds,
+            _ => return Err(Malformed::Field { field: "thrift" }),
+        };
+        Ok(Self::from_parts(frame_bits, qber_ppm, thrift))
     }
 }
 
@@ -146,8 +174,9 @@ mod tests {
 
     #[test]
     fn a_plan_is_read_as_it_was_written() {
-        for (qber, n) in [(0.0, 1), (0.003, 63), (0.01, 999_983), (0.15, MAX_FRAME_BITS)] {
-            let plan = Plan::choose(qber, n).expect("in range");
+        let (few, quick) = (Thrift::Parities, Thrift::Rounds);
+        for (qber, n, thrift) in [(0.0, 1, few), (0.003, 63, quick), (0.15, MAX_FRAME_BITS, quick)] {
+            let plan = Plan::choose(qber, n).expect("in range").sparing(thrift);
             let mut writer = Writer::new();
             plan.write(&mut writer);
             let bytes = writer.finish();
@@ -165,7 +194,9 @@ mod tests {
         for n in [0, MAX_FRAME_BITS + 1] {
             assert!(matches!(Plan::choose(0.01, n), Err(Abort::Unusable { .. })), "{n} bits");
         }
-        for bytes in [[0, 16, 39, 0, 0], [9, 1, 0, 0, 0], [9, 255, 255, 255, 255]] {
+        for bytes in
+            [[0, 16, 39, 0, 0, 0], [9, 1, 0, 0, 0, 0], [9, 255, 255, 255, 255, 0], [9, 16, 39, 0, 0, 2]]
+        {
             assert!(Plan::read(&mut Reader::new(&bytes)).is_err(), "{bytes:?}");
         }
     }
