@@ -36,6 +36,7 @@ impl Answerer {
             passes: self.strings.opened(),
             subsets: self.plan.subsets(),
             draws: self.draws,
+            max_draws: self.plan.draws(),
             parities,
         }
     }

@@ -14,7 +14,6 @@
 use keystill_kernels::parity::SUBSETS;
 
 use super::phase::{FIRST_SUBSET, Node, Phase};
-use super::plan::MAX_DRAWS;
 use crate::bits::BitBlock;
 use crate::wire::{Malformed, Reader, Writer};
 
@@ -47,6 +46,8 @@ pub(super) struct Bounds {
     pub(super) subsets: u32,
     /// Draws opened.
     pub(super) draws: u32,
+    /// Draws that there may be.
+    pub(super) max_draws: u32,
     /// Parities still allowed.
     pub(super) parities: u64,
 }
@@ -56,7 +57,7 @@ impl Request {
         let request = match reader.u8()? {
             SEARCH => Self::Search(read_phase(&mut reader, bounds)?),
             DESCEND if bounds.asked > 0 => Self::Descend(read_exactly(&mut reader, bounds.asked, "right")?),
-            OPEN if bounds.draws < MAX_DRAWS => Self::Open,
+            OPEN if bounds.draws < bounds.max_draws => Self::Open,
             DONE if bounds.draws > 0 => Self::Done,
             GIVE_UP => Self::GiveUp,
             _ => return Err(Malformed::Field { field: "request" }),

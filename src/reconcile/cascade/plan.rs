@@ -14,8 +14,8 @@ pub const MAX_QBER: f64 = 0.15;
 /// Error rates below this are planned as this one, in parts per million.
 const LOWEST_QBER_PPM: u32 = 100;
 
-/// Draws of subsets at most. One follows another only where that one found errors.
-pub(super) const MAX_DRAWS: u32 = 8;
+/// Frames below this length end with one draw of subsets: a second one would cost percents.
+const SHORT_FRAME: usize = 4096;
 
 /// What a frame is reconciled for.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -117,6 +117,12 @@ impl Plan {
     /// patterns of errors to miss, and of which each parity is a share that can be seen.
     pub(super) fn subsets(&self) -> u32 {
         (self.frame_bits.next_power_of_two().ilog2() + 2).clamp(12, 16)
+    }
+
+    /// How many draws of subsets there are at most: one follows another only where that one found
+    /// errors, and they are many only where the estimate was far too low.
+    pub(super) fn draws(&self) -> u32 {
+        if self.frame_bits < SHORT_FRAME { 1 } else { 8 }
     }
 
     /// Bytes that one side holds at most while it works on a frame, beside the frame.

@@ -5,7 +5,7 @@ use keystill_kernels::Isa;
 use super::frontier::Frontier;
 use super::message;
 use super::phase::{Node, Phase};
-use super::plan::{MAX_DRAWS, Plan};
+use super::plan::Plan;
 use super::strings::Strings;
 use super::subsets::Subsets;
 use crate::bits::BitBlock;
@@ -169,11 +169,10 @@ impl Search {
             self.phase = Some(phase);
             return Next::Search;
         }
-        if self.subsets.last_was_clean() {
+        if self.subsets.last_was_clean() || self.subsets.draws() == self.plan.draws() {
             return Next::Done;
         }
-        let affordable = self.parities + self.opening() as u64 <= self.plan.parity_limit()
-            && self.subsets.draws() < MAX_DRAWS;
+        let affordable = self.parities + self.opening() as u64 <= self.plan.parity_limit();
         if affordable { Next::Open } else { Next::GiveUp }
     }
 
