@@ -6,12 +6,10 @@
 //!
 //! C. J. Clopper, E. S. Pearson, Biometrika 26, 404 (1934).
 
-use super::stirling::ln_binomial;
+use super::stirling::{ln_binomial, margin};
 
 /// Terms of a tail that are summed before the rest is bounded by a geometric series.
 const TERMS: usize = 20_000;
-/// How much larger than computed a logarithm of a probability may be.
-const LN_MARGIN: f64 = 1e-6;
 
 /// An upper bound on the rate of which `successes` in `trials` were seen, wrong with probability at most ε.
 ///
@@ -64,7 +62,7 @@ pub fn ln_at_most(x: u64, n: u64, p: f64) -> f64 {
     }
     let cut = x > TERMS as u64 && term >= sum * 1e-17;
     let rest = if cut { term * ratio / (1.0 - ratio).max(0.0) } else { 0.0 };
-    (top + libm::log(sum + rest) + LN_MARGIN).min(0.0)
+    (top + libm::log(sum + rest) + margin(n as f64)).min(0.0)
 }
 
 #[cfg(test)]

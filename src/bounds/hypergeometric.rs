@@ -11,16 +11,14 @@
 //! the key holds more than K(k) errors with probability at most ε, for every W. Tighter than
 //! Serfling's bound and than the Taylor-expanded "γ" of Lim et al., which is not a bound at all.
 
-use super::stirling::ln_binomial;
+use super::stirling::{ln_binomial, margin};
 
-/// How much larger than computed a logarithm of a probability may be.
-const LN_MARGIN: f64 = 1e-6;
 /// Terms of a tail that are summed before the rest is bounded by a geometric series.
 const TERMS: usize = 20_000;
 
 /// ln of the probability that k of `marked` fall among the `drawn` of `population` positions.
 ///
-/// Minus infinity where that cannot be. Error below 1e-6 for populations up to 2⁶³.
+/// Minus infinity where that cannot be. Error below 3e-5 for populations up to 2⁶³.
 #[must_use]
 pub fn ln_probability(k: u64, population: u64, marked: u64, drawn: u64) -> f64 {
     if k > marked || k > drawn || drawn > population || marked > population {
@@ -50,7 +48,8 @@ pub fn ln_at_most(k: u64, population: u64, marked: u64, drawn: u64) -> f64 {
         return 0.0;
     }
     let top = ln_probability(k, population, marked, drawn);
-    (top + libm::log(lower_series(k, lowest, (population, marked, drawn))) + LN_MARGIN).min(0.0)
+    (top + libm::log(lower_series(k, lowest, (population, marked, drawn))) + margin(population as f64))
+        .min(0.0)
 }
 
 /// An upper bound on Σ_{j ≤ k} P(j) / P(k): ratios fall, so a geometric series bounds what is cut.

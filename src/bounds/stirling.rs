@@ -6,6 +6,13 @@
 /// ln √(2π).
 const LN_SQRT_2PI: f64 = 0.918_938_533_204_672_8;
 
+/// How much larger than computed the logarithm of a probability near 10⁻⁵⁰ or above may be.
+///
+/// A deviance D = 2z² of a mean m is computed from a difference z√m of numbers that are rounded to m·2⁻⁵³.
+pub(super) fn margin(population: f64) -> f64 {
+    1e-9 + 1e-14 * libm::sqrt(population)
+}
+
 /// Stirling's remainder: ln n! − ln(√(2πn) (n/e)ⁿ), also between the integers. Error below 1e-14.
 pub(super) fn remainder(n: f64) -> f64 {
     if n == 0.0 {

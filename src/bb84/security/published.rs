@@ -391,6 +391,7 @@ fn fixed_length(terms: &Terms, disclosed_bits: u64, shares: f64, epsilons: Epsil
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bounds::hypergeometric::ln_probability;
 
     const EPSILONS: Epsilons = Epsilons { secrecy: 1e-10, correctness: 1e-15 };
 
@@ -415,6 +416,28 @@ mod tests {
             VariableEpsilons { decoy: 1e-12, sampling: 1e-12, amplification: 1e-12, verification: 1e-12 };
         let rigorous = variable2024(&quiet(), epsilons, VariableReading::Clamped);
         assert!(rigorous.phase_error_rate.is_some_and(|rate| rate > Real::ZERO), "Serfling is defined");
+    }
+
+    #[test]
+    fn gamma_fails_a_million_times_more_often_than_it_claims() {
+        // (tested, others, errors in all, true failure), claimed 1e-10, by an exact count elsewhere.
+        for (tested, others, marked, failure) in [
+            (1_000, 1_000, 16, 0.000_233_314_840_168_254_64),
+            (5_000, 50_000, 114, 0.000_215_788_261_553_129_4),
+        ] {
+            let positions = [Real::from(tested), Real::from(others)];
+            let fails = |k: &u64| {
+                let rate = Real::from(*k) / positions[0];
+                // Without an error γ is undefined: not counted against it.
+                let added = gamma(rate, positions, 1.0, 1e-10);
+                added.is_some_and(|added| Real::from(marked - k) / positions[1] > rate + added)
+            };
+            let ours: f64 = (0..=marked)
+                .filter(fails)
+                .map(|k| libm::exp(ln_probability(k, tested + others, marked, tested)))
+                .sum();
+            assert!((ours / failure - 1.0).abs() < 1e-6, "{tested} + {others}: {ours:e}");
+        }
     }
 
     #[test]
