@@ -61,6 +61,7 @@
 
 pub mod discrete;
 pub mod gaussian;
+pub mod general;
 pub mod published;
 
 use crate::bounds::Real;

@@ -6,9 +6,9 @@ use serde_json::{Value, json};
 use keystill::bounds::Real;
 use keystill::cv::security::discrete::{self, Constellation};
 use keystill::cv::security::gaussian::{Detection, Link, Trust};
+use keystill::cv::security::general::{self, EnergyTest};
 use keystill::cv::security::published::{
-    ComposableBlock, EnergyTest, FiniteBlock, PairsPerSymbol, asymptotic, composable2021, general2017,
-    leverrier2010,
+    ComposableBlock, FiniteBlock, PairsPerSymbol, asymptotic, composable2021, leverrier2010,
 };
 use keystill::cv::security::{
     Budget, FailedFrames, Interval, Kept, KeyLength, Moments, NoKey, Receiver, key_length,
@@ -20,8 +20,10 @@ use super::{Formula, Terms};
 pub(super) const FORMULAS: &[Formula] = &[
     Formula {
         name: "keystill",
-        modes: &["default", "failed_frames_subtracted"],
-        caution: Some("secure against collective attacks; confidence intervals assume Gaussian noise"),
+        modes: &["default", "failed_frames_subtracted", "general_attacks"],
+        caution: Some(
+            "secure against collective attacks, in mode general_attacks against all; confidence intervals assume Gaussian noise",
+        ),
         text: "ell = floor({raw_bits} - {eavesdropped_bits} - {equipartition_bits} - {failed_bits} - {leak_EC} \
                - {hashing_bits}) = {ell}\n\
                eavesdropped_bits = n chi = n_kept * {chi_worst} for T >= {T_min}, xi <= {xi_max}",
@@ -84,8 +86,14 @@ fn keystill(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
         trust: if fields.has("trusted") { trust(fields)? } else { Trust::Trusted },
     };
     let kept = Kept { symbols: kept, failed, disclosed_bits: fields.count("leak_EC")? };
-    let budget = Budget::of_block(fields.number_or("eps_total", 1e-10)?);
-    let (key, reason) = match key_length(&moments, &receiver, &kept, &budget) {
+    let epsilon = fields.number_or("eps_total", 1e-10)?;
+    let answer = if mode == "general_attacks" {
+        let test = energy_test(fields, fields.number("N")?, epsilon)?;
+        general::key_length(&moments, &receiver, &kept, &test).map(|(key, _)| key)
+    } else {
+        key_length(&moments, &receiver, &kept, &Budget::of_block(epsilon))
+    };
+    let (key, reason) = match answer {
         Ok(key) => (key, None),
         Err(NoKey::Spent(key)) => (*key, Some(NoKey::Spent(key).to_string())),
         Err(NoKey::Untested { pairs }) => {
@@ -213,14 +221,8 @@ fn composable(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Option<Terms>>
 
 fn general(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Option<Terms>> {
     let (symbols, share) = (fields.number("n")?, fields.number("pe_fraction")?);
-    let test = EnergyTest {
-        symbols,
-        tested: fields.number("k_test")?,
-        alice: fields.number("d_A")?,
-        bob: fields.number("d_B")?,
-        epsilon: fields.number("eps_target")?,
-    };
-    let general = general2017(&test).context("the energy test is too small for this epsilon")?;
+    let test = energy_test(fields, symbols, fields.number("eps_target")?)?;
+    let general = general::reduction(&test).context("the energy test is too small for this epsilon")?;
     // Estimation, smoothing and amplification share it.
     let epsilon = general.collective_epsilon.to_f64() / 3.0;
     let block = FiniteBlock {
@@ -244,6 +246,16 @@ fn general(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Option<Terms>> {
     terms.insert("toll_bits".to_owned(), general.toll_bits.into());
     terms.insert("ell".to_owned(), length.floor_to_u64().into());
     Ok(Some(terms))
+}
+
+fn energy_test(fields: &Fields<'_>, symbols: f64, epsilon: f64) -> anyhow::Result<EnergyTest> {
+    Ok(EnergyTest {
+        symbols,
+        tested: fields.number("k_test")?,
+        alice: fields.number("d_A")?,
+        bob: fields.number("d_B")?,
+        epsilon,
+    })
 }
 
 fn discrete_modulation(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Option<Terms>> {

@@ -5,8 +5,6 @@
 //!   binary key symbol a use; its worst case is the corner (T_min, ξ_max) alone.
 //! * [`composable2021`]: Mountogiannakis, Papanastasiou, Braverman, Pirandola, PRR 4, 013099 (2022),
 //!   arXiv:2103.16589; the entropy of the digitised key is measured.
-//! * [`general2017`]: Leverrier, PRL 118, 200501 (2017): what collective security costs to be raised to
-//!   general attacks, with heterodyne detection and an energy test.
 
 use crate::bounds::Real;
 
@@ -209,96 +207,30 @@ pub fn composable2021(block: &ComposableBlock) -> Composable {
     }
 }
 
-/// The energy test and the target of [`general2017`].
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct EnergyTest {
-    /// n, symbols in all.
-    pub symbols: f64,
-    /// k, symbols tested for their energy.
-    pub tested: f64,
-    /// d_A, the threshold of Alice's mean photon number.
-    pub alice: f64,
-    /// d_B, that of Bob's.
-    pub bob: f64,
-    /// ε of the key against general attacks.
-    pub epsilon: f64,
-}
-
-/// The price of general attacks.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct General {
-    /// K, the photon-number cut-off.
-    pub cutoff: Real,
-    /// The ε that collective security must reach: 50 ε/K⁴.
-    pub collective_epsilon: Real,
-    /// 2 ⌈log₂ C(K + 4, 4)⌉ bits by which the key is shortened.
-    pub toll_bits: u64,
-}
-
-/// From collective to general attacks by the Gaussian de Finetti reduction.
-///
-/// ε' = K⁴ ε/50 with K = max{1, n(d_A + d_B)(1 + 2√(ln(8/ε)/2n) + ln(8/ε)/n)/(1 − 2√(ln(8/ε)/2k))},
-/// rounded up, where ε is that of collective attacks: a fixed point, reached in a few steps. `None`
-/// where the test is too small to bound anything.
-#[must_use]
-pub fn general2017(test: &EnergyTest) -> Option<General> {
-    let target = Real::from(test.epsilon);
-    if test.epsilon.is_nan() || test.epsilon <= 0.0 {
-        return None;
-    }
-    let mut epsilon = target;
-    let mut cutoff = Real::ONE;
-    for _ in 0..50 {
-        let before = cutoff;
-        cutoff = energy_cutoff(test, epsilon)?;
-        epsilon = Real::from(50.0) * target / cutoff.powi(4);
-        if cutoff == before {
-            break;
-        }
-    }
-    // C(K + 4, 4) = (K+1)(K+2)(K+3)(K+4)/24.
-    let product = (1..=4_u32).fold(Real::ONE, |product, j| product * (cutoff + Real::from(f64::from(j))));
-    let bits = (product / Real::from(24.0)).log2().ceil_to_u64();
-    Some(General { cutoff, collective_epsilon: epsilon, toll_bits: bits.saturating_mul(2) })
-}
-
-fn energy_cutoff(test: &EnergyTest, epsilon: Real) -> Option<Real> {
-    let (one, two) = (Real::ONE, Real::from(2.0));
-    let [n, k] = [test.symbols, test.tested].map(Real::from);
-    let beta = (Real::from(8.0) / epsilon).ln();
-    let above = one + two * (beta / (two * n)).sqrt() + beta / n;
-    let below = one - two * (beta / (two * k)).sqrt();
-    if below.partial_cmp(&Real::ZERO) != Some(std::cmp::Ordering::Greater) {
-        return None;
-    }
-    let cutoff = (n * (Real::from(test.alice) + Real::from(test.bob)) * above / below).max(one);
-    Some(Real::from(cutoff.ceil_to_u64()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn general_attacks_cost_what_another_program_says() {
-        for (symbols, tested, cutoff, epsilon, toll) in [
-            (1e9, 1e7, 6_031_283_769.0, 3.778_600_303_725_742e-48, 251),
-            (1e11, 1e9, 600_336_288_070.0, 3.849_387_412_789_483_4e-56, 304),
-            (1e12, 1e10, 6_001_100_169_289.0, 3.855_196_334_485_527e-60, 331),
-        ] {
-            let general =
-                general2017(&EnergyTest { symbols, tested, alice: 3.5, bob: 2.5, epsilon: 1e-10 }).unwrap();
-            assert!((general.cutoff.to_f64() - cutoff).abs() <= 1.0, "K: {general:?}");
-            assert!((general.collective_epsilon.to_f64() / epsilon - 1.0).abs() < 1e-9, "ε: {general:?}");
-            // That program rounds up once, after doubling; the theorem before.
-            assert!((toll..=toll + 1).contains(&general.toll_bits), "toll: {general:?}");
+    fn finite_rates_approach_the_asymptotic_one() {
+        let [modulation_variance, transmittance, excess_noise, efficiency, electronic_noise] =
+            [4.0, 0.5, 0.01, 0.6, 0.1].map(Real::from);
+        let link = Link { modulation_variance, transmittance, excess_noise, efficiency, electronic_noise };
+        let limit = asymptotic(&link, Detection::Heterodyne, Trust::Trusted, 0.95).rate;
+        let mut last = Real::from(f64::NEG_INFINITY);
+        for symbols in [1e8, 1e10, 1e12, 1e14] {
+            let block = FiniteBlock {
+                symbols,
+                estimation_share: 0.01,
+                estimation: 1e-10,
+                smoothing: 1e-10,
+                amplification: 1e-10,
+                beta: 0.95,
+            };
+            let rate = leverrier2010(&link, Detection::Heterodyne, &block, PairsPerSymbol::Quadratures).rate;
+            assert!(rate > last && rate < limit, "{symbols:e} symbols: {rate:?} below {limit:?}");
+            last = rate;
         }
-    }
-
-    #[test]
-    fn a_test_too_small_bounds_nothing() {
-        let test = EnergyTest { symbols: 1e9, tested: 10.0, alice: 3.5, bob: 2.5, epsilon: 1e-10 };
-        assert_eq!(general2017(&test), None, "ten symbols");
-        assert_eq!(general2017(&EnergyTest { tested: 1e7, epsilon: 0.0, ..test }), None, "no ε");
+        assert!(last > limit * Real::from(0.98), "all but the symbols disclosed: {last:?} of {limit:?}");
     }
 }
