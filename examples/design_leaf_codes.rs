@@ -17,7 +17,7 @@ const PATTERNS: [(usize, usize); 10] =
 fn main() {
     let mut arguments = std::env::args().skip(1).filter_map(|argument| argument.parse::<u32>().ok());
     let seed = u64::from(arguments.next().unwrap_or(1));
-    let generations = arguments.next().unwrap_or(40);
+    let generations = arguments.next().unwrap_or(100);
     let designer = Designer::new();
     for (rate, snr_db) in GOALS {
         report("family in use", &designer, &FAMILY, rate, snr_db);

@@ -27,7 +27,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use keystill_kernels::Isa;
-use keystill_kernels::ldpc::leaf::{self as kernel, Beliefs, Graph, Lanes};
+use keystill_kernels::ldpc::leaf::{self as kernel, Beliefs, Graph, Lanes, LeafRule};
 use zeroize::Zeroize;
 
 use super::codes::leaf::{BLOCK_BITS, Code, FAMILY, chain_blocks};
@@ -380,6 +380,11 @@ impl fmt::Debug for Codes {
     }
 }
 
+/// The rule that takes less time in all at the code's rate.
+fn leaf_rule(code: &Code) -> LeafRule {
+    if code.leaf_blocks() > 12 * code.core_blocks() { LeafRule::Line } else { LeafRule::Curve }
+}
+
 /// A decoder's working memory, all zero between frames.
 #[derive(Default)]
 struct Desk {
@@ -404,7 +409,7 @@ impl Desk {
         self.messages.resize(code.walks()[0].edges.len(), Lanes::default());
         self.leaves.resize(code.leaf_blocks(), Lanes::default());
         let ratios = &ratios[BLOCK_BITS * code.core_blocks()..];
-        kernel::leaves(isa, ratios, &syndrome[..code.leaf_blocks()], &mut self.leaves);
+        kernel::leaves(isa, leaf_rule(code), ratios, &syndrome[..code.leaf_blocks()], &mut self.leaves);
     }
 
     /// Iterates until every parity check holds, or the frame is hopeless.
@@ -414,6 +419,7 @@ impl Desk {
         for (iteration, walk) in (1..=MOST_ITERATIONS).zip(code.walks().iter().cycle()) {
             let graph = Graph {
                 leaf_runs: code.leaf_runs(),
+                leaf_rule: leaf_rule(code),
                 parity_runs: code.parity_runs(),
                 parity_order: walk.order,
                 edges: &walk.edges,

@@ -4,7 +4,7 @@ use std::arch::x86_64::*;
 
 use super::{
     ARTANH_FIRST, ARTANH_THIRD, Beliefs, CORRECTION_END, CORRECTION_SCALE, Edge, Graph, LINES, Lanes,
-    MAX_DEGREE, Order, PARITY_LIMIT, Run,
+    LeafRule, MAX_DEGREE, Order, PARITY_LIMIT, Run,
 };
 
 /// 0, 1, … 127: 32 numbers from r on are the lane numbers of a rotation by r (the permutation
@@ -116,7 +116,7 @@ pub(super) fn iterate(graph: &Graph<'_>, beliefs: &mut Beliefs<'_>) -> u32 {
         let leaves = &beliefs.leaves[check..check + run.checks];
         let edges = &graph.edges[edge..edge + run.checks * run.degree];
         let messages = &mut beliefs.messages[edge..edge + run.checks * run.degree];
-        leaf_run(run, edges, (beliefs.posteriors, messages), leaves);
+        leaf_run((run, graph.leaf_rule), edges, (beliefs.posteriors, messages), leaves);
         edge += edges.len();
         check += run.checks;
     }
@@ -153,24 +153,24 @@ pub(super) fn iterate(graph: &Graph<'_>, beliefs: &mut Beliefs<'_>) -> u32 {
 
 /// Calls the body of the run's degree: registers hold a check whose degree the compiler knows.
 macro_rules! by_degree {
-    ($degree:expr, $name:ident, $args:tt) => {
+    ($degree:expr, $name:ident, [$($more:tt)*], $args:tt) => {
         match $degree {
-            1 => $name::<1> $args,
-            2 => $name::<2> $args,
-            3 => $name::<3> $args,
-            4 => $name::<4> $args,
-            5 => $name::<5> $args,
-            6 => $name::<6> $args,
-            7 => $name::<7> $args,
-            8 => $name::<8> $args,
-            9 => $name::<9> $args,
-            10 => $name::<10> $args,
-            11 => $name::<11> $args,
-            12 => $name::<12> $args,
-            13 => $name::<13> $args,
-            14 => $name::<14> $args,
-            15 => $name::<15> $args,
-            16 => $name::<16> $args,
+            1 => $name::<1 $($more)*> $args,
+            2 => $name::<2 $($more)*> $args,
+            3 => $name::<3 $($more)*> $args,
+            4 => $name::<4 $($more)*> $args,
+            5 => $name::<5 $($more)*> $args,
+            6 => $name::<6 $($more)*> $args,
+            7 => $name::<7 $($more)*> $args,
+            8 => $name::<8 $($more)*> $args,
+            9 => $name::<9 $($more)*> $args,
+            10 => $name::<10 $($more)*> $args,
+            11 => $name::<11 $($more)*> $args,
+            12 => $name::<12 $($more)*> $args,
+            13 => $name::<13 $($more)*> $args,
+            14 => $name::<14 $($more)*> $args,
+            15 => $name::<15 $($more)*> $args,
+            16 => $name::<16 $($more)*> $args,
             degree => panic!("a check of degree {degree}, not 1 to {MAX_DEGREE}"),
         }
     };
@@ -180,17 +180,24 @@ macro_rules! by_degree {
 type State<'a> = (&'a mut [Lanes], &'a mut [Lanes]);
 
 #[target_feature(enable = "avx512f,avx512bw")]
-fn leaf_run(run: &Run, edges: &[Edge], state: State<'_>, leaves: &[Lanes]) {
-    by_degree!(run.degree, leaf_checks, (edges, state, leaves));
+fn leaf_run((run, rule): (&Run, LeafRule), edges: &[Edge], state: State<'_>, leaves: &[Lanes]) {
+    match rule {
+        LeafRule::Curve => by_degree!(run.degree, leaf_checks, [, true], (edges, state, leaves)),
+        LeafRule::Line => by_degree!(run.degree, leaf_checks, [, false], (edges, state, leaves)),
+    }
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
 fn parity_run(run: &Run, order: Order, edges: &[Edge], state: State<'_>, syndrome: &[u64]) -> u32 {
-    by_degree!(run.degree, parity_checks, (order, edges, state, syndrome))
+    by_degree!(run.degree, parity_checks, [], (order, edges, state, syndrome))
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
-fn leaf_checks<const D: usize>(edges: &[Edge], (posteriors, messages): State<'_>, leaves: &[Lanes]) {
+fn leaf_checks<const D: usize, const CURVE: bool>(
+    edges: &[Edge],
+    (posteriors, messages): State<'_>,
+    leaves: &[Lanes],
+) {
     let tables = Tables::new();
     let (edges, _) = edges.as_chunks::<D>();
     let (messages, _) = messages.as_chunks_mut::<D>();
@@ -204,7 +211,7 @@ fn leaf_checks<const D: usize>(edges: &[Edge], (posteriors, messages): State<'_>
         }
         let leaf = halves(leaf);
         for half in 0..2 {
-            let told = leaf_messages::<D>(&tables, leaf[half], &a[half]);
+            let told = leaf_messages::<D, CURVE>(&tables, leaf[half], &a[half]);
             for i in 0..D {
                 store_half(&mut messages[i], half, told[i]);
                 let value = _mm512_adds_epi16(a[half][i], told[i]);
@@ -216,7 +223,11 @@ fn leaf_checks<const D: usize>(edges: &[Edge], (posteriors, messages): State<'_>
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn leaf_messages<const D: usize>(tables: &Tables, leaf: __m512i, a: &[__m512i; D]) -> [__m512i; D] {
+fn leaf_messages<const D: usize, const CURVE: bool>(
+    tables: &Tables,
+    leaf: __m512i,
+    a: &[__m512i; D],
+) -> [__m512i; D] {
     let mut tanh = [leaf; D];
     let mut told = [leaf; D];
     let mut before = leaf;
@@ -228,11 +239,15 @@ fn leaf_messages<const D: usize>(tables: &Tables, leaf: __m512i, a: &[__m512i; D
         }
     }
     let mut after = tanh[D - 1];
-    told[D - 1] = artanh_twice(told[D - 1]);
     for i in (0..D - 1).rev() {
-        told[i] = artanh_twice(_mm512_mulhrs_epi16(told[i], after));
+        told[i] = _mm512_mulhrs_epi16(told[i], after);
         if i > 0 {
             after = _mm512_mulhrs_epi16(after, tanh[i]);
+        }
+    }
+    if CURVE {
+        for told in &mut told {
+            *told = artanh_twice(*told);
         }
     }
     told
@@ -319,6 +334,6 @@ fn parity_messages<const D: usize>(syndrome: u32, a: &[__m512i; D]) -> [__m512i;
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) fn leaves(ratios: &[i16], syndrome: &[u64], out: &mut [Lanes]) {
-    super::scalar::leaves(ratios, syndrome, out);
+pub(super) fn leaves(rule: LeafRule, ratios: &[i16], syndrome: &[u64], out: &mut [Lanes]) {
+    super::scalar::leaves(rule, ratios, syndrome, out);
 }

@@ -10,9 +10,11 @@
 //! takes its old message C off the posteriors V (a = V − C), computes the new one and adds it.
 //! Log-likelihood ratios are in units of 1/[`UNIT`] and saturate at ±32.
 //!
-//! * Leaf check with leaf t = ±tanh(L/2) in Q15 (the syndrome bit is its sign):
+//! * Leaf check with leaf t = ±tanh(L/2) (the syndrome bit is its sign):
 //!   C_i = 2·artanh(t·∏_{j≠i} tanh(a_j/2)), by a piecewise linear tanh and
-//!   2·artanh(o) ≈ 2o(1 + 0.45·o²); |o| never exceeds |t|.
+//!   2·artanh(o) ≈ 2o(1 + 0.45·o²); |o| never exceeds |t|. At low rates leaves say so little that a
+//!   straight line does: C_i = g·∏, where the gain g is the mean of L and 2·tanh(L/2), the message
+//!   between its two ends ([`LeafRule`]).
 //! * Parity check: C_i = ± ⊞_{j≠i} |a_j| with a ⊞ b = min + f(a + b) − f(|a − b|),
 //!   f(x) = ln(1 + e^(−x)) ≈ ln 2·(1 − x/c)³ below c = 6·ln 2 (value and slope at zero exact). In
 //!   the product domain these messages would stick at 5.5, the most that Q15 can say.
@@ -66,11 +68,22 @@ pub enum Order {
     Descending,
 }
 
+/// How the message of a leaf check follows from the product of what its bits say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LeafRule {
+    /// 2·artanh of the product, by a cubic: for leaves that say much.
+    Curve,
+    /// A straight line: a fifth less work; takes a tenth more iterations at rate 0.15, 1 % at 0.05.
+    Line,
+}
+
 /// The graph: leaf checks first, then parity checks, and their edges in that order.
 #[derive(Clone, Copy, Debug)]
 pub struct Graph<'a> {
     /// Leaf checks.
     pub leaf_runs: &'a [Run],
+    /// How leaf checks reckon.
+    pub leaf_rule: LeafRule,
     /// Parity checks of the core.
     pub parity_runs: &'a [Run],
     /// The order of the parity checks.
@@ -100,11 +113,12 @@ kernel! {
     /// or above [`MAX_DEGREE`]. Time depends on the graph only.
     pub fn iterate(graph: &Graph<'_>, beliefs: &mut Beliefs<'_>) -> u32;
 
-    /// What leaves say: `out` = ±tanh(L/2) in Q15 of the ratios L, negative where the syndrome bit
-    /// is 1. Ratios are clipped to ±3, where the decoder's artanh ends.
+    /// What leaves of the ratios L enter their checks with, by the rule: tanh(L/2) in Q15, or the mean
+    /// of L and 2·tanh(L/2) in units; with the other sign where the syndrome bit is 1. Ratios are
+    /// clipped to ±3.
     ///
     /// `ratios`: 64 a syndrome word. Panics if the lengths differ. Time depends on the length only.
-    pub fn leaves(ratios: &[i16], syndrome: &[u64], out: &mut [Lanes]);
+    pub fn leaves(rule: LeafRule, ratios: &[i16], syndrome: &[u64], out: &mut [Lanes]);
 }
 
 /// tanh(x/2) in Q15 at x = 0, 1, … 32, moved outward so that straight lines between are near
@@ -141,7 +155,7 @@ const CORRECTION_END: i16 = 17036;
 const CORRECTION_SCALE: i16 = 20207;
 /// The most that a parity check says: 10.
 const PARITY_LIMIT: i16 = 10 * UNIT;
-/// Leaves are clipped here: 3.
+/// Leaves are clipped here, where the decoder's artanh ends: 3.
 const LEAF_LIMIT: i16 = 3 * UNIT;
 
 #[cfg(target_arch = "x86_64")]

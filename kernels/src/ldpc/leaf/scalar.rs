@@ -4,7 +4,7 @@
 
 use super::{
     ARTANH_FIRST, ARTANH_THIRD, Beliefs, CORRECTION_END, CORRECTION_SCALE, Edge, FINE, Graph, LEAF_LIMIT,
-    LINES, Lanes, MAX_DEGREE, Order, PARITY_LIMIT,
+    LINES, Lanes, LeafRule, MAX_DEGREE, Order, PARITY_LIMIT, UNIT,
 };
 
 /// The rounded product of two Q15 numbers.
@@ -44,7 +44,7 @@ pub(super) fn iterate(graph: &Graph<'_>, beliefs: &mut Beliefs<'_>) -> u32 {
         for _ in 0..run.checks {
             let edges = &graph.edges[edge..edge + run.degree];
             let messages = &mut beliefs.messages[edge..edge + run.degree];
-            leaf_check(edges, beliefs.posteriors, messages, &beliefs.leaves[check]);
+            leaf_check(graph.leaf_rule, edges, (beliefs.posteriors, messages), &beliefs.leaves[check]);
             edge += run.degree;
             check += 1;
         }
@@ -91,7 +91,12 @@ fn gather(edges: &[Edge], posteriors: &[Lanes]) -> [[i16; 64]; MAX_DEGREE] {
     gathered
 }
 
-fn leaf_check(edges: &[Edge], posteriors: &mut [Lanes], messages: &mut [Lanes], leaf: &Lanes) {
+fn leaf_check(
+    rule: LeafRule,
+    edges: &[Edge],
+    (posteriors, messages): (&mut [Lanes], &mut [Lanes]),
+    leaf: &Lanes,
+) {
     let gathered = gather(edges, posteriors);
     let degree = edges.len();
     for lane in 0..64 {
@@ -107,7 +112,10 @@ fn leaf_check(edges: &[Edge], posteriors: &mut [Lanes], messages: &mut [Lanes], 
             let last = i + 1 == degree;
             let product = if last { before[i] } else { mul(before[i], after) };
             after = if last { tanh[i] } else { mul(after, tanh[i]) };
-            let message = artanh_twice(product);
+            let message = match rule {
+                LeafRule::Curve => artanh_twice(product),
+                LeafRule::Line => product,
+            };
             messages[i].0[lane] = message;
             posteriors[edges[i].block as usize].0[lane] = a[i].saturating_add(message);
         }
@@ -150,22 +158,40 @@ fn parity_check(edges: &[Edge], posteriors: &mut [Lanes], messages: &mut [Lanes]
 }
 
 #[inline(always)]
-pub(super) fn leaves(ratios: &[i16], syndrome: &[u64], out: &mut [Lanes]) {
+pub(super) fn leaves(rule: LeafRule, ratios: &[i16], syndrome: &[u64], out: &mut [Lanes]) {
     assert_eq!((ratios.len(), syndrome.len()), (64 * out.len(), out.len()), "one leaf a check");
+    match rule {
+        LeafRule::Curve => leaves_by(|ratio| 32_767.0 * leaf_tanh(ratio), ratios, syndrome, out),
+        LeafRule::Line => leaves_by(
+            |ratio| 0.5 * f32::from(clipped(ratio)) + f32::from(UNIT) * leaf_tanh(ratio),
+            ratios,
+            syndrome,
+            out,
+        ),
+    }
+}
+
+#[inline(always)]
+fn leaves_by(value: impl Fn(i16) -> f32, ratios: &[i16], syndrome: &[u64], out: &mut [Lanes]) {
     for ((out, ratios), syndrome) in out.iter_mut().zip(ratios.as_chunks::<64>().0).zip(syndrome) {
         for (i, (out, ratio)) in out.0.iter_mut().zip(ratios).enumerate() {
             let sign = 1.0 - 2.0 * (syndrome >> i & 1) as f32;
-            *out = (sign * leaf_tanh(*ratio)).round_ties_even() as i16;
+            *out = (sign * value(*ratio)).round_ties_even() as i16;
         }
     }
 }
 
-/// tanh(L/2) in Q15 by its continued fraction, to 1e-6 inside the limits.
+#[inline(always)]
+fn clipped(ratio: i16) -> i16 {
+    ratio.clamp(-LEAF_LIMIT, LEAF_LIMIT)
+}
+
+/// tanh(L/2) by its continued fraction, to 1e-6 inside the limits.
 #[inline(always)]
 fn leaf_tanh(ratio: i16) -> f32 {
-    let x = f32::from(ratio.clamp(-LEAF_LIMIT, LEAF_LIMIT)) * (0.5 / 1024.0);
+    let x = f32::from(clipped(ratio)) * (0.5 / f32::from(UNIT));
     let y = x * x;
     let above = x * (135_135.0 + y * (17_325.0 + y * (378.0 + y)));
     let below = 135_135.0 + y * (62_370.0 + y * (3_150.0 + y * 28.0));
-    above / below * 32_767.0
+    above / below
 }

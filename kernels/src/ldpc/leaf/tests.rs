@@ -60,8 +60,10 @@ fn iterate_twice(isa: Isa, mut world: World) -> (u32, Vec<Lanes>, Vec<Lanes>) {
         syndrome: &world.syndrome,
     };
     let mut violated = 0;
-    for parity_order in [Order::Ascending, Order::Descending] {
+    let ways = [(LeafRule::Curve, Order::Ascending), (LeafRule::Line, Order::Descending)];
+    for (leaf_rule, parity_order) in ways {
         let graph = Graph {
+            leaf_rule,
             leaf_runs: &world.leaf_runs,
             parity_runs: &world.parity_runs,
             parity_order,
@@ -91,25 +93,32 @@ fn every_level_makes_the_same_leaves() {
             ratios[..3].copy_from_slice(&[i16::MIN, i16::MAX, 0]);
         }
         let syndrome: Vec<u64> = (0..len).map(|_| mixer.next()).collect();
-        let mut want = vec![Lanes::default(); len];
-        leaves(Isa::SCALAR, &ratios, &syndrome, &mut want);
-        for isa in Isa::available() {
-            let mut got = vec![Lanes::default(); len];
-            leaves(isa, &ratios, &syndrome, &mut got);
-            assert!(got == want, "{isa}, {len} blocks");
+        for rule in [LeafRule::Curve, LeafRule::Line] {
+            let mut want = vec![Lanes::default(); len];
+            leaves(Isa::SCALAR, rule, &ratios, &syndrome, &mut want);
+            for isa in Isa::available() {
+                let mut got = vec![Lanes::default(); len];
+                leaves(isa, rule, &ratios, &syndrome, &mut got);
+                assert!(got == want, "{isa}, {rule:?}, {len} blocks");
+            }
         }
     }
 }
 
 #[test]
-fn leaves_are_tanh_of_half_the_ratio_with_the_sign_of_the_syndrome() {
+fn leaves_are_tanh_or_gain_with_the_sign_of_the_syndrome() {
     let mut ratios = [0; 64];
     ratios[..4].copy_from_slice(&[512, -512, 3000, 32000]);
-    let mut out = [Lanes::default()];
-    leaves(Isa::best(), &ratios, &[0b10], &mut out);
+    let (mut tanh, mut gain) = ([Lanes::default()], [Lanes::default()]);
+    leaves(Isa::best(), LeafRule::Curve, &ratios, &[0b10], &mut tanh);
+    leaves(Isa::best(), LeafRule::Line, &ratios, &[0b10], &mut gain);
     for (lane, ratio) in [0.5, 0.5, 3000.0 / 1024.0, 3.0].into_iter().enumerate() {
-        let want = 32_767.0 * libm::tanh(ratio / 2.0);
-        assert!((f64::from(out[0].0[lane]) - want).abs() < 1.0, "lane {lane}: {} of {want}", out[0].0[lane]);
+        let want = libm::tanh(ratio / 2.0);
+        let got = f64::from(tanh[0].0[lane]) / 32_767.0;
+        assert!((got - want).abs() < 1e-4, "lane {lane}: tanh {got} of {want}");
+        let want = ratio / 2.0 + libm::tanh(ratio / 2.0);
+        let got = f64::from(gain[0].0[lane]) / 1024.0;
+        assert!((got - want).abs() < 1e-3, "lane {lane}: gain {got} of {want}");
     }
 }
 
@@ -119,8 +128,14 @@ fn messages_are_those_of_belief_propagation() {
     let mut mixer = Mixer(9);
     let edges: Vec<Edge> = (0..3).map(|block| Edge { block, rotation: 0 }).collect();
     let one = [Run { degree: 3, checks: 1 }];
-    for (leaf_runs, parity_runs) in [(&one[..], &[][..]), (&[][..], &one[..])] {
-        let graph = Graph { leaf_runs, parity_runs, parity_order: Order::Ascending, edges: &edges };
+    let cases = [
+        (&one[..], LeafRule::Curve, &[][..]),
+        (&one[..], LeafRule::Line, &[][..]),
+        (&[][..], LeafRule::Line, &one[..]),
+    ];
+    for (leaf_runs, leaf_rule, parity_runs) in cases {
+        let graph =
+            Graph { leaf_runs, leaf_rule, parity_runs, parity_order: Order::Ascending, edges: &edges };
         let before: Vec<Lanes> =
             (0..3).map(|_| Lanes(std::array::from_fn(|_| mixer.next() as i16 / 6))).collect();
         let mut after = before.clone();
@@ -131,9 +146,14 @@ fn messages_are_those_of_belief_propagation() {
         iterate(Isa::best(), &graph, &mut beliefs);
         let tanh = |block: usize, lane: usize| libm::tanh(f64::from(before[block].0[lane]) / 2048.0);
         for lane in 0..64 {
-            let leaf = if leaf_runs.is_empty() { 1.0 } else { f64::from(leaf.0[lane]) / 32_767.0 };
-            let product = leaf * tanh(1, lane) * tanh(2, lane);
-            let want = 2.0 * libm::atanh(product);
+            let product = tanh(1, lane) * tanh(2, lane);
+            let parity = 2.0 * libm::atanh(product);
+            let leaf = f64::from(leaf.0[lane]);
+            let want = match leaf_rule {
+                _ if leaf_runs.is_empty() => parity,
+                LeafRule::Line => leaf / 1024.0 * product,
+                LeafRule::Curve => 2.0 * libm::atanh(leaf / 32_767.0 * product),
+            };
             let got = f64::from(messages[0].0[lane]) / 1024.0;
             assert!((got - want).abs() < 0.04 + 0.05 * want.abs(), "lane {lane}: {got}, not {want}");
         }
