@@ -80,6 +80,7 @@ impl Transcript {
 
     /// Closes the transcript with its length and pads the hash.
     #[must_use]
+    #[expect(clippy::needless_pass_by_value, reason = "a pad is used once: tagging takes it")]
     pub fn tag(mut self, pad: Pad) -> Tag {
         let bits = u128::from(self.bytes) * 8;
         self.accumulator = gf128::horner(self.isa, self.key.0, self.accumulator, &bits.to_be_bytes());

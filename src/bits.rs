@@ -92,14 +92,20 @@ impl BitBlock {
         bytes
     }
 
-    /// Bit `i`. Panics beyond the end.
+    /// Bit `i`.
+    ///
+    /// # Panics
+    /// Beyond the end.
     #[must_use]
     pub fn bit(&self, i: usize) -> bool {
         assert!(i < self.len, "bit {i} of {}", self.len);
         self.words[i / 64] >> (i % 64) & 1 == 1
     }
 
-    /// Sets bit `i`. Panics beyond the end.
+    /// Sets bit `i`.
+    ///
+    /// # Panics
+    /// Beyond the end.
     pub fn set(&mut self, i: usize, bit: bool) {
         assert!(i < self.len, "bit {i} of {}", self.len);
         let mask = 1 << (i % 64);
@@ -119,7 +125,10 @@ impl BitBlock {
         self.words[(self.len - 1) / 64] |= u64::from(bit) << ((self.len - 1) % 64);
     }
 
-    /// Appends the low `count` bits of `value`, lowest first. Panics above 64.
+    /// Appends the low `count` bits of `value`, lowest first.
+    ///
+    /// # Panics
+    /// Above 64.
     pub fn push_bits(&mut self, value: u64, count: usize) {
         assert!(count <= 64, "a word has 64 bits, not {count}");
         let value = if count == 64 { value } else { value & ((1 << count) - 1) };
@@ -148,7 +157,10 @@ impl BitBlock {
         }
     }
 
-    /// A copy of the bits of a range. Panics beyond the end.
+    /// A copy of the bits of a range.
+    ///
+    /// # Panics
+    /// Beyond the end.
     #[must_use]
     pub fn slice(&self, range: Range<usize>) -> Self {
         assert!(range.start <= range.end && range.end <= self.len, "bits {range:?} of {}", self.len);

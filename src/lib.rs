@@ -55,6 +55,14 @@
 //! [`session`], [`protocol`], [`bb84`] or [`cv`], [`auth`], [`random`], and [`pipeline`] if its threads
 //! and sockets will do. `default-features = false` builds them without simulator and command line.
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    test,
+    allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "tests make their numbers from counters"
+    )
+)]
 
 pub mod amplify;
 pub mod auth;

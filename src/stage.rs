@@ -196,6 +196,7 @@ impl Workbench {
     }
 
     /// The scratch memory of this type, made on first use. It outlives the job: wipe secrets.
+    #[expect(clippy::missing_panics_doc, reason = "the slot of a type holds that type")]
     pub fn scratch<T: Any + Send + Default>(&mut self) -> &mut T {
         let slot = self.scratch.entry(TypeId::of::<T>()).or_insert_with(|| Box::new(T::default()));
         slot.downcast_mut().expect("the slot of a type holds that type")

@@ -1,4 +1,10 @@
 //! Memory: flat after warm-up, and below what the configuration says.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::needless_pass_by_value,
+    reason = "tests make their numbers from counters"
+)]
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -1,4 +1,10 @@
 //! The drivers: any number of threads, in memory or over TCP, gives the same keys.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::needless_pass_by_value,
+    reason = "tests make their numbers from counters"
+)]
 
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;

@@ -1,4 +1,10 @@
 //! Two sessions talk to each other, step by step, in one thread.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    clippy::needless_pass_by_value,
+    reason = "tests make their numbers from counters"
+)]
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -79,6 +85,7 @@ enum End {
     /// All blocks are over.
     Over,
     /// A session ended with an error.
+    #[expect(dead_code, reason = "shown where a test fails")]
     Failed(Error),
     /// Nothing moves any more.
     Stalled,

@@ -18,6 +18,7 @@
 
 #![allow(
     clippy::cast_possible_truncation,
+    clippy::modulo_one,
     clippy::cast_sign_loss,
     clippy::missing_panics_doc,
     clippy::needless_range_loop,

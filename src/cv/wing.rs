@@ -340,7 +340,9 @@ impl CvWing {
         else {
             return Ok(());
         };
-        if self.offered < self.protocol.frames_per_block || (self.tallies.len() as u32) < self.frames(plan) {
+        if self.offered < self.protocol.frames_per_block
+            || (self.tallies.len() as u64) < u64::from(self.frames(plan))
+        {
             return Ok(());
         }
         let mut tally = *sample;

@@ -58,6 +58,9 @@ pub enum News {
     Event(Event),
 }
 
+/// Hears news by actor number, and with `None` a sign of life now and then; returns whether to go on.
+pub type Told<'a> = &'a mut dyn FnMut(&[Box<dyn Actor>], Option<(usize, News)>) -> bool;
+
 /// Why an actor stopped.
 #[derive(Debug, thiserror::Error)]
 pub enum ActorError {

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::actor::{Actor, ActorError, News};
+use super::actor::{Actor, ActorError, Told};
 use super::workers::{Arrival, Workers};
 
 /// Drives actors until every block is over.
@@ -12,11 +12,7 @@ use super::workers::{Arrival, Workers};
 ///
 /// # Errors
 /// [`ActorError`] of the first actor that fails.
-pub fn drive(
-    actors: &mut [Box<dyn Actor>],
-    workers: &Workers,
-    told: &mut dyn FnMut(&[Box<dyn Actor>], Option<(usize, News)>) -> bool,
-) -> Result<(), ActorError> {
+pub fn drive(actors: &mut [Box<dyn Actor>], workers: &Workers, told: Told<'_>) -> Result<(), ActorError> {
     loop {
         let mut moved = false;
         for number in 0..actors.len() {

@@ -10,7 +10,7 @@ mod recording;
 mod tcp;
 mod workers;
 
-pub use actor::{Actor, ActorError, FrameJob, FrameSource, News, Pace, Party, SourceError};
+pub use actor::{Actor, ActorError, FrameJob, FrameSource, News, Pace, Party, SourceError, Told};
 pub use memory::drive;
 pub use recording::{Description, Recorder, RecordingError, Replay};
 pub use tcp::{Limits, NodeError, drive_over};

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded, select};
 
-use super::actor::{Actor, ActorError, News};
+use super::actor::{Actor, ActorError, Told};
 use super::workers::Workers;
 
 /// Messages that may wait in either direction before back-pressure is felt.
@@ -70,7 +70,7 @@ pub fn drive_over(
     actors: &mut [Box<dyn Actor>],
     workers: &Workers,
     limits: Limits,
-    told: &mut dyn FnMut(&[Box<dyn Actor>], Option<(usize, News)>) -> bool,
+    told: Told<'_>,
 ) -> Result<(), NodeError> {
     stream.set_nodelay(true)?;
     let mut wire = Wire::open(stream, actors.len(), limits)?;

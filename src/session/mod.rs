@@ -260,7 +260,7 @@ impl<P: Protocol> Session<P> {
                     }
                     break;
                 }
-                Err(Fault::Abort(abort)) => effects = Ok(self.abort(&mut block, abort)),
+                Err(Fault::Abort(abort)) => effects = Ok(self.abort(&mut block, &abort)),
                 Err(Fault::Peer(source)) => return Err(Error::Malformed { block: id, source }),
             }
         }
@@ -289,12 +289,12 @@ impl<P: Protocol> Session<P> {
         self.outputs.push_back(Output::Compute(Work { ticket, computation }));
     }
 
-    fn abort(&mut self, block: &mut Block<P>, abort: Abort) -> Vec<Effect> {
+    fn abort(&mut self, block: &mut Block<P>, abort: &Abort) -> Vec<Effect> {
         let id = block.id();
         self.tickets.retain(|_, (ticket_block, _)| *ticket_block != id);
         let report = block.abort(abort.clone());
         self.outputs.push_back(Output::Event(Event::Block(Box::new(report))));
-        vec![Effect::Send(Header::new(Kind::Abort, id), vec![abort_number(&abort)])]
+        vec![Effect::Send(Header::new(Kind::Abort, id), vec![abort_number(abort)])]
     }
 
     /// Sends the tags of the oldest blocks that are ready for them, and forgets blocks that are over.

@@ -131,6 +131,7 @@ impl KeyStore {
     ///
     /// # Errors
     /// [`Unavailable::Full`] if the store cannot hold it.
+    #[expect(clippy::needless_pass_by_value, reason = "a key is stored once: the store takes it")]
     pub fn add(&mut self, protocol: &str, key: SecretKey) -> Result<(), Unavailable> {
         let bits = key.bits().len() as u64;
         if self.held_bits + bits > self.capacity_bits {
