@@ -1,13 +1,30 @@
-//! Counter-mode random words for the simulated world.
+//! Counter-mode random words and Gaussian samples for the simulated world.
 //!
-//! ChaCha8 (Bernstein, "ChaCha, a variant of Salsa20", 2008) with a 64-bit block counter in words 12
-//! and 13 and a zero nonce: any word of the stream can be had without those before it.
+//! Words are those of ChaCha8 (Bernstein, "ChaCha, a variant of Salsa20", 2008) with a 64-bit block
+//! counter in words 12 and 13 and a zero nonce: any word of the stream can be had without those before
+//! it. Gaussians are Box and Muller's, two from two words, with polynomials of ours in single precision
+//! and a fixed order of operations, so that every rung gives the same bits.
+//!
+//! | rung | way |
+//! |---|---|
+//! | avx512, avx2 | the lanes of the scalar body, sixteen blocks or samples at once, by the compiler |
+//! | portable, scalar | the same body for the baseline |
 
 kernel! {
     /// The stream's word of each gate: word g mod 16 of block ⌊g/16⌋.
     ///
     /// `out`: as long as `gates`. Panics otherwise. For simulation; no secret in, none out.
     pub fn gate_words(key: &[u32; 8], gates: &[u64], out: &mut [u32]);
+
+    /// The stream's words from block `first_block` on.
+    ///
+    /// `out`: a multiple of 256 words (sixteen blocks). Panics otherwise.
+    pub fn words(key: &[u32; 8], first_block: u64, out: &mut [u32]);
+
+    /// Standard normal samples from the words of block `first_block` on, a word a sample.
+    ///
+    /// `out`: a multiple of 256 samples. Panics otherwise. The tails end at 5.8 standard deviations.
+    pub fn gaussians(key: &[u32; 8], first_block: u64, out: &mut [f32]);
 }
 
 mod scalar;
@@ -15,8 +32,47 @@ mod scalar;
 #[cfg(target_arch = "aarch64")]
 use scalar as neon;
 use scalar as portable;
+
+/// The scalar bodies under wider features: the compiler vectorises their lanes.
 #[cfg(target_arch = "x86_64")]
-use {scalar as avx2, scalar as avx512};
+mod avx2 {
+    use super::scalar;
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn gate_words(key: &[u32; 8], gates: &[u64], out: &mut [u32]) {
+        scalar::gate_words(key, gates, out);
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn words(key: &[u32; 8], first_block: u64, out: &mut [u32]) {
+        scalar::words(key, first_block, out);
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn gaussians(key: &[u32; 8], first_block: u64, out: &mut [f32]) {
+        scalar::gaussians(key, first_block, out);
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx512 {
+    use super::scalar;
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    pub(super) fn gate_words(key: &[u32; 8], gates: &[u64], out: &mut [u32]) {
+        scalar::gate_words(key, gates, out);
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    pub(super) fn words(key: &[u32; 8], first_block: u64, out: &mut [u32]) {
+        scalar::words(key, first_block, out);
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+    pub(super) fn gaussians(key: &[u32; 8], first_block: u64, out: &mut [f32]) {
+        scalar::gaussians(key, first_block, out);
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -25,20 +81,52 @@ mod tests {
     use rand_chacha::ChaCha8Rng;
     use rand_chacha::rand_core::{Rng, SeedableRng};
 
-    #[test]
-    fn words_are_those_of_the_chacha8_stream() {
-        let key: [u32; 8] = std::array::from_fn(|i| 0x0101_0101 * (i as u32 + 3));
+    const KEY: [u32; 8] = [3, 1, 4, 1, 5, 9, 2, 6];
+
+    fn stream(words: usize) -> Vec<u32> {
         let mut seed = [0; 32];
-        for (bytes, word) in seed.chunks_exact_mut(4).zip(key) {
+        for (bytes, word) in seed.chunks_exact_mut(4).zip(KEY) {
             bytes.copy_from_slice(&word.to_le_bytes());
         }
         let mut stream = ChaCha8Rng::from_seed(seed);
-        let want: Vec<u32> = (0..1000).map(|_| stream.next_u32()).collect();
-        let gates: Vec<u64> = (0..1000).collect();
+        (0..words).map(|_| stream.next_u32()).collect()
+    }
+
+    #[test]
+    fn words_are_those_of_the_chacha8_stream() {
+        let want = stream(2048);
+        let gates: Vec<u64> = (0..2048).filter(|gate| gate % 7 != 3).collect();
         for isa in Isa::available() {
-            let mut out = vec![0; 1000];
-            gate_words(isa, &key, &gates, &mut out);
-            assert_eq!(out, want, "{isa}");
+            let mut out = vec![0; gates.len()];
+            gate_words(isa, &KEY, &gates, &mut out);
+            assert!(
+                gates.iter().zip(&out).all(|(gate, word)| want[*gate as usize] == *word),
+                "{isa}: by gate"
+            );
+            let mut out = vec![0; 1024];
+            words(isa, &KEY, 64, &mut out);
+            assert_eq!(out, want[1024..], "{isa}: in order");
         }
+    }
+
+    #[test]
+    fn gaussians_are_the_same_on_every_level_and_have_the_right_moments() {
+        let mut want = vec![0.0; 1 << 18];
+        gaussians(Isa::SCALAR, &KEY, 5, &mut want);
+        for isa in Isa::available() {
+            let mut out = vec![0.0; 1 << 18];
+            gaussians(isa, &KEY, 5, &mut out);
+            assert!(out.iter().zip(&want).all(|(a, b)| a.to_bits() == b.to_bits()), "{isa}");
+        }
+        let moment =
+            |power: i32| want.iter().map(|x| f64::from(*x).powi(power)).sum::<f64>() / want.len() as f64;
+        assert!(moment(1).abs() < 0.008, "mean {}", moment(1));
+        assert!((moment(2) - 1.0).abs() < 0.011, "variance {}", moment(2));
+        assert!(moment(3).abs() < 0.03, "skewness {}", moment(3));
+        assert!((moment(4) - 3.0).abs() < 0.08, "kurtosis {}", moment(4));
+        let beyond = want.iter().filter(|x| x.abs() > 1.959_964).count() as f64 / want.len() as f64;
+        assert!((beyond - 0.05).abs() < 0.002, "share beyond 1.96: {beyond}");
+        let pairs = want.chunks_exact(2).map(|pair| f64::from(pair[0]) * f64::from(pair[1])).sum::<f64>();
+        assert!((pairs / (want.len() / 2) as f64).abs() < 0.012, "neighbours are uncorrelated");
     }
 }
