@@ -1,0 +1,341 @@
+//! Detections of the BB84 receiver, gate by gate but only where something may happen.
+//!
+//! Gates are cut into cells of 4096. In each, candidates are drawn at the greatest probability that a
+//! gate clicks of itself (geometric gaps), and the setting of a candidate's gate, which is a function of
+//! its index on Alice's side too, decides whether it clicks and how. Afterpulses and dead gates are added
+//! in order; they need the cell before, which is drawn again.
+
+use keystill_kernels::{Isa, noise};
+
+use crate::bb84::frame::{AliceFrame, BobFrame, Settings, SimulatedCounter, click};
+use crate::channel::{ClickModel, Scenario, budget};
+
+use super::world_key;
+
+/// Gates of a cell.
+const CELL: u64 = 4096;
+/// Words that a cell draws at a time, a multiple of a block; three a candidate.
+const DRAW: usize = 768;
+/// Room for a cell's words in the stream.
+const CELL_STRIDE: u64 = 1 << 14;
+
+/// The raw frames of both ends of a BB84 link.
+#[derive(Clone, Debug)]
+pub struct Bb84Source {
+    gates_per_frame: u32,
+    settings: SimulatedCounter,
+    clicks: ClickModel,
+    /// The greatest probability that a gate clicks of itself.
+    most: f64,
+    /// Bob's threshold for the test basis, of 2^32.
+    test_threshold: f64,
+    candidate_key: [u32; 8],
+    afterpulse_key: [u32; 8],
+    delay_key: [u32; 8],
+}
+
+/// A gate that clicked of itself.
+#[derive(Clone, Copy)]
+struct Click {
+    gate: u64,
+    byte: u8,
+}
+
+impl Bb84Source {
+    /// The sources of a scenario under a seed.
+    #[must_use]
+    pub fn new(scenario: &Scenario, seed: u64) -> Self {
+        let bb84 = &scenario.bb84;
+        let clicks = budget(scenario).bb84.clicks;
+        let most = (0..3).map(|k| clicks.own(k)).fold(0.0, f64::max);
+        Self {
+            gates_per_frame: gates_per_frame(bb84.frame_ms, bb84.clock_ghz),
+            settings: SimulatedCounter {
+                key: world_key(seed, "bb84 settings"),
+                thresholds: thresholds(bb84.probabilities, bb84.test_probability),
+            },
+            clicks,
+            most,
+            test_threshold: bb84.test_probability,
+            candidate_key: world_key(seed, "bb84 candidates"),
+            afterpulse_key: world_key(seed, "bb84 afterpulses"),
+            delay_key: world_key(seed, "bb84 delays"),
+        }
+    }
+
+    /// Gates in a frame.
+    #[must_use]
+    pub fn gates_per_frame(&self) -> u32 {
+        self.gates_per_frame
+    }
+
+    fn first_gate(&self, index: u64) -> u64 {
+        index * u64::from(self.gates_per_frame)
+    }
+
+    /// Alice's settings of a frame, as the rule that gives them.
+    #[must_use]
+    pub fn alice_frame(&self, index: u64) -> AliceFrame {
+        AliceFrame {
+            first_gate: self.first_gate(index),
+            gates: self.gates_per_frame,
+            settings: Settings::SimulatedCounter(self.settings.clone()),
+        }
+    }
+
+    /// Bob's detections of a frame.
+    #[must_use]
+    pub fn bob_frame(&self, isa: Isa, index: u64) -> BobFrame {
+        let first_gate = self.first_gate(index);
+        let end = first_gate + u64::from(self.gates_per_frame);
+        let cells = (first_gate / CELL).saturating_sub(1)..end.div_ceil(CELL);
+        let own = self.own_clicks(isa, cells);
+        let mut frame = BobFrame { first_gate, gates: self.gates_per_frame, ..BobFrame::default() };
+        self.add_memory(isa, &own, |click| {
+            if (first_gate..end).contains(&click.gate) {
+                frame.offsets.push(u32::try_from(click.gate - first_gate).unwrap_or(u32::MAX));
+                frame.clicks.push(click.byte);
+            }
+        });
+        frame
+    }
+
+    /// The gates of some cells that click of themselves if they are live, in order.
+    fn own_clicks(&self, isa: Isa, cells: std::ops::Range<u64>) -> Vec<Click> {
+        let mut candidates: Vec<(u64, u32, u32)> = Vec::new();
+        if self.most > 0.0 {
+            let inverse = 1.0 / libm::log1p(-self.most);
+            let mut words = [0; DRAW];
+            cells.for_each(|cell| self.candidates(isa, cell, inverse, &mut words, &mut candidates));
+        }
+        let gates: Vec<u64> = candidates.iter().map(|(gate, ..)| *gate).collect();
+        let mut settings = vec![0; gates.len()];
+        noise::gate_words(isa, &self.settings.key, &gates, &mut settings);
+        let drawn = candidates.iter().zip(&settings);
+        drawn
+            .filter_map(|((gate, accept, basis), word)| {
+                self.click(*gate, self.settings.setting(*word), [*accept, *basis])
+            })
+            .collect()
+    }
+
+    /// The candidates of a cell: gate, and two words for what becomes of it.
+    fn candidates(
+        &self,
+        isa: Isa,
+        cell: u64,
+        inverse: f64,
+        words: &mut [u32; DRAW],
+        out: &mut Vec<(u64, u32, u32)>,
+    ) {
+        let mut gate = cell * CELL;
+        let end = gate + CELL;
+        let mut block = cell * CELL_STRIDE;
+        loop {
+            noise::words(isa, &self.candidate_key, block, words);
+            block += (DRAW / 16) as u64;
+            for draw in words.chunks_exact(3) {
+                // Gates without a candidate before the next one.
+                let gap = libm::floor(libm::log(unit(draw[0])) * inverse);
+                if gap >= (end - gate) as f64 {
+                    return;
+                }
+                #[expect(
+                    clippy::cast_possible_truncation,
+                    clippy::cast_sign_loss,
+                    reason = "below a cell's size"
+                )]
+                let place = gate + gap as u64;
+                out.push((place, draw[1], draw[2]));
+                gate = place + 1;
+                if gate >= end {
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Whether a candidate clicks of itself, and how.
+    fn click(&self, gate: u64, setting: u8, [accept, basis]: [u32; 2]) -> Option<Click> {
+        let (bit, alice_test, intensity) =
+            (setting & 1 == 1, setting & 2 != 0, usize::from(setting >> 2).min(2));
+        let bob_test = unit(basis) < self.test_threshold;
+        let table = if alice_test == bob_test { &self.clicks.matched } else { &self.clicks.crossed };
+        let [right, wrong, both] = table[intensity];
+        let place = unit(accept) * self.most;
+        let detector = |value: bool| if value { click::DETECTOR_1 } else { click::DETECTOR_0 };
+        let detectors = if place < right {
+            detector(bit)
+        } else if place < right + wrong {
+            detector(!bit)
+        } else if place < right + wrong + both {
+            click::DETECTOR_0 | click::DETECTOR_1
+        } else {
+            return None;
+        };
+        Some(Click { gate, byte: detectors | u8::from(bob_test) * click::TEST_BASIS })
+    }
+
+    /// Adds afterpulses and takes away what falls into dead gates.
+    fn add_memory(&self, isa: Isa, own: &[Click], mut emit: impl FnMut(Click)) {
+        let triggers = self.words_at(isa, &self.afterpulse_key, own);
+        let delays = self.words_at(isa, &self.delay_key, own);
+        let mut pending: Vec<Click> = Vec::new();
+        let mut live_from = 0;
+        for ((click, trigger), delay) in own.iter().zip(&triggers).zip(&delays) {
+            // Afterpulses due before this click, in order; each may cause another.
+            while let Some(place) = (0..pending.len()).min_by_key(|place| pending[*place].gate) {
+                if pending[place].gate >= click.gate {
+                    break;
+                }
+                let due = pending.swap_remove(place);
+                if due.gate >= live_from {
+                    live_from = due.gate + 1 + u64::from(self.clicks.dead_gates);
+                    emit(due);
+                    let words = self.words_at(isa, &self.afterpulse_key, &[due]);
+                    let delay = self.words_at(isa, &self.delay_key, &[due]);
+                    pending.extend(self.afterpulse(due, words[0], delay[0]));
+                }
+            }
+            pending.retain(|due| due.gate != click.gate);
+            if click.gate >= live_from {
+                live_from = click.gate + 1 + u64::from(self.clicks.dead_gates);
+                emit(*click);
+                pending.extend(self.afterpulse(*click, *trigger, *delay));
+            }
+        }
+    }
+
+    fn words_at(&self, isa: Isa, key: &[u32; 8], clicks: &[Click]) -> Vec<u32> {
+        let gates: Vec<u64> = clicks.iter().map(|click| click.gate).collect();
+        let mut words = vec![0; gates.len()];
+        noise::gate_words(isa, key, &gates, &mut words);
+        words
+    }
+
+    /// The afterpulse of a click, if it has one: in the detector that clicked, in a random basis.
+    fn afterpulse(&self, click: Click, trigger: u32, delay: u32) -> Option<Click> {
+        if unit(trigger) >= self.clicks.afterpulse_probability {
+            return None;
+        }
+        // The trigger's rest is uniform again; its bits choose detector and basis.
+        let rest = unit(trigger) / self.clicks.afterpulse_probability;
+        let test = rest < self.test_threshold;
+        let inverse = 1.0 / libm::log1p(-1.0 / self.clicks.afterpulse_gates.max(1.000_001));
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a delay of few gates")]
+        let beyond = libm::floor(libm::log(unit(delay)) * inverse) as u64;
+        let both = click::DETECTOR_0 | click::DETECTOR_1;
+        let detector = match click.byte & both {
+            one @ (click::DETECTOR_0 | click::DETECTOR_1) => one,
+            _ if delay & 1 == 0 => click::DETECTOR_0,
+            _ => click::DETECTOR_1,
+        };
+        let gate = click.gate + 1 + u64::from(self.clicks.dead_gates) + beyond;
+        Some(Click { gate, byte: detector | u8::from(test) * click::TEST_BASIS })
+    }
+}
+
+/// A number in (0, 1) from a word.
+fn unit(word: u32) -> f64 {
+    (f64::from(word) + 0.5) / 4_294_967_296.0
+}
+
+fn gates_per_frame(frame_ms: f64, clock_ghz: f64) -> u32 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a scenario's frames are below 2^31 gates"
+    )]
+    let gates = libm::round(frame_ms * clock_ghz * 1e6) as u32;
+    gates.max(1)
+}
+
+/// The rule's thresholds of 2^31 for intensities and bases.
+fn thresholds(probabilities: [f64; 3], test: f64) -> [u32; 5] {
+    let mut sum = 0.0;
+    let classes = [1.0 - test, test].into_iter().flat_map(|basis| probabilities.map(|p| p * basis));
+    let sums: Vec<f64> = classes
+        .map(|share| {
+            sum += share;
+            sum
+        })
+        .collect();
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 2^31")]
+    std::array::from_fn(|i| libm::round(sums[i] * 2_147_483_648.0) as u32)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::bb84::settings::settings_at;
+
+    fn scenario(overrides: &[&str]) -> Scenario {
+        let overrides: Vec<String> = overrides.iter().map(|given| (*given).to_owned()).collect();
+        let text = Scenario::shipped("iown-47t2").expect("it ships");
+        Scenario::from_text("iown-47t2", text, &overrides).expect("good values")
+    }
+
+    /// Clicks, sifted bits and errors of some frames, in the key basis.
+    fn count(source: &Bb84Source, frames: u64) -> [f64; 3] {
+        let mut counts = [0.0; 3];
+        for index in 0..frames {
+            let (alice, bob) = (source.alice_frame(index), source.bob_frame(Isa::best(), index));
+            let mut settings = Vec::new();
+            settings_at(Isa::best(), &alice, &bob.offsets, &mut settings).expect("inside");
+            for (setting, clicks) in settings.iter().zip(&bob.clicks) {
+                counts[0] += 1.0;
+                if setting & 2 == 0 && clicks & click::TEST_BASIS == 0 {
+                    counts[1] += 1.0;
+                    let wrong = if setting & 1 == 1 { click::DETECTOR_0 } else { click::DETECTOR_1 };
+                    let both = click::DETECTOR_0 | click::DETECTOR_1;
+                    counts[2] += match clicks & both {
+                        seen if seen == both => 0.5,
+                        seen => f64::from(u8::from(seen == wrong)),
+                    };
+                }
+            }
+        }
+        counts
+    }
+
+    #[test]
+    fn counts_are_those_of_the_budget() {
+        for overrides in [
+            &[][..],
+            &["bb84.dead_gates=7", "link.length_km=5"][..],
+            &["bb84.afterpulse_probability=0.2"][..],
+        ] {
+            let scenario = scenario(overrides);
+            let budget = budget(&scenario).bb84;
+            let source = Bb84Source::new(&scenario, 11);
+            let frames = 12;
+            let gates = f64::from(source.gates_per_frame()) * frames as f64;
+            let [clicks, sifted, errors] = count(&source, frames);
+            let within = |what: &str, found: f64, expected: f64| {
+                let sigmas = (found - expected) / libm::sqrt(expected);
+                assert!(sigmas.abs() < 4.0, "{overrides:?}, {what}: {found} against {expected}, {sigmas} σ");
+            };
+            within("clicks", clicks, gates * budget.click_rate);
+            let expected = budget.sifted_bit_per_s * gates / (scenario.bb84.clock_ghz * 1e9);
+            within("sifted bits", sifted, expected);
+            within("errors", errors, expected * budget.qber);
+        }
+    }
+
+    #[test]
+    fn frames_are_the_same_on_every_level_and_join_without_a_seam() {
+        let source = Bb84Source::new(&scenario(&["bb84.frame_ms=0.5"]), 3);
+        let long = Bb84Source { gates_per_frame: 4 * source.gates_per_frame, ..source.clone() };
+        let whole = long.bob_frame(Isa::best(), 0);
+        let mut joined = Vec::new();
+        for index in 0..4 {
+            let frame = source.bob_frame(Isa::SCALAR, index);
+            joined.extend(frame.offsets.iter().map(|offset| offset + (frame.first_gate as u32)));
+        }
+        assert_eq!(whole.offsets, joined, "four frames are one");
+        assert!(whole.offsets.is_sorted_by(|a, b| a < b), "in order");
+        for isa in Isa::available() {
+            assert_eq!(long.bob_frame(isa, 0), whole, "{isa}");
+        }
+    }
+}
