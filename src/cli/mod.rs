@@ -5,6 +5,9 @@ mod bench;
 mod completions;
 mod keylen;
 mod link;
+mod run;
+mod summary;
+mod world;
 
 use std::process::ExitCode;
 
@@ -27,12 +30,13 @@ enum Command {
     Completions(completions::Args),
     Keylen(keylen::Args),
     Link(link::Args),
+    Run(run::Args),
 }
 
 /// Why a command ends: the number is its exit code.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
-#[expect(dead_code, reason = "every code of the contract stands here, also those no command uses yet")]
+#[allow(dead_code, reason = "every code of the contract stands here, also those no command uses yet")]
 pub(crate) enum Exit {
     /// A bug of ours.
     Internal = 1,
@@ -93,6 +97,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Completions(args) => completions::run(&args),
         Command::Keylen(args) => keylen::run(args),
         Command::Link(args) => link::run(args),
+        Command::Run(args) => run::run(&args),
     }
 }
 

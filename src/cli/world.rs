@@ -1,0 +1,386 @@
+//! The simulated world behind `run` and `node`: scenario, protocols, sources, sessions.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow};
+
+use keystill::Isa;
+use keystill::auth::Pool;
+use keystill::bb84::{self, Bb84};
+use keystill::channel::Scenario;
+use keystill::cv::frame::CalibrationRecord;
+use keystill::cv::{self, Cv};
+use keystill::pipeline::{
+    Actor, Description, FrameJob, FrameSource, Pace, Party, Recorder, RecordingError, Replay,
+};
+use keystill::protocol::Protocol;
+use keystill::reconcile::Method;
+use keystill::session::{Config, Session};
+use keystill::sim::{Bb84Source, CvSource, SimulatedRandom, simulated_pre_shared_key};
+use keystill::stage::Role;
+use keystill::wire::{Reader, Writer};
+
+use super::{Exit, Failure, OrExit};
+
+/// Bytes of a simulated pre-shared key: two hash keys and the pads of a hundred blocks.
+const PRE_SHARED_BYTES: usize = 32 + 64 * 100;
+
+/// What names a simulated world.
+#[derive(Clone, Debug, clap::Args)]
+pub(crate) struct WorldArgs {
+    /// A scenario that ships, or a TOML file.
+    #[arg(long, default_value = "iown-47t2", value_name = "NAME|FILE")]
+    pub(crate) scenario: String,
+    /// Override a value of the scenario; may be repeated.
+    #[arg(long = "set", value_name = "SECTION.KEY=VALUE")]
+    pub(crate) overrides: Vec<String>,
+    /// Link time to distil, such as 10s, 2min or 8h; a whole number of blocks.
+    #[arg(long, default_value = "10s", value_parser = parse_duration)]
+    pub(crate) duration: Duration,
+    /// The seed of the world and of all randomness.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Only this protocol.
+    #[arg(long, value_parser = ["bb84", "cv"])]
+    pub(crate) protocol: Option<String>,
+    /// How BB84 reconciles. Counted both ways, Cascade leaves less key than LDPC.
+    #[arg(long, value_enum, default_value_t = MethodName::default())]
+    pub(crate) method: MethodName,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum MethodName {
+    #[default]
+    Ldpc,
+    Cascade,
+}
+
+/// A length of time with its unit.
+pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
+    let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(split);
+    let seconds = match unit {
+        "ms" => 1e-3,
+        "s" => 1.0,
+        "min" | "m" => 60.0,
+        "h" => 3600.0,
+        _ => return Err("write a number and a unit: ms, s, min or h, as in 10s".into()),
+    };
+    let number: f64 = number.trim().parse().map_err(|_| format!("`{number}` is not a number"))?;
+    let seconds = number * seconds;
+    if seconds > 0.0 && seconds <= 1e9 {
+        Ok(Duration::from_secs_f64(seconds))
+    } else {
+        Err("a duration is positive and below a billion seconds".into())
+    }
+}
+
+/// Reads a scenario by name or from a file.
+pub(crate) fn load_scenario(name: &str, overrides: &[String]) -> Result<Scenario, Failure> {
+    let shipped = Scenario::shipped(name).map(str::to_owned);
+    let text = match shipped {
+        Ok(text) => text,
+        Err(error) if !Path::new(name).exists() => return Err(Failure::new(Exit::Configuration, error)),
+        Err(_) => {
+            std::fs::read_to_string(name).with_context(|| name.to_owned()).or_exit(Exit::Configuration)?
+        }
+    };
+    Scenario::from_text(name, &text, overrides).or_exit(Exit::Configuration)
+}
+
+/// What becomes of raw frames besides being distilled.
+#[derive(Clone, Debug)]
+pub(crate) enum Recordings {
+    None,
+    Write(PathBuf),
+    Replay(PathBuf),
+}
+
+/// A scenario under a seed, cut into blocks.
+#[derive(Debug)]
+pub(crate) struct World {
+    scenario: Scenario,
+    args: WorldArgs,
+}
+
+impl WorldArgs {
+    pub(crate) fn build(&self) -> Result<World, Failure> {
+        let scenario = load_scenario(&self.scenario, &self.overrides)?;
+        let world = World { scenario, args: self.clone() };
+        for block_s in [world.scenario.bb84.block_s, world.scenario.cv.block_s] {
+            if self.duration.as_secs_f64() < block_s * (1.0 - 1e-9) {
+                let error = anyhow!(
+                    "--duration {:?} is shorter than a block of {block_s} s; make it longer, or the blocks shorter by \
+                     --set bb84.block_s=… --set cv.block_s=… (short blocks may leave no key)",
+                    self.duration
+                );
+                return Err(Failure::new(Exit::Configuration, error));
+            }
+        }
+        Ok(world)
+    }
+}
+
+impl World {
+    pub(crate) fn has(&self, protocol: &str) -> bool {
+        self.args.protocol.as_deref().is_none_or(|only| only == protocol)
+    }
+
+    pub(crate) fn scenario_name(&self) -> &str {
+        &self.scenario.name
+    }
+
+    pub(crate) fn session(&self) -> u128 {
+        u128::from(self.args.seed) + 1
+    }
+
+    pub(crate) fn block_time(&self, protocol: &str) -> Duration {
+        let block_s =
+            if protocol == Bb84::NAME { self.scenario.bb84.block_s } else { self.scenario.cv.block_s };
+        Duration::from_secs_f64(block_s)
+    }
+
+    fn frames(&self, frame_ms: f64, frames_per_block: u64) -> u64 {
+        let frames = whole(self.args.duration.as_secs_f64() * 1e3 / frame_ms);
+        frames / frames_per_block * frames_per_block
+    }
+
+    pub(crate) fn bb84_protocol(&self) -> Arc<Bb84> {
+        let bb84 = &self.scenario.bb84;
+        let gates_per_frame = Bb84Source::new(&self.scenario, 0).gates_per_frame();
+        Arc::new(Bb84 {
+            gates_per_frame,
+            frames_per_block: whole(bb84.block_s * 1e3 / bb84.frame_ms),
+            intensities: bb84.mean_photons,
+            probabilities: bb84.probabilities,
+            dead_gates: bb84.dead_gates,
+            // A detector that answers every tenth gate is out of order.
+            most_clicks_per_frame: (gates_per_frame / 10).max(1000) as usize,
+            epsilon: bb84.epsilon,
+            method: match self.args.method {
+                MethodName::Ldpc => Method::Cascade,
+                MethodName::Cascade => Method::Cascade,
+            },
+        })
+    }
+
+    pub(crate) fn cv_protocol(&self, calibration: Option<CalibrationRecord>) -> Arc<Cv> {
+        let cv = &self.scenario.cv;
+        Arc::new(Cv {
+            symbols_per_frame: CvSource::new(&self.scenario, 0).symbols_per_frame(),
+            frames_per_block: whole(cv.block_s * 1e3 / cv.frame_ms),
+            sample_symbols: cv.sample_symbols as usize,
+            efficiency: [cv.receiver_efficiency; 2],
+            electronic_noise: [cv.electronic_noise_snu; 2],
+            epsilon: cv.epsilon,
+            calibration,
+        })
+    }
+
+    /// Alice and Bob of BB84.
+    pub(crate) fn bb84_actors(
+        &self,
+        recordings: &Recordings,
+        pace: Pace,
+    ) -> Result<[Box<dyn Actor>; 2], Failure> {
+        Ok([self.bb84_actor(Role::Alice, recordings, pace)?, self.bb84_actor(Role::Bob, recordings, pace)?])
+    }
+
+    /// Alice and Bob of CV-QKD.
+    pub(crate) fn cv_actors(
+        &self,
+        recordings: &Recordings,
+        pace: Pace,
+    ) -> Result<[Box<dyn Actor>; 2], Failure> {
+        Ok([self.cv_actor(Role::Alice, recordings, pace)?, self.cv_actor(Role::Bob, recordings, pace)?])
+    }
+
+    pub(crate) fn bb84_actor(
+        &self,
+        role: Role,
+        recordings: &Recordings,
+        pace: Pace,
+    ) -> Result<Box<dyn Actor>, Failure> {
+        let protocol = self.bb84_protocol();
+        let frames = self.frames(self.scenario.bb84.frame_ms, protocol.frames_per_block);
+        let source = SimulatedBb84 {
+            source: Arc::new(Bb84Source::new(&self.scenario, self.args.seed)),
+            role,
+            frames,
+            frame_duration: Duration::from_secs_f64(self.scenario.bb84.frame_ms * 1e-3),
+        };
+        let (source, _) = attach(recordings, Bb84::NAME, role, Box::new(source), Vec::new())?;
+        self.actor(role, protocol, source, pace)
+    }
+
+    pub(crate) fn cv_actor(
+        &self,
+        role: Role,
+        recordings: &Recordings,
+        pace: Pace,
+    ) -> Result<Box<dyn Actor>, Failure> {
+        let simulated = Arc::new(CvSource::new(&self.scenario, self.args.seed));
+        let mut preamble = Writer::new();
+        if role == Role::Bob {
+            simulated.calibration().write(&mut preamble);
+        }
+        let frames_per_block = self.cv_protocol(None).frames_per_block;
+        let source = SimulatedCv {
+            source: simulated,
+            role,
+            frames: self.frames(self.scenario.cv.frame_ms, frames_per_block),
+            frame_duration: Duration::from_secs_f64(self.scenario.cv.frame_ms * 1e-3),
+        };
+        let (source, preamble) = attach(recordings, Cv::NAME, role, Box::new(source), preamble.finish())?;
+        let calibration = match role {
+            Role::Alice => None,
+            Role::Bob => {
+                Some(CalibrationRecord::read(&mut Reader::new(&preamble)).or_exit(Exit::Configuration)?)
+            }
+        };
+        self.actor(role, self.cv_protocol(calibration), source, pace)
+    }
+
+    fn actor<P: Protocol>(
+        &self,
+        role: Role,
+        protocol: Arc<P>,
+        source: Box<dyn FrameSource<P::Frame>>,
+        pace: Pace,
+    ) -> Result<Box<dyn Actor>, Failure> {
+        let random = Arc::new(SimulatedRandom::new(self.args.seed, role, P::NAME));
+        let key = simulated_pre_shared_key(self.args.seed, P::NAME, PRE_SHARED_BYTES);
+        let pool = Pool::from_pre_shared(&key).or_exit(Exit::Configuration)?;
+        let session = Session::new(Config::new(role, self.session(), protocol.clone(), random), pool);
+        Ok(Box::new(Party::new(session, role, &*protocol, source, pace)))
+    }
+
+    /// The longest message that any session of this world reads.
+    pub(crate) fn longest_message(&self) -> usize {
+        let of = |bits: usize, longest: usize| (bits / 4 + 128).max(longest + 64);
+        let (bb84, cv) = (self.bb84_protocol(), self.cv_protocol(None));
+        of(bb84.most_key_bits(), bb84.longest_message()).max(of(cv.most_key_bits(), cv.longest_message()))
+    }
+}
+
+/// Records or replays a source; returns it with the preamble that stands in the recording.
+fn attach<F>(
+    recordings: &Recordings,
+    protocol: &str,
+    role: Role,
+    source: Box<dyn FrameSource<F>>,
+    preamble: Vec<u8>,
+) -> Result<(Box<dyn FrameSource<F>>, Vec<u8>), Failure>
+where
+    F: keystill::protocol::Recordable + Send + std::fmt::Debug + 'static,
+{
+    let file = |folder: &Path| {
+        folder.join(format!("{protocol}-{}.rec", if role == Role::Alice { "alice" } else { "bob" }))
+    };
+    let exit = |error: RecordingError| {
+        let exit =
+            if matches!(error, RecordingError::Write { .. }) { Exit::Storage } else { Exit::Configuration };
+        Failure::new(exit, error)
+    };
+    match recordings {
+        Recordings::None => Ok((source, preamble)),
+        Recordings::Write(folder) => {
+            std::fs::create_dir_all(folder)
+                .with_context(|| folder.display().to_string())
+                .or_exit(Exit::Storage)?;
+            let frame_duration = source.frame_duration();
+            let description =
+                Description { protocol: protocol.into(), role, frame_duration, preamble: preamble.clone() };
+            let recorder = Recorder::create(&file(folder), description, source).map_err(exit)?;
+            Ok((Box::new(recorder), preamble))
+        }
+        Recordings::Replay(folder) => {
+            let replay = Replay::open(&file(folder), protocol, role).map_err(exit)?;
+            let preamble = replay.description().preamble.clone();
+            Ok((Box::new(replay), preamble))
+        }
+    }
+}
+
+fn whole(value: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "counts of frames, checked by the scenario"
+    )]
+    let whole = (value + 1e-6).floor().max(0.0) as u64;
+    whole.max(1)
+}
+
+#[derive(Debug)]
+struct SimulatedBb84 {
+    source: Arc<Bb84Source>,
+    role: Role,
+    frames: u64,
+    frame_duration: Duration,
+}
+
+impl FrameSource<bb84::Frame> for SimulatedBb84 {
+    fn frame(&self, index: u64) -> FrameJob<bb84::Frame> {
+        let (source, role) = (self.source.clone(), self.role);
+        Box::new(move |isa: Isa| {
+            Ok(match role {
+                Role::Alice => bb84::Frame::Alice(source.alice_frame(index)),
+                Role::Bob => bb84::Frame::Bob(source.bob_frame(isa, index)),
+            })
+        })
+    }
+
+    fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    fn frame_duration(&self) -> Duration {
+        self.frame_duration
+    }
+}
+
+#[derive(Debug)]
+struct SimulatedCv {
+    source: Arc<CvSource>,
+    role: Role,
+    frames: u64,
+    frame_duration: Duration,
+}
+
+impl FrameSource<cv::Frame> for SimulatedCv {
+    fn frame(&self, index: u64) -> FrameJob<cv::Frame> {
+        let (source, role) = (self.source.clone(), self.role);
+        Box::new(move |isa: Isa| {
+            Ok(match role {
+                Role::Alice => cv::Frame::Alice(source.alice_frame(isa, index)),
+                Role::Bob => cv::Frame::Bob(source.bob_frame(isa, index)),
+            })
+        })
+    }
+
+    fn frames(&self) -> u64 {
+        self.frames
+    }
+
+    fn frame_duration(&self) -> Duration {
+        self.frame_duration
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_need_a_unit() {
+        assert_eq!(parse_duration("10s"), Ok(Duration::from_secs(10)), "seconds");
+        assert_eq!(parse_duration("8h"), Ok(Duration::from_secs(28_800)), "hours");
+        assert_eq!(parse_duration("1.5min"), Ok(Duration::from_secs(90)), "a fraction");
+        for wrong in ["10", "s", "-1s", "5 parsecs", "0s"] {
+            assert!(parse_duration(wrong).is_err(), "{wrong}");
+        }
+    }
+}
