@@ -53,14 +53,17 @@
 //! single photon does not depend on the basis, or within [`mismatch`] only; double clicks became random bits before sifting;
 //! bases were announced after the last gate of the block.
 
+mod claim;
 mod decoy;
 pub mod mismatch;
 pub mod published;
 
 use crate::bounds::{Real, binary_entropy, chernoff, hypergeometric};
-use crate::ledger::Epsilon;
 use crate::stage::Abort;
 
+pub use claim::{Budget, Claim, Vacuum};
+
+use claim::events;
 use decoy::{COUNTS, Counts, EMPTY, Mixture};
 use mismatch::Mismatch;
 
@@ -118,76 +121,6 @@ pub struct Observation {
     pub test: [u64; 3],
     /// Errors among the bits of the test basis.
     pub test_errors: [u64; 3],
-}
-
-/// How the failure probability of a block is shared out.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Budget {
-    /// 2 ε_AT = 2 √Σf: the parameters estimated are wrong.
-    pub estimation: f64,
-    /// ε_PA: privacy amplification.
-    pub amplification: f64,
-}
-
-impl Budget {
-    /// Half for estimation, a quarter for amplification; the last quarter is left to verification
-    /// and authentication, which book their own.
-    #[must_use]
-    pub fn of_block(epsilon: f64) -> Self {
-        Self { estimation: 0.5 * epsilon, amplification: 0.25 * epsilon }
-    }
-
-    /// What a key of this budget books in the ledger. Verification books ε_EV itself.
-    #[must_use]
-    pub fn epsilons(&self) -> [(Epsilon, f64); 2] {
-        [(Epsilon::Estimation, self.estimation), (Epsilon::Amplification, self.amplification)]
-    }
-
-    /// The failure probability of one of so many tail events.
-    fn per_event(&self, events: f64) -> f64 {
-        0.25 * self.estimation * self.estimation / events * (1.0 - 1e-12)
-    }
-}
-
-/// Tail events that share Σf: six for each of three kinds of counts, empty errors, the sampling.
-const EVENTS: f64 = 20.0;
-/// Those that the known share of tested pulses adds: six for both bases, its two splits.
-const SHARE_EVENTS: f64 = 8.0;
-
-/// How many tail events a claim rests on.
-fn events(source: &Source, claim: &Claim) -> f64 {
-    let share = if source.test_share.is_some() { SHARE_EVENTS } else { 0.0 };
-    let mismatch = if claim.mismatch.is_some() { mismatch::EVENTS } else { 0.0 };
-    EVENTS + share + mismatch
-}
-
-/// Whether bits from empty pulses count as secret.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Vacuum {
-    /// They do not, as the theorem is printed.
-    #[default]
-    Uncredited,
-    /// They do.
-    Credited,
-}
-
-/// What is claimed of a key, and how.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Claim {
-    /// The failure probabilities.
-    pub budget: Budget,
-    /// The credit for empty pulses.
-    pub vacuum: Vacuum,
-    /// How far the detectors may differ; `None` where they are taken to be alike.
-    pub mismatch: Option<Mismatch>,
-}
-
-impl Claim {
-    /// The default: a total failure probability of one block, empty pulses not credited.
-    #[must_use]
-    pub fn of_block(epsilon: f64) -> Self {
-        Self { budget: Budget::of_block(epsilon), vacuum: Vacuum::Uncredited, mismatch: None }
-    }
 }
 
 /// A key length and every term that led to it. Bounds are rounded outward.
@@ -425,6 +358,7 @@ fn is_distribution(probability: [f64; 3]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::ledger::Epsilon;
 
     /// Ten seconds of the coexistence link: 1 GHz, 25 km in the O band, μ = (0.5, 0.2, 0.001),
     /// p = (0.81, 0.14, 0.05), one pulse in eight in the test basis: 5.32 Mb/s sifted at 3.71 %.
@@ -450,6 +384,30 @@ mod tests {
         assert!((29.4e6..32.1e6).contains(&key.single_key), "single photons of the key: {key:?}");
         assert!((0.022..0.052).contains(&key.phase_error_rate), "phase errors: {key:?}");
         assert!((7_500_000..9_000_000).contains(&key.ell), "0.75 Mb/s for ten seconds: {key:?}");
+    }
+
+    #[test]
+    fn the_length_is_what_its_terms_say() {
+        let claim = Claim { vacuum: Vacuum::Credited, ..Claim::of_block(1e-10) };
+        let key = key_length(&LINK, &link_source(), &claim, LINK_LEAK).unwrap();
+        let entropy = key.single_key * (1.0 - binary_entropy(Real::from(key.phase_error_rate)).to_f64());
+        // 2 log₂(1/(2 · 2.5e-11)).
+        let length = entropy + key.vacuum_key - LINK_LEAK as f64 - 68.438_561_897_747_24;
+        assert!((key.ell_real - length).abs() < 1e-6, "{length} from {key:?}");
+        assert_eq!(Real::from(key.ell_real).floor_to_u64(), key.ell, "one floor");
+        let sampled = hypergeometric::rate_above(
+            Real::from(key.single_test_errors).ceil_to_u64(),
+            Real::from(key.single_test).floor_to_u64(),
+            Real::from(key.single_key).floor_to_u64(),
+            key.tail_epsilon,
+        );
+        assert!((key.phase_error_rate - sampled).abs() < 1e-15, "the rate is that of the sample");
+        let [estimation, amplification] = key.budget.epsilons();
+        assert_eq!(estimation, (Epsilon::Estimation, 5e-11), "half of the budget");
+        assert_eq!(amplification, (Epsilon::Amplification, 2.5e-11), "a quarter");
+        // 2 √(20 f) = 5e-11.
+        let spent = 2.0 * libm::sqrt(20.0 * key.tail_epsilon);
+        assert!((spent / 5e-11 - 1.0).abs() < 1e-9 && spent <= 5e-11, "twenty events spend {spent:e}");
     }
 
     /// T12 (Lucamarini et al., Opt. Express 21, 24550 (2013)) at 50 km: 20 minutes at 1 GHz; the errors of
@@ -497,6 +455,22 @@ mod tests {
         let mixed = Source { test_probability: [0.5, 0.3, 0.2], ..source.with_test_basis(0.125, 0.125) };
         let refused = key_length(&LINK, &mixed, &claim, LINK_LEAK);
         assert!(matches!(refused, Err(NoKey::Uncovered(_))), "bases with different intensities: {refused:?}");
+    }
+
+    #[test]
+    fn detectors_that_differ_cost_key() {
+        let claim = Claim::of_block(1e-10);
+        let mismatch = Mismatch { efficiency_spread: 1e-3, dark_probability: 1e-6, dark_spread: 1e-3 };
+        let alike = key_length(&LINK, &link_source(), &claim, LINK_LEAK).unwrap();
+        let unlike = Claim { mismatch: Some(mismatch), ..claim };
+        let key = key_length(&LINK, &link_source(), &unlike, LINK_LEAK).unwrap();
+        assert!(key.phase_error_rate > alike.phase_error_rate + 0.004, "δ₁ and δ₂ are in B: {key:?}");
+        let share = link_source().with_test_basis(0.125, 0.125);
+        let refused = key_length(&LINK, &share, &unlike, LINK_LEAK);
+        assert!(
+            matches!(refused, Err(NoKey::Uncovered(_))),
+            "no common count of unequal detectors: {refused:?}"
+        );
     }
 
     #[test]

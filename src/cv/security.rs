@@ -63,13 +63,16 @@ pub mod discrete;
 pub mod gaussian;
 pub mod general;
 pub mod published;
+mod worst;
 
 use crate::bounds::Real;
-use crate::bounds::gauss::{quantile, variance_above, variance_below};
 use crate::ledger::Epsilon;
 use crate::stage::Abort;
 
-use gaussian::{Detection, Link, Trust, holevo};
+pub use worst::Worst;
+
+use gaussian::Trust;
+use worst::worst_case;
 
 /// Real quadratures in a block of multidimensional reconciliation.
 const BLOCK: u64 = 8;
@@ -184,30 +187,6 @@ impl Budget {
             (Epsilon::Amplification, self.amplification),
         ]
     }
-}
-
-/// Sides of intervals that share ε_PE: two each for t, σ² and N₀.
-const EVENTS: f64 = 6.0;
-
-/// The box that holds the link but for ε_PE, and the corner where Eve knows most.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Worst {
-    /// V_A, Alice's modulation variance as recorded.
-    pub modulation_variance: f64,
-    /// T as estimated.
-    pub transmittance: f64,
-    /// T at least.
-    pub transmittance_min: f64,
-    /// T at most.
-    pub transmittance_max: f64,
-    /// ξ as estimated.
-    pub excess_noise: f64,
-    /// ξ at most.
-    pub excess_noise_max: f64,
-    /// χ_BE at the estimate, in bits per symbol.
-    pub holevo: f64,
-    /// χ_BE at the worst corner.
-    pub holevo_max: f64,
 }
 
 /// A key length and every term that led to it.
@@ -335,124 +314,6 @@ fn equipartition(blocks: u64, epsilon: f64) -> Real {
     Real::from(4.0) * Real::from(18.0).log2() * (-gap.log2() * Real::from(blocks)).sqrt()
 }
 
-/// The box that holds the link, and χ at its worst corner.
-fn worst_case(moments: &Moments, receiver: &Receiver, budget: &Budget) -> Result<(Worst, Real), NoKey> {
-    let channel = Channel::estimate(moments, receiver, budget)?;
-    let mut worst = Worst {
-        modulation_variance: channel.modulation_variance,
-        transmittance: 0.0,
-        transmittance_min: f64::INFINITY,
-        transmittance_max: 0.0,
-        excess_noise: 0.0,
-        excess_noise_max: f64::NEG_INFINITY,
-        holevo: 0.0,
-        holevo_max: 0.0,
-    };
-    let mut most = Real::ZERO;
-    for corner in channel.corners(receiver) {
-        let link = channel.link(&corner);
-        let holevo = holevo(&link, Detection::Heterodyne, receiver.trust);
-        if !holevo.is_finite() {
-            return Err(NoKey::Impossible("no physical channel has these moments"));
-        }
-        most = most.max(holevo);
-        worst.transmittance_min = worst.transmittance_min.min(link.transmittance.to_f64());
-        worst.transmittance_max = worst.transmittance_max.max(link.transmittance.to_f64());
-        worst.excess_noise_max = worst.excess_noise_max.max(link.excess_noise.to_f64());
-    }
-    let middle = channel.link(&channel.middle(receiver));
-    worst.transmittance = middle.transmittance.to_f64();
-    worst.excess_noise = middle.excess_noise.to_f64();
-    worst.holevo = holevo(&middle, Detection::Heterodyne, receiver.trust).to_f64();
-    worst.holevo_max = most.to_f64();
-    Ok((worst, most * Real::from(1.0 + 1e-13)))
-}
-
-/// The channel as estimated, with the interval of each parameter.
-struct Channel {
-    modulation_variance: f64,
-    amplitude: f64,
-    amplitude_spread: f64,
-    noise: f64,
-    noise_above: f64,
-    shot: Interval,
-}
-
-/// One point of the box.
-struct Corner {
-    amplitude: f64,
-    noise: f64,
-    shot: f64,
-    efficiency: f64,
-    electronic_noise: f64,
-}
-
-impl Channel {
-    fn estimate(moments: &Moments, receiver: &Receiver, budget: &Budget) -> Result<Self, NoKey> {
-        check(moments, receiver, budget)?;
-        let epsilon = budget.estimation / EVENTS;
-        let amplitude = moments.cross / moments.alice;
-        let residue = moments.bob - amplitude * moments.cross;
-        let freedom = moments.pairs - 1;
-        let noise = residue / freedom as f64;
-        let noise_above = noise * variance_above(freedom, epsilon);
-        let amplitude_spread = quantile(epsilon) * libm::sqrt(noise_above / moments.alice);
-        if !(noise > 0.0 && noise_above.is_finite()) {
-            return Err(NoKey::Impossible("sums of squares contradict each other"));
-        }
-        if amplitude - amplitude_spread <= 0.0 {
-            return Err(NoKey::Untested { pairs: moments.pairs });
-        }
-        let shot = Interval {
-            low: variance_below(receiver.calibration_samples, epsilon),
-            high: variance_above(receiver.calibration_samples, epsilon),
-        };
-        if !shot.high.is_finite() {
-            return Err(NoKey::Impossible("the shot noise was not calibrated"));
-        }
-        let modulation_variance = moments.alice / moments.pairs as f64;
-        Ok(Self { modulation_variance, amplitude, amplitude_spread, noise, noise_above, shot })
-    }
-
-    fn middle(&self, receiver: &Receiver) -> Corner {
-        Corner {
-            amplitude: self.amplitude,
-            noise: self.noise,
-            shot: 1.0,
-            efficiency: 0.5 * (receiver.efficiency.low + receiver.efficiency.high),
-            electronic_noise: 0.5 * (receiver.electronic_noise.low + receiver.electronic_noise.high),
-        }
-    }
-
-    fn corners(&self, receiver: &Receiver) -> impl Iterator<Item = Corner> {
-        let (noise, spread) = (self.noise_above, self.amplitude_spread);
-        let amplitudes = [self.amplitude - spread, self.amplitude + spread];
-        let shots = [self.shot.low, self.shot.high];
-        let efficiencies = [receiver.efficiency.low, receiver.efficiency.high];
-        let electronics = [receiver.electronic_noise.low, receiver.electronic_noise.high];
-        (0..16).map(move |corner: usize| Corner {
-            amplitude: amplitudes[corner & 1],
-            noise,
-            shot: shots[corner >> 1 & 1],
-            efficiency: efficiencies[corner >> 2 & 1],
-            electronic_noise: electronics[corner >> 3],
-        })
-    }
-
-    /// T ≤ 1 and ξ ≥ 0: what lies beyond is the scatter of the estimate.
-    fn link(&self, corner: &Corner) -> Link {
-        let gain = corner.amplitude * corner.amplitude / corner.shot;
-        let excess = (corner.noise - corner.electronic_noise) / corner.shot - 1.0;
-        Link {
-            modulation_variance: Real::from(self.modulation_variance),
-            transmittance: Real::from((2.0 * gain / corner.efficiency).min(1.0)),
-            excess_noise: Real::from((2.0 * excess / (2.0 * gain)).max(0.0)),
-            efficiency: Real::from(corner.efficiency),
-            electronic_noise: Real::from(corner.electronic_noise / corner.shot),
-        }
-    }
-}
-
 fn check(moments: &Moments, receiver: &Receiver, budget: &Budget) -> Result<(), NoKey> {
     if moments.pairs < 2 {
         return Err(NoKey::Untested { pairs: moments.pairs });
@@ -529,29 +390,32 @@ mod tests {
     }
 
     #[test]
-    fn no_point_of_the_box_tells_eve_more_than_the_worst_corner() {
-        let (moments, receiver, budget) = (moments(0.02), receiver(100_000_000), Budget::of_block(1e-10));
-        let (worst, most) = worst_case(&moments, &receiver, &budget).unwrap();
-        let channel = Channel::estimate(&moments, &receiver, &budget).unwrap();
-        let between =
-            |interval: [f64; 2], step: u32| interval[0] + (interval[1] - interval[0]) * f64::from(step) / 8.0;
-        for point in 0..729_u32 {
-            let spread = channel.amplitude_spread;
-            let corner = Corner {
-                amplitude: between([channel.amplitude - spread, channel.amplitude + spread], point % 9),
-                noise: between(
-                    [2.0 * channel.noise - channel.noise_above, channel.noise_above],
-                    point / 9 % 9,
-                ),
-                shot: between([channel.shot.low, channel.shot.high], point / 81),
-                efficiency: 0.6,
-                electronic_noise: 0.1,
-            };
-            let here = holevo(&channel.link(&corner), Detection::Heterodyne, Trust::Trusted);
-            assert!(here <= most, "point {point} of the box: {here:?} > {most:?}");
-        }
-        assert!(worst.holevo_max > worst.holevo, "uncertainty has a price: {worst:?}");
-        assert!(worst.transmittance_min < 0.216 && worst.transmittance_max > 0.216, "{worst:?}");
+    fn the_length_is_what_its_terms_say() {
+        let budget = Budget { estimation: 1e-10, smoothing: 2e-10, amplification: 3e-10 };
+        let failed = FailedFrames::Subtracted { symbols: 1_000_003 };
+        let kept = Kept { failed, ..kept() };
+        let key = key_length(&moments(0.01), &receiver(1 << 40), &kept, &budget).unwrap();
+        let eavesdropped = kept.symbols as f64 * key.worst.holevo_max;
+        assert!((key.eavesdropped_bits - eavesdropped).abs() < 1e-4, "n χ: {key:?}");
+        assert!(
+            (key.failed_bits - 1_000_003.0 * key.worst.holevo_max).abs() < 1e-4,
+            "of failed frames: {key:?}"
+        );
+        // 24 000 001 blocks of four symbols at ε_s = 1e-10, where 1 − √(1 − ε²) = ε²/2:
+        // 4 log₂ 18 · √((1 + 2 log₂ 1e10) · 24 000 001).
+        let equipartition = 16.679_700_005_769_25 * libm::sqrt((1.0 + 66.438_561_897_747_24) * 24_000_001.0);
+        assert!(
+            (key.equipartition_bits / equipartition - 1.0).abs() < 1e-12,
+            "Δ: {key:?} against {equipartition}"
+        );
+        // 2 log₂(1/(2 · 3e-10)).
+        assert!((key.hashing_bits - 61.268_636_896_305_03).abs() < 1e-9, "hashing: {key:?}");
+        let costs = key.eavesdropped_bits + key.equipartition_bits + key.failed_bits + key.hashing_bits;
+        let length = 2.0 * kept.symbols as f64 - kept.disclosed_bits as f64 - costs;
+        assert!((key.ell_real - length).abs() < 1e-3, "{length} from {key:?}");
+        assert_eq!(Real::from(key.ell_real).floor_to_u64(), key.ell, "one floor");
+        let spent: f64 = budget.epsilons().iter().map(|(_, epsilon)| epsilon).sum();
+        assert!((spent - 6e-10).abs() < 1e-20, "every ε is booked once: {spent:e}");
     }
 
     #[test]

@@ -1,0 +1,192 @@
+//! The box of parameters that holds the link but for ε_PE, and the corner where Eve knows most.
+
+use crate::bounds::Real;
+use crate::bounds::gauss::{quantile, variance_above, variance_below};
+
+use super::gaussian::{Detection, Link, holevo};
+use super::{Budget, Interval, Moments, NoKey, Receiver, check};
+
+/// Sides of intervals that share ε_PE: two each for t, σ² and N₀.
+const EVENTS: f64 = 6.0;
+
+/// The box that holds the link but for ε_PE, and the corner where Eve knows most.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Worst {
+    /// V_A, Alice's modulation variance as recorded.
+    pub modulation_variance: f64,
+    /// T as estimated.
+    pub transmittance: f64,
+    /// T at least.
+    pub transmittance_min: f64,
+    /// T at most.
+    pub transmittance_max: f64,
+    /// ξ as estimated.
+    pub excess_noise: f64,
+    /// ξ at most.
+    pub excess_noise_max: f64,
+    /// χ_BE at the estimate, in bits per symbol.
+    pub holevo: f64,
+    /// χ_BE at the worst corner.
+    pub holevo_max: f64,
+}
+
+/// The box that holds the link, and χ at its worst corner.
+pub(super) fn worst_case(
+    moments: &Moments,
+    receiver: &Receiver,
+    budget: &Budget,
+) -> Result<(Worst, Real), NoKey> {
+    let channel = Channel::estimate(moments, receiver, budget)?;
+    let mut worst = Worst {
+        modulation_variance: channel.modulation_variance,
+        transmittance: 0.0,
+        transmittance_min: f64::INFINITY,
+        transmittance_max: 0.0,
+        excess_noise: 0.0,
+        excess_noise_max: f64::NEG_INFINITY,
+        holevo: 0.0,
+        holevo_max: 0.0,
+    };
+    let mut most = Real::ZERO;
+    for corner in channel.corners(receiver) {
+        let link = channel.link(&corner);
+        let holevo = holevo(&link, Detection::Heterodyne, receiver.trust);
+        if !holevo.is_finite() {
+            return Err(NoKey::Impossible("no physical channel has these moments"));
+        }
+        most = most.max(holevo);
+        worst.transmittance_min = worst.transmittance_min.min(link.transmittance.to_f64());
+        worst.transmittance_max = worst.transmittance_max.max(link.transmittance.to_f64());
+        worst.excess_noise_max = worst.excess_noise_max.max(link.excess_noise.to_f64());
+    }
+    let middle = channel.link(&channel.middle(receiver));
+    worst.transmittance = middle.transmittance.to_f64();
+    worst.excess_noise = middle.excess_noise.to_f64();
+    worst.holevo = holevo(&middle, Detection::Heterodyne, receiver.trust).to_f64();
+    worst.holevo_max = most.to_f64();
+    Ok((worst, most * Real::from(1.0 + 1e-13)))
+}
+
+/// The channel as estimated, with the interval of each parameter.
+struct Channel {
+    modulation_variance: f64,
+    amplitude: f64,
+    amplitude_spread: f64,
+    noise: f64,
+    noise_above: f64,
+    shot: Interval,
+}
+
+/// One point of the box.
+struct Corner {
+    amplitude: f64,
+    noise: f64,
+    shot: f64,
+    efficiency: f64,
+    electronic_noise: f64,
+}
+
+impl Channel {
+    fn estimate(moments: &Moments, receiver: &Receiver, budget: &Budget) -> Result<Self, NoKey> {
+        check(moments, receiver, budget)?;
+        let epsilon = budget.estimation / EVENTS;
+        let amplitude = moments.cross / moments.alice;
+        let residue = moments.bob - amplitude * moments.cross;
+        let freedom = moments.pairs - 1;
+        let noise = residue / freedom as f64;
+        let noise_above = noise * variance_above(freedom, epsilon);
+        let amplitude_spread = quantile(epsilon) * libm::sqrt(noise_above / moments.alice);
+        if !(noise > 0.0 && noise_above.is_finite()) {
+            return Err(NoKey::Impossible("sums of squares contradict each other"));
+        }
+        if amplitude - amplitude_spread <= 0.0 {
+            return Err(NoKey::Untested { pairs: moments.pairs });
+        }
+        let shot = Interval {
+            low: variance_below(receiver.calibration_samples, epsilon),
+            high: variance_above(receiver.calibration_samples, epsilon),
+        };
+        if !shot.high.is_finite() {
+            return Err(NoKey::Impossible("the shot noise was not calibrated"));
+        }
+        let modulation_variance = moments.alice / moments.pairs as f64;
+        Ok(Self { modulation_variance, amplitude, amplitude_spread, noise, noise_above, shot })
+    }
+
+    fn middle(&self, receiver: &Receiver) -> Corner {
+        Corner {
+            amplitude: self.amplitude,
+            noise: self.noise,
+            shot: 1.0,
+            efficiency: 0.5 * (receiver.efficiency.low + receiver.efficiency.high),
+            electronic_noise: 0.5 * (receiver.electronic_noise.low + receiver.electronic_noise.high),
+        }
+    }
+
+    fn corners(&self, receiver: &Receiver) -> impl Iterator<Item = Corner> {
+        let (noise, spread) = (self.noise_above, self.amplitude_spread);
+        let amplitudes = [self.amplitude - spread, self.amplitude + spread];
+        let shots = [self.shot.low, self.shot.high];
+        let efficiencies = [receiver.efficiency.low, receiver.efficiency.high];
+        let electronics = [receiver.electronic_noise.low, receiver.electronic_noise.high];
+        (0..16).map(move |corner: usize| Corner {
+            amplitude: amplitudes[corner & 1],
+            noise,
+            shot: shots[corner >> 1 & 1],
+            efficiency: efficiencies[corner >> 2 & 1],
+            electronic_noise: electronics[corner >> 3],
+        })
+    }
+
+    /// T ≤ 1 and ξ ≥ 0: what lies beyond is the scatter of the estimate.
+    fn link(&self, corner: &Corner) -> Link {
+        let gain = corner.amplitude * corner.amplitude / corner.shot;
+        let excess = (corner.noise - corner.electronic_noise) / corner.shot - 1.0;
+        Link {
+            modulation_variance: Real::from(self.modulation_variance),
+            transmittance: Real::from((2.0 * gain / corner.efficiency).min(1.0)),
+            excess_noise: Real::from((2.0 * excess / (2.0 * gain)).max(0.0)),
+            efficiency: Real::from(corner.efficiency),
+            electronic_noise: Real::from(corner.electronic_noise / corner.shot),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::gaussian::Trust;
+    use super::*;
+
+    #[test]
+    fn no_point_of_the_box_tells_eve_more_than_the_worst_corner() {
+        let moments = Moments::expected(200_000_000, [4.0, 0.216, 0.02, 0.6, 0.1]);
+        let receiver = Receiver {
+            efficiency: Interval::exact(0.6),
+            electronic_noise: Interval::exact(0.1),
+            calibration_samples: 100_000_000,
+            trust: Trust::Trusted,
+        };
+        let budget = Budget::of_block(1e-10);
+        let (worst, most) = worst_case(&moments, &receiver, &budget).unwrap();
+        let channel = Channel::estimate(&moments, &receiver, &budget).unwrap();
+        let between =
+            |interval: [f64; 2], step: u32| interval[0] + (interval[1] - interval[0]) * f64::from(step) / 8.0;
+        for point in 0..729_u32 {
+            let spread = channel.amplitude_spread;
+            let corner = Corner {
+                amplitude: between([channel.amplitude - spread, channel.amplitude + spread], point % 9),
+                noise: between(
+                    [2.0 * channel.noise - channel.noise_above, channel.noise_above],
+                    point / 9 % 9,
+                ),
+                shot: between([channel.shot.low, channel.shot.high], point / 81),
+                efficiency: 0.6,
+                electronic_noise: 0.1,
+            };
+            let here = holevo(&channel.link(&corner), Detection::Heterodyne, Trust::Trusted);
+            assert!(here <= most, "point {point} of the box: {here:?} > {most:?}");
+        }
+        assert!(worst.holevo_max > worst.holevo, "uncertainty has a price: {worst:?}");
+        assert!(worst.transmittance_min < 0.216 && worst.transmittance_max > 0.216, "{worst:?}");
+    }
+}
