@@ -14,7 +14,7 @@ use keystill_kernels::parity::{self, Weave, mix};
 /// Bits of a 64 × 64 matrix, the grain of a weave.
 const GRAIN: usize = 4096;
 /// Frames shorter than this are shuffled by a table: a weave of a few matrices mixes too little.
-const SHORTEST_WOVEN: usize = 8 * GRAIN;
+const SHORTEST_WOVEN: usize = 4 * GRAIN;
 
 /// The permutation of one pass.
 #[derive(PartialEq)]
