@@ -136,7 +136,7 @@ impl Task {
         let kept_bits = bits.len();
         let conversation = match plan {
             Plan::Cascade(plan) => {
-                let plan = cascade::Plan::choose(plan.qber(), bits.len())?;
+                let plan = plan.resized(bits.len())?;
                 converse(cascade::Reference::new(&plan, bits)?)
             }
             Plan::Leaf(plan) => {
@@ -159,7 +159,7 @@ impl Task {
         let conversation = match plan {
             Plan::Cascade(plan) => {
                 let bits = llrs.into_hard_bits().unwrap_or_default();
-                let plan = cascade::Plan::choose(plan.qber(), bits.len())?;
+                let plan = plan.resized(bits.len())?;
                 converse(cascade::Corrector::new(&plan, bits)?)
             }
             Plan::Leaf(plan) => {

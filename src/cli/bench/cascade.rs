@@ -1,13 +1,15 @@
 //! `keystill bench cascade`: both sides of Cascade on simulated frames.
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use keystill::Isa;
 use keystill::bits::BitBlock;
 use keystill::ledger::{Disclosure, Ledger};
-use keystill::reconcile::Reconciled;
+use keystill::random::OperatingSystem;
 use keystill::reconcile::cascade::{Corrector, Plan, Reference, Thrift};
-use keystill::stage::{Fault, Job, Outbox, Stage, Step, Workbench};
+use keystill::stage::{Abort, Fault, Job, Outbox, Stage, Step, Workbench};
+use keystill::verify::{self, Candidate};
 use keystill::wire::Reader;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
@@ -19,7 +21,8 @@ use crate::cli::{Exit, Failure, OrExit};
 /// Frames that are simulated before they are reconciled together.
 const BATCH: usize = 64;
 
-/// Cascade: both sides computed here, every message written and read, independent errors.
+/// Cascade: both sides and the verification hash computed here, every message written and read,
+/// independent errors.
 ///
 /// Efficiency counts the reference side's parities, as the literature does, and a failed frame as
 /// fully disclosed; the two-way figure counts those of both sides.
@@ -98,7 +101,7 @@ fn measure(args: &Args, plan: &Plan, qber: f64) -> Result<Sum, Failure> {
         let start = Instant::now();
         let outcomes: Result<Vec<Outcome>, Fault> = pairs
             .into_par_iter()
-            .map_init(|| Workbench::new(Isa::best()), |bench, pair| reconcile(bench, plan, pair))
+            .map_init(|| Workbench::new(Isa::best()), |bench, pair| distil(bench, plan, pair))
             .collect();
         sum.elapsed += start.elapsed();
         for outcome in outcomes.or_exit(Exit::Internal)? {
@@ -171,28 +174,48 @@ struct Outcome {
     passes: u32,
 }
 
-/// Lets the two sides of one frame talk until both leave.
-fn reconcile(bench: &mut Workbench, plan: &Plan, pair: (BitBlock, BitBlock)) -> Result<Outcome, Fault> {
+/// Reconciles and verifies a frame, both sides.
+fn distil(bench: &mut Workbench, plan: &Plan, pair: (BitBlock, BitBlock)) -> Result<Outcome, Fault> {
+    let mut ledger = Ledger::new();
+    let (kept, corrected) =
+        converse(bench, Reference::new(plan, pair.0)?, Corrector::new(plan, pair.1)?, &mut ledger)?;
+    let (messages, passes) = (corrected.effort.messages, corrected.effort.iterations);
+    let mut outcome = Outcome { equal: false, ledger, messages, passes };
+    let (Some(kept), Some(corrected)) = (kept.bits, corrected.bits) else { return Ok(outcome) };
+    let candidate = |bits| Candidate { block: 0, frames: vec![(0, bits)] };
+    let reference = verify::Reference::new(candidate(kept), Arc::new(OperatingSystem));
+    let corrector = verify::Corrector::new(candidate(corrected));
+    outcome.equal = match converse(bench, reference, corrector, &mut Ledger::new()) {
+        Ok((ours, theirs)) => ours.bits() == theirs.bits(),
+        Err(Fault::Abort(Abort::Unverified)) => false,
+        Err(fault) => return Err(fault),
+    };
+    Ok(outcome)
+}
+
+/// Lets two sides talk until both leave; their account is added to `ledger`.
+fn converse<R: Stage, C: Stage>(
+    bench: &mut Workbench,
+    reference: R,
+    corrector: C,
+    ledger: &mut Ledger,
+) -> Result<(R::Product, C::Product), Fault> {
     let (mut to_corrector, mut to_reference) = (Outbox::new(), Outbox::new());
-    let started = Reference::new(plan, pair.0)?.start(&mut to_corrector)?;
+    let started = reference.start(&mut to_corrector)?;
     let mut reference = settle(bench, started, &mut to_corrector)?;
-    let started = Corrector::new(plan, pair.1)?.start(&mut to_reference)?;
+    let started = corrector.start(&mut to_reference)?;
     let mut corrector = settle(bench, started, &mut to_reference)?;
     loop {
         corrector = hear(bench, corrector, &mut to_corrector, &mut to_reference)?;
         reference = hear(bench, reference, &mut to_reference, &mut to_corrector)?;
         match (reference, corrector) {
             (Step::Leave(kept), Step::Leave(corrected)) => {
-                return Ok(outcome(&kept, &corrected, to_reference.ledger));
+                ledger.absorb(&to_reference.ledger);
+                return Ok((kept, corrected));
             }
             (going, on) => (reference, corrector) = (going, on),
         }
     }
-}
-
-fn outcome(kept: &Reconciled, corrected: &Reconciled, ledger: Ledger) -> Outcome {
-    let equal = kept.bits.is_some() && kept.bits == corrected.bits;
-    Outcome { equal, ledger, messages: corrected.effort.messages, passes: corrected.effort.iterations }
 }
 
 /// Computes until the stage listens or leaves.

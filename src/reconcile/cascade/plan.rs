@@ -65,6 +65,17 @@ impl Plan {
         Ok(Self::from_parts(frame_bits, qber_ppm.max(LOWEST_QBER_PPM), Thrift::default()))
     }
 
+    /// The same plan for a frame of another length: the last of a block.
+    ///
+    /// # Errors
+    /// [`Abort::Unusable`] for a length of 0 or above [`MAX_FRAME_BITS`].
+    pub fn resized(&self, frame_bits: usize) -> Result<Self, Abort> {
+        if frame_bits == self.frame_bits {
+            return Ok(self.clone());
+        }
+        Ok(Self::choose(self.qber(), frame_bits)?.sparing(self.thrift))
+    }
+
     /// The same plan, sparing something else.
     #[must_use]
     pub fn sparing(&self, thrift: Thrift) -> Self {
@@ -189,6 +200,15 @@ mod tests {
             assert_eq!(Plan::read(&mut Reader::new(&bytes)), Ok(plan), "{n} bits at {qber}");
             assert!(Plan::read(&mut Reader::new(&bytes[..bytes.len() - 1])).is_err(), "cut");
         }
+    }
+
+    #[test]
+    fn a_plan_is_resized_as_if_chosen_anew() {
+        let plan = Plan::choose(0.0123, 50_000).expect("in range").sparing(Thrift::Rounds);
+        let small = Plan::choose(0.0123, 777).expect("in range").sparing(Thrift::Rounds);
+        assert_eq!(plan.resized(777), Ok(small), "another length");
+        assert_eq!(plan.resized(50_000), Ok(plan.clone()), "the same length");
+        assert!(plan.resized(0).is_err(), "no length");
     }
 
     #[test]
