@@ -27,14 +27,18 @@ macro_rules! doubled {
         impl Number for [f32; $full] {
             #[inline(always)]
             fn times(self, other: Self) -> Self {
-                let low = |x: &Self| -> [f32; $half] { std::array::from_fn(|i| x[i]) };
-                let high = |x: &Self| -> [f32; $half] { std::array::from_fn(|i| x[$half + i]) };
-                let (a, b, c, d) = (low(&self), high(&self), low(&other), high(&other));
+                let (a, b): ([f32; $half], [f32; $half]) = halves(self);
+                let (c, d): ([f32; $half], [f32; $half]) = halves(other);
                 let (ac, db) = (a.times(c), conjugate(d).times(b));
                 let (da, bc) = (d.times(a), b.times(conjugate(c)));
-                std::array::from_fn(|i| {
-                    if i < $half { ac[i % $half] - db[i % $half] } else { da[i % $half] + bc[i % $half] }
-                })
+                let mut out = [0.0; $full];
+                for (out, (ac, db)) in out.iter_mut().zip(ac.into_iter().zip(db)) {
+                    *out = ac - db;
+                }
+                for (out, (da, bc)) in out[$half..].iter_mut().zip(da.into_iter().zip(bc)) {
+                    *out = da + bc;
+                }
+                out
             }
         }
     };
@@ -43,6 +47,11 @@ macro_rules! doubled {
 doubled!(1, 2);
 doubled!(2, 4);
 doubled!(4, 8);
+
+#[inline(always)]
+fn halves<const FULL: usize, const HALF: usize>(x: [f32; FULL]) -> ([f32; HALF], [f32; HALF]) {
+    (std::array::from_fn(|i| x[i]), std::array::from_fn(|i| x[HALF + i]))
+}
 
 #[inline(always)]
 fn conjugate<const D: usize>(x: [f32; D]) -> [f32; D] {

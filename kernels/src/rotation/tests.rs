@@ -112,7 +112,7 @@ struct Vector {
 }
 
 /// σ² of the vectors: −8 dB.
-const VARIANCE: f32 = 6.309_573_4;
+const VARIANCE: f32 = 6.309_573;
 
 const VECTORS: [Vector; 3] = [
     Vector {
@@ -129,7 +129,7 @@ const VECTORS: [Vector; 3] = [
         y: &[-1.4732, -0.0151, 1.2276, -1.8381],
         bits: &[0, 1, 0, 1],
         m: &[-0.857_193_4, 0.159_542_63, -0.389_369_86, -0.296_911_93],
-        llr: &[0.297_228_73, -0.220_439_7, 0.465_006_42, 0.527_915_5],
+        llr: &[0.297_228_73, -0.220_439_7, 0.465_006_4, 0.527_915_5],
     },
     Vector {
         dimension: Dimension::Eight,

@@ -3,8 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::{
-    ARTANH_FIRST, ARTANH_THIRD, Beliefs, CORRECTION_END, CORRECTION_SCALE, Edge, Graph, LINES, Lanes,
-    LeafRule, MAX_DEGREE, Order, PARITY_LIMIT, Run,
+    ARTANH_FIRST, ARTANH_THIRD, CORRECTION_END, CORRECTION_SCALE, Edge, LINES, Lanes, LeafRule, PARITY_LIMIT,
 };
 
 /// 0, 1, … 127: 32 numbers from r on are the lane numbers of a rotation by r (the permutation
@@ -109,88 +108,7 @@ fn box_plus(a: __m512i, b: __m512i) -> __m512i {
     _mm512_subs_epu16(raised, correction(_mm512_sub_epi16(most, least)))
 }
 
-#[target_feature(enable = "avx512f,avx512bw")]
-pub(super) fn iterate(graph: &Graph<'_>, beliefs: &mut Beliefs<'_>) -> u32 {
-    let (mut edge, mut check) = (0, 0);
-    for run in graph.leaf_runs {
-        let leaves = &beliefs.leaves[check..check + run.checks];
-        let edges = &graph.edges[edge..edge + run.checks * run.degree];
-        let messages = &mut beliefs.messages[edge..edge + run.checks * run.degree];
-        leaf_run((run, graph.leaf_rule), edges, (beliefs.posteriors, messages), leaves);
-        edge += edges.len();
-        check += run.checks;
-    }
-    let parity_edges: usize = graph.parity_runs.iter().map(|run| run.degree * run.checks).sum();
-    assert_eq!(graph.edges.len(), edge + parity_edges, "edges of all checks");
-    let mut violated = 0;
-    let mut visit = |run: &Run, edge: usize, check: usize| {
-        let syndrome = &beliefs.syndrome[check..check + run.checks];
-        let edges = &graph.edges[edge..edge + run.checks * run.degree];
-        let messages = &mut beliefs.messages[edge..edge + run.checks * run.degree];
-        parity_run(run, graph.parity_order, edges, (beliefs.posteriors, messages), syndrome)
-    };
-    match graph.parity_order {
-        Order::Ascending => {
-            let mut check = 0;
-            for run in graph.parity_runs {
-                violated += visit(run, edge, check);
-                edge += run.checks * run.degree;
-                check += run.checks;
-            }
-        }
-        Order::Descending => {
-            let mut check: usize = graph.parity_runs.iter().map(|run| run.checks).sum();
-            edge = graph.edges.len();
-            for run in graph.parity_runs.iter().rev() {
-                edge -= run.checks * run.degree;
-                check -= run.checks;
-                violated += visit(run, edge, check);
-            }
-        }
-    }
-    violated
-}
-
-/// Calls the body of the run's degree: registers hold a check whose degree the compiler knows.
-macro_rules! by_degree {
-    ($degree:expr, $name:ident, [$($more:tt)*], $args:tt) => {
-        match $degree {
-            1 => $name::<1 $($more)*> $args,
-            2 => $name::<2 $($more)*> $args,
-            3 => $name::<3 $($more)*> $args,
-            4 => $name::<4 $($more)*> $args,
-            5 => $name::<5 $($more)*> $args,
-            6 => $name::<6 $($more)*> $args,
-            7 => $name::<7 $($more)*> $args,
-            8 => $name::<8 $($more)*> $args,
-            9 => $name::<9 $($more)*> $args,
-            10 => $name::<10 $($more)*> $args,
-            11 => $name::<11 $($more)*> $args,
-            12 => $name::<12 $($more)*> $args,
-            13 => $name::<13 $($more)*> $args,
-            14 => $name::<14 $($more)*> $args,
-            15 => $name::<15 $($more)*> $args,
-            16 => $name::<16 $($more)*> $args,
-            degree => panic!("a check of degree {degree}, not 1 to {MAX_DEGREE}"),
-        }
-    };
-}
-
-/// Posteriors and messages of one run.
-type State<'a> = (&'a mut [Lanes], &'a mut [Lanes]);
-
-#[target_feature(enable = "avx512f,avx512bw")]
-fn leaf_run((run, rule): (&Run, LeafRule), edges: &[Edge], state: State<'_>, leaves: &[Lanes]) {
-    match rule {
-        LeafRule::Curve => by_degree!(run.degree, leaf_checks, [, true], (edges, state, leaves)),
-        LeafRule::Line => by_degree!(run.degree, leaf_checks, [, false], (edges, state, leaves)),
-    }
-}
-
-#[target_feature(enable = "avx512f,avx512bw")]
-fn parity_run(run: &Run, order: Order, edges: &[Edge], state: State<'_>, syndrome: &[u64]) -> u32 {
-    by_degree!(run.degree, parity_checks, [], (order, edges, state, syndrome))
-}
+runs!("avx512f,avx512bw");
 
 #[target_feature(enable = "avx512f,avx512bw")]
 fn leaf_checks<const D: usize, const CURVE: bool>(
@@ -251,26 +169,6 @@ fn leaf_messages<const D: usize, const CURVE: bool>(
         }
     }
     told
-}
-
-#[target_feature(enable = "avx512f,avx512bw")]
-fn parity_checks<const D: usize>(
-    order: Order,
-    edges: &[Edge],
-    (posteriors, messages): State<'_>,
-    syndrome: &[u64],
-) -> u32 {
-    let (edges, _) = edges.as_chunks::<D>();
-    let (messages, _) = messages.as_chunks_mut::<D>();
-    let mut violated = 0;
-    for place in 0..syndrome.len() {
-        let check = match order {
-            Order::Ascending => place,
-            Order::Descending => syndrome.len() - 1 - place,
-        };
-        violated += parity_check(&edges[check], posteriors, &mut messages[check], syndrome[check]);
-    }
-    violated
 }
 
 #[inline]

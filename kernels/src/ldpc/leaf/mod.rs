@@ -19,6 +19,12 @@
 //!   f(x) = ln(1 + e^(−x)) ≈ ln 2·(1 − x/c)³ below c = 6·ln 2 (value and slope at zero exact). In
 //!   the product domain these messages would stick at 5.5, the most that Q15 can say.
 //!
+//! | rung | symbols/s of the whole way, rate 0.15 | bound by |
+//! |---|---|---|
+//! | avx512 | 1 | shuffles and multiplications: tanh by `vpermi2w` |
+//! | avx2 | 0.6 of it | tanh by eight `vpshufb` |
+//! | scalar | 0.03 of it | one lane at a time |
+//!
 //! A posterior is kept in the lane order of the check that wrote it last, so that an edge costs one
 //! rotation, not two: the rotation of an edge is relative to the edge before it of the same block.
 
@@ -159,12 +165,16 @@ const PARITY_LIMIT: i16 = 10 * UNIT;
 const LEAF_LIMIT: i16 = 3 * UNIT;
 
 #[cfg(target_arch = "x86_64")]
+#[macro_use]
+mod runs;
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 mod scalar;
 
 use scalar as portable;
-#[cfg(target_arch = "x86_64")]
-use scalar as avx2;
 #[cfg(target_arch = "aarch64")]
 use scalar as neon;
 
