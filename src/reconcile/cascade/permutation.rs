@@ -52,30 +52,26 @@ impl Permutation {
 
     /// Where bit `place` of the frame stands in the pass.
     #[inline]
-    pub(super) fn forward(&self, place: usize) -> usize {
+    pub(super) fn forward(&self, bit: u32) -> u32 {
         match self {
-            Self::Table { forward, .. } => forward[place] as usize,
+            Self::Table { forward, .. } => forward[bit as usize],
             Self::Woven { first, second, shift } => {
-                let core = first.words() * 64;
-                let middle = if place < core { moved(first.forward(place as u64)) } else { place };
-                if middle < *shift { middle } else { moved(second.forward((middle - shift) as u64)) + shift }
+                let (bit, shift) = (u64::from(bit), *shift as u64);
+                let middle = if bit < 64 * first.words() as u64 { first.forward(bit) } else { bit };
+                narrow(if middle < shift { middle } else { second.forward(middle - shift) + shift })
             }
         }
     }
 
     /// Which bit of the frame stands at `place` in the pass.
     #[inline]
-    pub(super) fn backward(&self, place: usize) -> usize {
+    pub(super) fn backward(&self, place: u32) -> u32 {
         match self {
-            Self::Table { backward, .. } => backward[place] as usize,
+            Self::Table { backward, .. } => backward[place as usize],
             Self::Woven { first, second, shift } => {
-                let core = first.words() * 64;
-                let middle = if place < *shift {
-                    place
-                } else {
-                    moved(second.backward((place - shift) as u64)) + shift
-                };
-                if middle < core { moved(first.backward(middle as u64)) } else { middle }
+                let (place, shift) = (u64::from(place), *shift as u64);
+                let middle = if place < shift { place } else { second.backward(place - shift) + shift };
+                narrow(if middle < 64 * first.words() as u64 { first.backward(middle) } else { middle })
             }
         }
     }
@@ -110,8 +106,8 @@ impl fmt::Debug for Permutation {
 }
 
 #[inline]
-fn moved(place: u64) -> usize {
-    usize::try_from(place).expect("a place in a slice")
+fn narrow(place: u64) -> u32 {
+    u32::try_from(place).expect("frames are shorter than 2^32 bits")
 }
 
 /// Weaves the bits of `words` from `shift` on, leaving those before it.
@@ -150,11 +146,11 @@ mod tests {
                 }
                 let permuted = permutation.apply(Isa::best(), &words);
                 let mut met = vec![false; n];
-                for from in 0..n {
+                for from in 0..n as u32 {
                     let to = permutation.forward(from);
-                    assert!(!std::mem::replace(&mut met[to], true), "{n} bits: two bits at {to}");
+                    assert!(!std::mem::replace(&mut met[to as usize], true), "{n} bits: two bits at {to}");
                     assert_eq!(permutation.backward(to), from, "{n} bits, pass {pass}");
-                    let bit = |words: &[u64], place: usize| words[place / 64] >> (place % 64) & 1;
+                    let bit = |words: &[u64], place: u32| words[place as usize / 64] >> (place % 64) & 1;
                     assert_eq!(bit(&permuted, to), bit(&words, from), "{n} bits, pass {pass}, bit {from}");
                 }
             }

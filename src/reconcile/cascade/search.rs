@@ -193,25 +193,22 @@ impl Search {
 
     /// Corrects the errors that a phase found. Whether all are places of the frame.
     fn correct(&mut self, phase: &Phase) -> bool {
+        let Some(bits) = self.strings.origins(phase.layer, phase.starts()) else { return false };
         let layer = usize::from(phase.layer);
-        for (node, found) in phase.nodes().iter().zip(phase.starts()) {
-            let Some(bit) = self.strings.origin(phase.layer, *found) else { return false };
-            if let Some(frontier) = self.frontiers.get_mut(layer) {
-                frontier.settle(*node, *found);
-            }
-            let (frontiers, waiting) = (&mut self.frontiers, &mut self.waiting);
-            self.strings.flip(bit, |pass, place| {
-                if pass != layer {
-                    waiting[pass].extend(frontiers[pass].toggle(place));
-                }
-            });
-            if layer >= self.frontiers.len() {
-                self.subsets.settle(phase.layer, *node, *found);
-            }
-            self.subsets.toggle(bit, layer);
+        let found = phase.nodes().iter().zip(phase.starts());
+        match self.frontiers.get_mut(layer) {
+            Some(frontier) => found.for_each(|(node, found)| frontier.settle(*node, *found)),
+            None => found.for_each(|(node, found)| self.subsets.settle(phase.layer, *node, *found)),
         }
-        self.corrected += phase.nodes().len() as u64;
-        self.odd ^= phase.nodes().len() % 2 == 1;
+        let (frontiers, waiting) = (&mut self.frontiers, &mut self.waiting);
+        self.strings.flip(&bits, |pass, places| {
+            if pass != layer {
+                waiting[pass].extend(places.iter().filter_map(|place| frontiers[pass].toggle(*place)));
+            }
+        });
+        bits.iter().for_each(|bit| self.subsets.toggle(*bit, layer));
+        self.corrected += bits.len() as u64;
+        self.odd ^= bits.len() % 2 == 1;
         true
     }
 }

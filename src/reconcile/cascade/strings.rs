@@ -82,23 +82,36 @@ impl Strings {
         parity::subset_parity(self.frame.words(), from, to, u32::from(layer - FIRST_SUBSET), outside)
     }
 
-    /// Which bit of the frame stands at `place` of `layer`, if any.
-    pub(super) fn origin(&self, layer: u8, place: u32) -> Option<usize> {
-        let place = place as usize;
-        match self.permutations.get(usize::from(layer)) {
-            Some(permutation) => (place < self.len()).then(|| permutation.backward(place)),
-            None => Some(place % self.len().next_power_of_two()).filter(|bit| *bit < self.len()),
-        }
+    /// Which bits of the frame stand at `places` of `layer`; `None` if one is no place of the frame.
+    pub(super) fn origins(&self, layer: u8, places: &[u32]) -> Option<Vec<u32>> {
+        let len = self.len();
+        let Some(permutation) = self.permutations.get(usize::from(layer)) else {
+            let fold = u32::try_from(len.next_power_of_two()).ok()?;
+            let bit = |place: &u32| Some(place % fold).filter(|bit| (*bit as usize) < len);
+            return places.iter().map(bit).collect();
+        };
+        let inside = places.iter().all(|place| (*place as usize) < len);
+        inside.then(|| places.iter().map(|place| permutation.backward(*place)).collect())
     }
 
-    /// Flips bit `bit` of the frame; calls back with each pass and the place it has there.
-    #[inline]
-    pub(super) fn flip(&mut self, bit: usize, mut at: impl FnMut(usize, u32)) {
-        self.frame.edit(|words| words[bit / 64] ^= 1 << (bit % 64));
-        for (index, (bits, permutation)) in self.passes.iter_mut().zip(&*self.permutations).enumerate() {
-            let place = permutation.forward(bit);
-            bits[place / 64] ^= 1 << (place % 64);
-            at(index, u32::try_from(place).expect("frames are shorter than 2^32 bits"));
+    /// Flips bits of the frame; calls back with each pass and the places that they have there.
+    ///
+    /// One pass after the other, and places before bits: each loop is short, and the cache misses of
+    /// its rounds overlap.
+    pub(super) fn flip(&mut self, bits: &[u32], mut at: impl FnMut(usize, &[u32])) {
+        self.frame.edit(|words| toggle(words, bits));
+        let mut places = Vec::with_capacity(bits.len());
+        for (index, (words, permutation)) in self.passes.iter_mut().zip(&*self.permutations).enumerate() {
+            places.clear();
+            places.extend(bits.iter().map(|bit| permutation.forward(*bit)));
+            toggle(words, &places);
+            at(index, &places);
         }
+    }
+}
+
+fn toggle(words: &mut [u64], places: &[u32]) {
+    for place in places {
+        words[*place as usize / 64] ^= 1 << (place % 64);
     }
 }

@@ -79,16 +79,15 @@ impl Subsets {
     }
 
     /// Toggles the nodes that hold a bit of the frame, except in the layer that found it.
-    pub(super) fn toggle(&mut self, bit: usize, but: usize) {
-        let place = u32::try_from(bit).expect("frames are shorter than 2^32 bits");
+    pub(super) fn toggle(&mut self, bit: u32, but: usize) {
         for (draw, t) in (0..self.draws).flat_map(|draw| (0..self.count).map(move |t| (draw, t))) {
             let subset = SUBSETS * draw + t;
             let layer = layer_of(subset);
             if usize::from(layer) == but {
                 continue;
             }
-            let inside = subset_mask(bit / 64, subset) >> (bit % 64) & 1 == 1;
-            let key = (layer, if inside { place } else { place + (1 << self.log2) });
+            let inside = subset_mask(bit as usize / 64, subset) >> (bit % 64) & 1 == 1;
+            let key = (layer, if inside { bit } else { bit + (1 << self.log2) });
             if let Some((_, (_, odd))) = self.nodes.range_mut((layer, 0)..=key).next_back() {
                 *odd = !*odd;
             }
