@@ -191,7 +191,7 @@ impl From<NoKey> for Abort {
 /// The length of the secret key that a block yields, with every term.
 ///
 /// `disclosed_bits`: all that the ledger of the block says, including the verification tag and
-/// verdicts. Pure; about a millisecond.
+/// verdicts. Pure; a few milliseconds.
 ///
 /// # Errors
 /// [`NoKey`] with the reason, and the terms where they exist.

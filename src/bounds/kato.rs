@@ -8,7 +8,7 @@
 //! ```
 //!
 //! a and b are chosen **before** the data from a predicted Λ; a good prediction makes the bound as tight
-//! as Chernoff's, a bad one only loosens it. Where Azuma's inequality would do, this is never worse.
+//! as Chernoff's, a bad one only loosens it. With a = 0 it is half of Azuma's.
 //!
 //! G. Kato, arXiv:2002.04357; with the choice of a and b as in Currás-Lorenzo, Navarrete, Azuma, Kato,
 //! Curty, Razavi, npj Quantum Inf. 7, 22 (2021), found here by search.
