@@ -160,7 +160,7 @@ impl World {
             most_clicks_per_frame: (gates_per_frame / 10).max(1000) as usize,
             epsilon: bb84.epsilon,
             method: match self.args.method {
-                MethodName::Ldpc => Method::Cascade,
+                MethodName::Ldpc => Method::Ldpc,
                 MethodName::Cascade => Method::Cascade,
             },
         })

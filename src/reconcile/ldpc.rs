@@ -1,1 +1,484 @@
 //! One-way reconciliation with quasi-cyclic LDPC codes on the binary symmetric channel.
+//!
+//! The reference side sends the syndrome of its bits; the correcting side finds the bits nearest to its
+//! own that have it. A first shot that fails costs an increment, not the frame: the reference side reveals
+//! key bits at places that both know beforehand, in steps of a sixty-fourth of the frame, and the decoder
+//! starts again with those bits certain. After sixteen increments the frame is given up.
+//!
+//! The rate fits the error rate, not the other way round: a code is built for every number of checks
+//! ([`codes::bsc`](super::codes::bsc)), so that between 0.3 % and 11 % the leak follows the estimate in
+//! steps of 1/256 of a frame. A frame shorter than its code is filled up with known zeros.
+//!
+//! *Interleaving.* Frame bit i is code bit (a·i + b) mod n with an odd a near the golden section of n: a
+//! burst spreads over all block columns, and so do known and revealed bits.
+//!
+//! *Books.* The syndrome's bits are [`Disclosure::Syndrome`]; revealed bits [`Disclosure::Increment`]; each
+//! answer of the correcting side, that it is done, wants more or gives up, one bit: [`Disclosure::Verdict`].
+//! Each is booked by who sends and by who receives.
+//!
+//! ```text
+//! reference → corrector   syndrome: bit string; then per increment the revealed bits: bit string
+//! corrector → reference   0 done · 1 more · 2 given up
+//! ```
+
+use std::sync::Arc;
+
+use keystill_kernels::ldpc::bsc as kernel;
+use zeroize::Zeroize;
+
+use super::codes::bsc::Code;
+use super::{Effort, Reconciled};
+use crate::bits::{BitBlock, Llrs};
+use crate::ledger::Disclosure;
+use crate::stage::{Abort, Fault, Job, Outbox, Stage, Step, Workbench};
+use crate::wire::{Malformed, Reader, Writer};
+
+/// The highest error rate that is tried.
+pub const MOST_QBER: f64 = 0.12;
+/// Block columns and lift of the codes, longest first.
+const SIZES: [(usize, usize); 4] = [(256, 1024), (128, 512), (128, 128), (64, 64)];
+/// Seed of the codes in use.
+const SEED: u64 = 1;
+/// Iterations of one shot.
+const MOST_ITERATIONS: u32 = 60;
+/// Increments before a frame is given up.
+const MOST_INCREMENTS: u32 = 16;
+/// Certain bits have this magnitude.
+const CERTAIN: i8 = 127;
+
+/// Efficiency of a first shot of the long codes, by error rate: where nearly all frames pass.
+const EFFICIENCY: &[(f64, f64)] = &[
+    (0.003, 1.48),
+    (0.006, 1.32),
+    (0.010, 1.20),
+    (0.015, 1.17),
+    (0.020, 1.155),
+    (0.030, 1.14),
+    (0.045, 1.135),
+    (0.060, 1.15),
+    (0.080, 1.16),
+    (0.120, 1.17),
+];
+
+/// How frames are reconciled: both sides hold the same.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    size: usize,
+    checks: usize,
+    frame_bits: usize,
+    qber_ppm: u32,
+    code: Arc<Code>,
+}
+
+impl Plan {
+    /// The plan for `available_bits` of error rate `qber`: as few frames as the codes allow, of equal
+    /// length but for the last.
+    ///
+    /// An estimate that is wrong by a factor of two costs efficiency, never correctness.
+    ///
+    /// # Errors
+    /// [`Abort::TooNoisy`] above [`MOST_QBER`]; [`Abort::Unusable`] for no bits or no probability.
+    pub fn choose(qber: f64, available_bits: usize) -> Result<Self, Abort> {
+        if !(0.0..=1.0).contains(&qber) || available_bits == 0 {
+            return Err(Abort::Unusable { reason: format!("{available_bits} bits of error rate {qber}") });
+        }
+        if qber > MOST_QBER {
+            return Err(Abort::TooNoisy { qber, limit: MOST_QBER });
+        }
+        let fits = |(columns, lift): &(usize, usize)| columns * lift <= available_bits;
+        let size = SIZES.iter().position(fits).unwrap_or(SIZES.len() - 1);
+        let longest = SIZES[size].0 * SIZES[size].1;
+        let frames = available_bits.div_ceil(longest);
+        let frame_bits = available_bits.div_ceil(frames);
+        let qber = qber.max(EFFICIENCY[0].0);
+        let leak = efficiency(qber, size) * entropy(qber) * frame_bits as f64 / SIZES[size].1 as f64;
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "at most the block columns"
+        )]
+        let checks = (libm::ceil(leak) as usize).clamp(4, SIZES[size].0 * 3 / 4);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 120 000")]
+        let qber_ppm = libm::round(qber * 1e6) as u32;
+        Self::build(size, checks, frame_bits, qber_ppm).ok_or_else(|| Abort::Unusable {
+            reason: format!("no code of {checks} block rows for error rate {qber}"),
+        })
+    }
+
+    fn build(size: usize, checks: usize, frame_bits: usize, qber_ppm: u32) -> Option<Self> {
+        let (columns, lift) = *SIZES.get(size)?;
+        // A row too heavy for the decoder becomes lighter with more rows.
+        let built = (checks..=columns * 3 / 4)
+            .find_map(|checks| Some((checks, Code::build(columns, checks, lift, SEED)?)));
+        let (checks, code) = built?;
+        let inside = (1..=code.bits()).contains(&frame_bits);
+        inside.then(|| Self { size, checks, frame_bits, qber_ppm, code: Arc::new(code) })
+    }
+
+    /// Bits of a frame; a shorter one is filled up.
+    #[must_use]
+    pub fn frame_bits(&self) -> usize {
+        self.frame_bits
+    }
+
+    /// Bits of a syndrome.
+    #[must_use]
+    pub fn syndrome_bits(&self) -> usize {
+        self.code.checks()
+    }
+
+    /// The code.
+    #[must_use]
+    pub fn code(&self) -> &Code {
+        &self.code
+    }
+
+    /// The error rate planned for.
+    #[must_use]
+    pub fn qber(&self) -> f64 {
+        f64::from(self.qber_ppm) * 1e-6
+    }
+
+    /// Writes the plan: size, block rows, frame length, error rate in parts per million.
+    pub fn write(&self, writer: &mut Writer) {
+        writer.count(self.size).count(self.checks).count(self.frame_bits).u32(self.qber_ppm);
+    }
+
+    /// Reads a plan.
+    ///
+    /// # Errors
+    /// [`Malformed`] if no honest side makes such a plan.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        let malformed = Malformed::Field { field: "ldpc plan" };
+        let size = reader.count(SIZES.len() - 1, "ldpc plan")?;
+        let (columns, lift) = SIZES[size];
+        let checks = reader.count(columns * 3 / 4, "ldpc plan")?;
+        let frame_bits = reader.count(columns * lift, "ldpc plan")?;
+        let qber_ppm = reader.u32()?;
+        let plan = Self::build(size, checks, frame_bits, qber_ppm).filter(|plan| plan.checks == checks);
+        plan.filter(|plan| plan.qber() > 0.0 && plan.qber() <= MOST_QBER).ok_or(malformed)
+    }
+
+    /// Where a frame bit stands in the code word.
+    fn place(&self, bit: usize) -> usize {
+        let bits = self.code.bits();
+        // An odd factor near n/φ: a permutation, because n is a power of two.
+        let factor = (bits as u64).wrapping_mul(0x9e37_79b9) >> 32 | 1;
+        ((bit as u64).wrapping_mul(factor) as usize & (bits - 1)) ^ (bits / 2)
+    }
+
+    /// The frame bits that an increment reveals, for a frame of `length` bits.
+    fn revealed(&self, increment: u32, length: usize) -> impl Iterator<Item = usize> + use<> {
+        let step = length.div_ceil(64);
+        let stride = coprime(length);
+        let first = increment as usize * step;
+        (first..(first + step).min(length)).map(move |k| (k as u64 * stride as u64 % length as u64) as usize)
+    }
+}
+
+/// A stride near the golden section of a length that visits every place.
+fn coprime(length: usize) -> usize {
+    fn divisor(a: usize, b: usize) -> usize {
+        if b == 0 { a } else { divisor(b, a % b) }
+    }
+    let near = (length as u64 * 0x9e37_79b9 >> 32) as usize;
+    (near.max(1)..).find(|stride| divisor(*stride, length) == 1).unwrap_or(1)
+}
+
+/// h₂.
+fn entropy(p: f64) -> f64 {
+    -(p * libm::log2(p) + (1.0 - p) * libm::log2(1.0 - p))
+}
+
+/// What a first shot may leak, in units of h₂: short codes need more.
+fn efficiency(qber: f64, size: usize) -> f64 {
+    let above = EFFICIENCY.iter().position(|(own, _)| *own >= qber).unwrap_or(EFFICIENCY.len() - 1).max(1);
+    let ((low, lower), (high, upper)) = (EFFICIENCY[above - 1], EFFICIENCY[above]);
+    let toward = ((libm::log(qber) - libm::log(low)) / (libm::log(high) - libm::log(low))).clamp(0.0, 1.0);
+    lower + (upper - lower) * toward + [0.0, 0.04, 0.12, 0.35][size.min(3)]
+}
+
+/// The reference side of one frame.
+#[derive(Debug)]
+pub struct Reference {
+    plan: Plan,
+    bits: BitBlock,
+    increments: u32,
+    messages: u32,
+}
+
+impl Reference {
+    /// Sends the syndrome of `bits`, at most the plan's frame.
+    #[must_use]
+    pub fn new(plan: Plan, bits: BitBlock) -> Self {
+        Self { plan, bits, increments: 0, messages: 0 }
+    }
+
+    fn leave(self, given_up: bool) -> Step<Self> {
+        let effort = Effort { increments: self.increments, messages: self.messages, ..Effort::default() };
+        Step::Leave(Reconciled { bits: (!given_up).then_some(self.bits), effort })
+    }
+}
+
+/// Computes a syndrome.
+#[derive(Debug)]
+pub struct Syndrome {
+    plan: Plan,
+    bits: BitBlock,
+}
+
+impl Job for Syndrome {
+    type Output = (BitBlock, BitBlock);
+
+    fn run(self, bench: &mut Workbench) -> Self::Output {
+        let mut word = BitBlock::zeros(self.plan.code.bits());
+        word.edit(|words| {
+            for bit in (0..self.bits.len()).filter(|bit| self.bits.bit(*bit)) {
+                let place = self.plan.place(bit);
+                words[place / 64] |= 1 << (place % 64);
+            }
+        });
+        let mut syndrome = BitBlock::zeros(self.plan.code.checks());
+        syndrome.edit(|out| kernel::syndrome(bench.isa(), self.plan.code.graph(), word.words(), out));
+        (self.bits, syndrome)
+    }
+}
+
+impl Stage for Reference {
+    type Job = Syndrome;
+    type Product = Reconciled;
+
+    fn start(mut self, _out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        if self.bits.is_empty() || self.bits.len() > self.plan.frame_bits {
+            return Err(wrong_length(&self.plan, self.bits.len()));
+        }
+        let job = Syndrome { plan: self.plan.clone(), bits: std::mem::take(&mut self.bits) };
+        Ok(Step::Compute(self, job))
+    }
+
+    fn hear(mut self, mut message: Reader<'_>, out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        let answer = message.u8()?;
+        message.end()?;
+        self.messages += 1;
+        out.ledger.disclose(Disclosure::Verdict, 1);
+        match answer {
+            0 => Ok(self.leave(false)),
+            1 if self.increments < MOST_INCREMENTS => {
+                let places = self.plan.revealed(self.increments, self.bits.len());
+                let revealed: Vec<bool> = places.map(|bit| self.bits.bit(bit)).collect();
+                out.ledger.disclose(Disclosure::Increment, revealed.len() as u64);
+                send_bits(&BitBlock::from_bools(&revealed), out);
+                self.increments += 1;
+                self.messages += 1;
+                Ok(Step::Listen(self))
+            }
+            2 => Ok(self.leave(true)),
+            _ => Err(Malformed::Field { field: "ldpc verdict" }.into()),
+        }
+    }
+
+    fn done(mut self, (bits, syndrome): (BitBlock, BitBlock), out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        self.bits = bits;
+        self.messages += 1;
+        out.ledger.disclose(Disclosure::Syndrome, syndrome.len() as u64);
+        send_bits(&syndrome, out);
+        Ok(Step::Listen(self))
+    }
+}
+
+fn send_bits(bits: &BitBlock, out: &mut Outbox) {
+    let mut writer = Writer::new();
+    writer.bits(bits);
+    out.send(writer.finish());
+}
+
+fn wrong_length(plan: &Plan, bits: usize) -> Fault {
+    Abort::Unusable { reason: format!("a frame of {bits} bits for a plan of {}", plan.frame_bits) }.into()
+}
+
+/// The correcting side of one frame.
+#[derive(Debug)]
+pub struct Corrector {
+    plan: Plan,
+    task: Option<Shot>,
+    increments: u32,
+    iterations: u32,
+    messages: u32,
+}
+
+impl Corrector {
+    /// Corrects hard bits, at most the plan's frame, to the reference side's.
+    #[must_use]
+    pub fn new(plan: Plan, llrs: Llrs) -> Self {
+        let bits = llrs.into_hard_bits().unwrap_or_default();
+        let task = Shot { plan: plan.clone(), bits, syndrome: BitBlock::default(), certain: Vec::new() };
+        Self { plan, task: Some(task), increments: 0, iterations: 0, messages: 0 }
+    }
+}
+
+/// One run of the decoder.
+pub struct Shot {
+    plan: Plan,
+    /// The correcting side's bits.
+    bits: BitBlock,
+    syndrome: BitBlock,
+    /// Bits revealed so far: place in the frame and value.
+    certain: Vec<(usize, bool)>,
+}
+
+impl std::fmt::Debug for Shot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Shot({} bits, {} certain)", self.bits.len(), self.certain.len())
+    }
+}
+
+/// A worker's decoder memory.
+#[derive(Default)]
+struct Scratch {
+    posteriors: Vec<i8>,
+    messages: Vec<i8>,
+}
+
+/// What a [`Shot`] gives back.
+#[derive(Debug)]
+pub struct Decoded {
+    task: Shot,
+    /// The frame's bits, if the decoder met the syndrome.
+    bits: Option<BitBlock>,
+    iterations: u32,
+}
+
+impl Job for Shot {
+    type Output = Decoded;
+
+    fn run(self, bench: &mut Workbench) -> Decoded {
+        let isa = bench.isa();
+        let graph = self.plan.code.graph();
+        let scratch = bench.scratch::<Scratch>();
+        self.load(&mut scratch.posteriors);
+        scratch.messages.clear();
+        scratch.messages.resize(self.plan.code.edge_count(), 0);
+        let mut iterations = 0;
+        let mut met = kernel::is_satisfied(isa, graph, self.syndrome.words(), &scratch.posteriors);
+        while !met && iterations < MOST_ITERATIONS {
+            kernel::iterate(
+                isa,
+                graph,
+                self.syndrome.words(),
+                &mut scratch.posteriors,
+                &mut scratch.messages,
+            );
+            iterations += 1;
+            met = kernel::is_satisfied(isa, graph, self.syndrome.words(), &scratch.posteriors);
+        }
+        let bits = met.then(|| self.unload(&scratch.posteriors));
+        scratch.posteriors.zeroize();
+        scratch.messages.zeroize();
+        Decoded { task: self, bits, iterations }
+    }
+}
+
+impl Shot {
+    /// Where a frame bit's posterior stands.
+    fn slot(&self, bit: usize) -> usize {
+        let graph = self.plan.code.graph();
+        let place = self.plan.place(bit);
+        place / graph.lift * graph.stride() + place % graph.lift
+    }
+
+    fn load(&self, posteriors: &mut Vec<i8>) {
+        let graph = self.plan.code.graph();
+        posteriors.clear();
+        // Bits beyond the frame are zeros that both know.
+        posteriors.resize(graph.columns * graph.stride(), CERTAIN);
+        let q = self.plan.qber();
+        #[expect(clippy::cast_possible_truncation, reason = "1 to 40")]
+        let magnitude = libm::round(4.0 * libm::log((1.0 - q) / q)).clamp(1.0, 40.0) as i8;
+        for bit in 0..self.bits.len() {
+            posteriors[self.slot(bit)] = if self.bits.bit(bit) { -magnitude } else { magnitude };
+        }
+        for (bit, value) in &self.certain {
+            posteriors[self.slot(*bit)] = if *value { -CERTAIN } else { CERTAIN };
+        }
+        for block in posteriors.chunks_exact_mut(graph.stride()) {
+            block.copy_within(..kernel::LANES, graph.lift);
+        }
+    }
+
+    fn unload(&self, posteriors: &[i8]) -> BitBlock {
+        let mut bits = BitBlock::zeros(self.bits.len());
+        bits.edit(|words| {
+            for bit in 0..self.bits.len() {
+                words[bit / 64] |= u64::from(posteriors[self.slot(bit)] < 0) << (bit % 64);
+            }
+        });
+        bits
+    }
+}
+
+impl Stage for Corrector {
+    type Job = Shot;
+    type Product = Reconciled;
+
+    fn start(self, _out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        let bits = self.task.as_ref().map_or(0, |task| task.bits.len());
+        if bits == 0 || bits > self.plan.frame_bits {
+            return Err(wrong_length(&self.plan, bits));
+        }
+        Ok(Step::Listen(self))
+    }
+
+    fn hear(mut self, mut message: Reader<'_>, out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        let unexpected = Malformed::Field { field: "ldpc message" };
+        let mut task = self.task.take().ok_or(unexpected)?;
+        let told = message.bits(self.plan.code.checks(), "ldpc message")?;
+        message.end()?;
+        self.messages += 1;
+        if task.syndrome.is_empty() {
+            out.ledger.disclose(Disclosure::Syndrome, told.len() as u64);
+            if told.len() != self.plan.code.checks() {
+                return Err(unexpected.into());
+            }
+            task.syndrome = told;
+        } else {
+            out.ledger.disclose(Disclosure::Increment, told.len() as u64);
+            let places: Vec<usize> = self.plan.revealed(self.increments, task.bits.len()).collect();
+            if places.len() != told.len() {
+                return Err(unexpected.into());
+            }
+            task.certain.extend(places.into_iter().enumerate().map(|(k, place)| (place, told.bit(k))));
+            self.increments += 1;
+        }
+        Ok(Step::Compute(self, task))
+    }
+
+    fn done(mut self, decoded: Decoded, out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        self.iterations += decoded.iterations;
+        self.messages += 1;
+        out.ledger.disclose(Disclosure::Verdict, 1);
+        // A word that meets the syndrome but not the bits revealed is not the reference side's.
+        let agrees =
+            |bits: &BitBlock| decoded.task.certain.iter().all(|(place, value)| bits.bit(*place) == *value);
+        let bits = decoded.bits.filter(agrees);
+        if bits.is_none() && self.increments < MOST_INCREMENTS {
+            out.send(vec![1]);
+            self.task = Some(decoded.task);
+            return Ok(Step::Listen(self));
+        }
+        out.send(vec![if bits.is_some() { 0 } else { 2 }]);
+        let distance = |bits: &BitBlock| {
+            let pairs = bits.words().iter().zip(decoded.task.bits.words());
+            pairs.map(|(a, b)| u64::from((a ^ b).count_ones())).sum()
+        };
+        let effort = Effort {
+            corrected_errors: bits.as_ref().map_or(0, distance),
+            iterations: self.iterations,
+            increments: self.increments,
+            messages: self.messages,
+        };
+        Ok(Step::Leave(Reconciled { bits, effort }))
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -42,8 +42,10 @@ pub struct Effort {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Method {
-    /// By parities and bisection, in many rounds.
+    /// One way, by syndromes: the default, because two-way accounting of Cascade leaves less key.
     #[default]
+    Ldpc,
+    /// By parities and bisection, in many rounds.
     Cascade,
 }
 
@@ -51,6 +53,8 @@ pub enum Method {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Plan {
+    /// Quasi-cyclic LDPC codes on the binary symmetric channel.
+    Ldpc(ldpc::Plan),
     /// Cascade.
     Cascade(cascade::Plan),
     /// Codes of low rate with degree-1 leaves, for soft bits.
@@ -67,6 +71,7 @@ impl Plan {
     /// [`Abort::TooNoisy`] beyond what the method corrects.
     pub fn choose_hard(method: Method, qber: f64, available_bits: usize) -> Result<Self, Abort> {
         match method {
+            Method::Ldpc => ldpc::Plan::choose(qber, available_bits).map(Self::Ldpc),
             Method::Cascade => {
                 cascade::Plan::choose(qber, available_bits.clamp(1, CASCADE_FRAME_BITS)).map(Self::Cascade)
             }
@@ -86,6 +91,7 @@ impl Plan {
     #[must_use]
     pub fn frame_bits(&self) -> usize {
         match self {
+            Self::Ldpc(plan) => plan.frame_bits(),
             Self::Cascade(plan) => plan.frame_bits(),
             Self::Leaf(plan) => plan.frame_bits(),
         }
@@ -96,13 +102,14 @@ impl Plan {
     pub fn rate(&self) -> f64 {
         match self {
             Self::Leaf(plan) => plan.rate(),
-            Self::Cascade(_) => 0.0,
+            Self::Ldpc(_) | Self::Cascade(_) => 0.0,
         }
     }
 
     /// Writes the plan for the peer.
     pub fn write(&self, writer: &mut Writer) {
         match self {
+            Self::Ldpc(plan) => plan.write(writer.u8(0)),
             Self::Cascade(plan) => plan.write(writer.u8(1)),
             Self::Leaf(plan) => plan.write(writer.u8(2)),
         }
@@ -114,6 +121,7 @@ impl Plan {
     /// [`Malformed`] where it is none.
     pub fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         match reader.u8()? {
+            0 => ldpc::Plan::read(reader).map(Self::Ldpc),
             1 => cascade::Plan::read(reader).map(Self::Cascade),
             2 => leaf::Plan::read(reader).map(Self::Leaf),
             _ => Err(Malformed::Field { field: "plan" }),
@@ -135,6 +143,7 @@ impl Task {
     pub fn reference(plan: &Plan, bits: BitBlock) -> Result<Self, Abort> {
         let kept_bits = bits.len();
         let conversation = match plan {
+            Plan::Ldpc(plan) => converse(ldpc::Reference::new(plan.clone(), bits)),
             Plan::Cascade(plan) => {
                 let plan = plan.resized(bits.len())?;
                 converse(cascade::Reference::new(&plan, bits)?)
@@ -157,6 +166,7 @@ impl Task {
     pub fn corrector(plan: &Plan, llrs: Llrs) -> Result<Self, Abort> {
         let kept_bits = llrs.len();
         let conversation = match plan {
+            Plan::Ldpc(plan) => converse(ldpc::Corrector::new(plan.clone(), llrs)),
             Plan::Cascade(plan) => {
                 let bits = llrs.into_hard_bits().unwrap_or_default();
                 let plan = plan.resized(bits.len())?;

@@ -1,0 +1,273 @@
+//! Quasi-cyclic irregular LDPC codes for the binary symmetric channel, built from a seed.
+//!
+//! A code is a base graph of block columns and block rows whose edges are shifts. Both sides build the
+//! same one from four numbers: block columns, block rows, lift and seed, so that any rate is at hand and
+//! no table has to be shipped or trusted.
+//!
+//! *Degrees.* Column degrees come from density evolution at a budget of eighty iterations (edge
+//! perspective, rates 0.70 to 0.95; between two rates their node shares are mixed, and below 0.70 the
+//! shares are extended by hand). Degrees are capped at 20, because messages have 8 bits.
+//!
+//! *Graph.* Columns are placed from the lightest up. Those of degree 2 form a zigzag through the rows, a
+//! long one instead of many short cycles; all others take the rows that are lightest so far, so that check
+//! degrees differ by little. A shift is redrawn until its column closes no cycle of four edges.
+
+use std::collections::HashSet;
+
+use keystill_kernels::ldpc::bsc::{Graph, MOST_EDGES};
+
+/// Edge shares by column degree, from density evolution, by rate.
+const DEGREES: &[(f64, &[(u32, f64)])] = &[
+    (0.50, &[(2, 0.130), (3, 0.230), (4, 0.080), (8, 0.130), (20, 0.430)]),
+    (0.60, &[(2, 0.105), (3, 0.250), (4, 0.070), (9, 0.130), (20, 0.445)]),
+    (0.70, &[(2, 0.07743), (3, 0.27007), (4, 0.06674), (9, 0.13208), (20, 0.45369)]),
+    (0.80, &[(2, 0.04063), (3, 0.34411), (4, 0.01404), (10, 0.15654), (16, 0.44469)]),
+    (0.875, &[(2, 0.04445), (3, 0.254), (4, 0.05335), (8, 0.18463), (16, 0.46358)]),
+    (0.90, &[(2, 0.04156), (3, 0.23988), (4, 0.06975), (9, 0.10567), (14, 0.54314)]),
+    (0.925, &[(2, 0.03784), (3, 0.2782), (4, 0.02153), (9, 0.1591), (12, 0.50332)]),
+    (0.95, &[(2, 0.02177), (3, 0.22942), (4, 0.04607), (9, 0.25678), (16, 0.44596)]),
+];
+
+/// Tries to place a column without a cycle of four edges.
+const SHIFT_TRIES: usize = 200;
+
+/// A code.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Code {
+    lift: usize,
+    columns: usize,
+    rows: Vec<u32>,
+    edges: Vec<(u32, u32)>,
+}
+
+impl Code {
+    /// Builds the code of these numbers: `columns` and `checks` block columns and rows, `lift` bits in each
+    /// block.
+    ///
+    /// `None` unless the lift is a power of two from 64 to 4096, there are 16 to 1024 block columns, and
+    /// 4 to 3/4 as many block rows, no row of which gets too heavy for the decoder.
+    #[must_use]
+    pub fn build(columns: usize, checks: usize, lift: usize, seed: u64) -> Option<Self> {
+        let sizes = lift.is_power_of_two() && (64..=4096).contains(&lift) && (16..=1024).contains(&columns);
+        if !sizes || checks < 4 || checks * 4 > columns * 3 {
+            return None;
+        }
+        let rate = 1.0 - checks as f64 / columns as f64;
+        let degrees = column_degrees(columns, checks, rate);
+        let mut builder = Builder::new(checks, lift, seed);
+        degrees.iter().enumerate().for_each(|(place, degree)| builder.add(place, *degree));
+        builder.finish(columns)
+    }
+
+    /// Bits of a code word.
+    #[must_use]
+    pub fn bits(&self) -> usize {
+        self.columns * self.lift
+    }
+
+    /// Checks: bits of a syndrome.
+    #[must_use]
+    pub fn checks(&self) -> usize {
+        (self.rows.len() - 1) * self.lift
+    }
+
+    /// Edges of the whole graph.
+    #[must_use]
+    pub fn edge_count(&self) -> usize {
+        self.edges.len() * self.lift
+    }
+
+    /// The graph, as the kernels want it.
+    #[must_use]
+    pub fn graph(&self) -> Graph<'_> {
+        Graph { lift: self.lift, columns: self.columns, rows: &self.rows, edges: &self.edges }
+    }
+}
+
+/// The degrees of all columns, lightest first.
+fn column_degrees(columns: usize, checks: usize, rate: f64) -> Vec<u32> {
+    let shares = node_shares(rate);
+    let mut degrees = Vec::with_capacity(columns);
+    let mut owed = 0.0;
+    for (degree, share) in &shares {
+        owed += share * columns as f64;
+        while (degrees.len() as f64) + 0.5 < owed && degrees.len() < columns {
+            degrees.push((*degree).min(u32::try_from(checks).unwrap_or(u32::MAX)));
+        }
+    }
+    let heaviest = degrees.last().copied().unwrap_or(3);
+    degrees.resize(columns, heaviest);
+    // More columns of degree 2 than rows would close cycles of degree 2 alone.
+    let light = degrees.iter().filter(|degree| **degree == 2).count();
+    degrees.iter_mut().take(light.saturating_sub(checks - 1)).for_each(|degree| *degree = 3);
+    degrees.sort_unstable();
+    degrees
+}
+
+/// Node shares by degree at a rate: those of the two nearest rates, mixed.
+fn node_shares(rate: f64) -> Vec<(u32, f64)> {
+    let above = DEGREES.iter().position(|(own, _)| *own >= rate).unwrap_or(DEGREES.len() - 1).max(1);
+    let ((low, lower), (high, upper)) = (DEGREES[above - 1], DEGREES[above]);
+    let toward = ((rate - low) / (high - low)).clamp(0.0, 1.0);
+    let nodes = |row: &[(u32, f64)], weight: f64| -> Vec<(u32, f64)> {
+        let sum: f64 = row.iter().map(|(degree, share)| share / f64::from(*degree)).sum();
+        row.iter().map(|(degree, share)| (*degree, weight * share / f64::from(*degree) / sum)).collect()
+    };
+    let mut shares = nodes(lower, 1.0 - toward);
+    for (degree, share) in nodes(upper, toward) {
+        match shares.iter_mut().find(|(own, _)| *own == degree) {
+            Some((_, sum)) => *sum += share,
+            None => shares.push((degree, share)),
+        }
+    }
+    shares.sort_unstable_by_key(|(degree, _)| *degree);
+    shares
+}
+
+/// Places columns one by one.
+struct Builder {
+    lift: u32,
+    rng: SplitMix,
+    rows: Vec<Vec<(u32, u32)>>,
+    /// Differences of shifts in use by pairs of rows: one twice is a cycle of four edges.
+    differences: HashSet<(u32, u32, u32)>,
+}
+
+impl Builder {
+    fn new(checks: usize, lift: usize, seed: u64) -> Self {
+        let lift = u32::try_from(lift).unwrap_or(u32::MAX);
+        Self { lift, rng: SplitMix(seed), rows: vec![Vec::new(); checks], differences: HashSet::new() }
+    }
+
+    fn add(&mut self, column: usize, degree: u32) {
+        let rows = if degree == 2 { self.zigzag(column) } else { self.lightest(degree as usize) };
+        let mut shifts: Vec<u32> = Vec::new();
+        for _ in 0..SHIFT_TRIES {
+            shifts = rows.iter().map(|_| self.rng.below(self.lift)).collect();
+            if !self.closes_cycle(&rows, &shifts) {
+                break;
+            }
+        }
+        let taken: Vec<_> = self.differences_of(&rows, &shifts).collect();
+        self.differences.extend(taken);
+        for (row, shift) in rows.into_iter().zip(shifts) {
+            self.rows[row].push((u32::try_from(column).unwrap_or(u32::MAX), shift));
+        }
+    }
+
+    fn zigzag(&self, column: usize) -> Vec<usize> {
+        let checks = self.rows.len();
+        let mut rows = vec![column % checks, (column + 1) % checks];
+        rows.sort_unstable();
+        rows
+    }
+
+    /// The lightest rows, ties and near ties broken at random.
+    fn lightest(&mut self, count: usize) -> Vec<usize> {
+        let mut order: Vec<(u64, usize)> = Vec::with_capacity(self.rows.len());
+        for (row, edges) in self.rows.iter().enumerate() {
+            order.push(((edges.len() as u64) * 1000 + u64::from(self.rng.below(1500)), row));
+        }
+        order.sort_unstable();
+        let mut rows: Vec<usize> = order.into_iter().take(count).map(|(_, row)| row).collect();
+        rows.sort_unstable();
+        rows
+    }
+
+    fn differences_of<'a>(
+        &self,
+        rows: &'a [usize],
+        shifts: &'a [u32],
+    ) -> impl Iterator<Item = (u32, u32, u32)> + use<'a> {
+        let lift = self.lift;
+        let number = |row: usize| u32::try_from(row).unwrap_or(u32::MAX);
+        (0..rows.len()).flat_map(move |i| {
+            (0..i).map(move |j| (number(rows[j]), number(rows[i]), (shifts[j] + lift - shifts[i]) % lift))
+        })
+    }
+
+    fn closes_cycle(&self, rows: &[usize], shifts: &[u32]) -> bool {
+        self.differences_of(rows, shifts).any(|difference| self.differences.contains(&difference))
+    }
+
+    fn finish(self, columns: usize) -> Option<Code> {
+        let lift = self.lift as usize;
+        if self.rows.iter().any(|row| row.len() > MOST_EDGES || row.len() < 2) {
+            return None;
+        }
+        let mut rows = vec![0];
+        let mut edges = Vec::new();
+        for mut row in self.rows {
+            row.sort_unstable();
+            edges.append(&mut row);
+            rows.push(u32::try_from(edges.len()).ok()?);
+        }
+        Some(Code { lift, columns, rows, edges })
+    }
+}
+
+/// Steele, Lea and Flood's generator (OOPSLA 2014): the graph is public, only its replay matters.
+struct SplitMix(u64);
+
+impl SplitMix {
+    fn below(&mut self, bound: u32) -> u32 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+        u32::try_from(((z ^ z >> 31) >> 32) * u64::from(bound) >> 32).unwrap_or(0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_have_the_size_and_degrees_asked_for() {
+        for (columns, checks, lift) in [(64, 17, 64), (256, 66, 1024), (256, 14, 1024), (256, 128, 1024)] {
+            let code = Code::build(columns, checks, lift, 1).expect("a code");
+            assert_eq!((code.bits(), code.checks()), (columns * lift, checks * lift), "size");
+            let mut degrees = vec![0; columns];
+            code.edges.iter().for_each(|(column, _)| degrees[*column as usize] += 1);
+            assert!(
+                degrees.iter().all(|degree| (2..=26).contains(degree)),
+                "{columns} × {checks}: column degrees"
+            );
+            let light = degrees.iter().filter(|degree| **degree == 2).count();
+            assert!(light < checks, "{light} columns of degree 2 over {checks} rows");
+            let sizes: Vec<u32> = code.rows.windows(2).map(|row| row[1] - row[0]).collect();
+            let spread = sizes.iter().max().zip(sizes.iter().min()).map(|(most, least)| most - least);
+            assert!(spread.is_some_and(|spread| spread <= 4), "{columns} × {checks}: rows {sizes:?}");
+        }
+    }
+
+    #[test]
+    fn large_codes_have_no_cycle_of_four_and_replay() {
+        let code = Code::build(256, 66, 1024, 7).expect("a code");
+        assert_eq!(Some(&code), Code::build(256, 66, 1024, 7).as_ref(), "the same numbers, the same code");
+        assert_ne!(Some(&code), Code::build(256, 66, 1024, 8).as_ref(), "another seed, another code");
+        let mut seen = HashSet::new();
+        for first in 0..66 {
+            for second in 0..first {
+                let row = |row: usize| &code.edges[code.rows[row] as usize..code.rows[row + 1] as usize];
+                for (a, b) in row(first)
+                    .iter()
+                    .flat_map(|a| row(second).iter().map(move |b| (a, b)))
+                    .filter(|(a, b)| a.0 == b.0)
+                {
+                    assert!(
+                        seen.insert((first, second, (a.1 + 1024 - b.1) % 1024)),
+                        "rows {first} and {second}"
+                    );
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn impossible_sizes_are_refused() {
+        for (columns, checks, lift) in [(64, 17, 65), (8, 4, 64), (256, 200, 1024), (1024, 4, 64)] {
+            assert!(Code::build(columns, checks, lift, 1).is_none(), "{columns} × {checks}, lift {lift}");
+        }
+    }
+}

@@ -1,0 +1,170 @@
+use keystill_kernels::Isa;
+use proptest::prelude::*;
+
+use super::*;
+use crate::stage::{Next, converse};
+
+struct Lcg(u64);
+
+impl Lcg {
+    fn next(&mut self, below: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % below
+    }
+}
+
+/// The reference side's bits and the correcting side's, a share of which is wrong.
+fn pair(length: usize, qber: f64, seed: u64) -> (BitBlock, BitBlock) {
+    let mut rng = Lcg(seed);
+    let ours: Vec<bool> = (0..length).map(|_| rng.next(2) == 1).collect();
+    let theirs: Vec<bool> =
+        ours.iter().map(|bit| bit ^ (rng.next(1_000_000) < (qber * 1e6) as u64)).collect();
+    (BitBlock::from_bools(&ours), BitBlock::from_bools(&theirs))
+}
+
+struct Outcome {
+    reference: Reconciled,
+    corrector: Reconciled,
+    out: Outbox,
+    peer: Outbox,
+}
+
+fn reconcile(plan: &Plan, bits: BitBlock, noisy: BitBlock) -> Result<Outcome, Fault> {
+    let llrs = Llrs::Hard { bits: noisy, error_probability: plan.qber() };
+    let mut reference = converse(Reference::new(plan.clone(), bits));
+    let mut corrector = converse(Corrector::new(plan.clone(), llrs));
+    let (mut out, mut peer) = (Outbox::new(), Outbox::new());
+    let mut bench = Workbench::new(Isa::best());
+    let mut left = (reference.start(&mut out)?, corrector.start(&mut peer)?);
+    loop {
+        if let Next::Compute(job) = left.0 {
+            left.0 = reference.done(job(&mut bench), &mut out)?;
+        }
+        for message in out.take() {
+            left.1 = corrector.hear(Reader::new(&message), &mut peer)?;
+        }
+        if let Next::Compute(job) = left.1 {
+            left.1 = corrector.done(job(&mut bench), &mut peer)?;
+        }
+        for message in peer.take() {
+            left.0 = reference.hear(Reader::new(&message), &mut out)?;
+        }
+        if let (Next::Leave(reference), Next::Leave(corrector)) = left {
+            return Ok(Outcome { reference, corrector, out, peer });
+        }
+    }
+}
+
+#[test]
+fn frames_are_corrected_at_their_working_points_and_the_books_agree() {
+    for (qber, length) in [(0.01, 4096), (0.04, 4000), (0.08, 4096), (0.035, 70_000)] {
+        let plan = Plan::choose(qber, length).expect("a plan");
+        let (bits, noisy) = pair(length, qber, 5);
+        let want = BitBlock::from_words(bits.words().to_vec(), length);
+        let end = reconcile(&plan, bits.slice(0..plan.frame_bits()), noisy.slice(0..plan.frame_bits()))
+            .expect("no fault");
+        assert_eq!(end.corrector.bits, Some(want.slice(0..plan.frame_bits())), "{qber}, {length}");
+        assert_eq!(end.reference.bits, end.corrector.bits, "both leave with the same");
+        assert_eq!(end.out.ledger, end.peer.ledger, "both books agree");
+        let told = end.out.ledger.disclosed_by(Disclosure::Syndrome);
+        assert_eq!(told, plan.syndrome_bits() as u64, "what was on the wire");
+        assert!(end.corrector.effort.corrected_errors > 0, "there were errors");
+    }
+}
+
+#[test]
+fn a_wrong_estimate_costs_increments_not_correctness() {
+    for factor in [0.5, 0.7, 1.5, 2.0] {
+        let plan = Plan::choose(0.03 * factor, 4096).expect("a plan");
+        let (bits, noisy) = pair(4096, 0.03, 11);
+        let want = BitBlock::from_words(bits.words().to_vec(), 4096);
+        let end = reconcile(&plan, bits, noisy).expect("no fault");
+        assert_eq!(end.out.ledger, end.peer.ledger, "both books agree");
+        if let Some(found) = &end.corrector.bits {
+            assert_eq!(found, &want, "factor {factor}");
+        }
+        assert!(end.corrector.bits.is_some() || factor < 0.8, "factor {factor} is corrected");
+    }
+}
+
+#[test]
+fn strings_that_have_nothing_in_common_are_given_up() {
+    let plan = Plan::choose(0.03, 4096).expect("a plan");
+    let (bits, _) = pair(4096, 0.0, 1);
+    let (noise, _) = pair(4096, 0.0, 2);
+    let end = reconcile(&plan, bits, noise).expect("no fault");
+    assert_eq!((end.reference.bits, end.corrector.bits), (None, None), "both know");
+    assert_eq!(end.out.ledger, end.peer.ledger, "both books agree");
+    assert!(end.out.ledger.disclosed_by(Disclosure::Increment) <= 4096 / 4, "the leak is bounded");
+}
+
+#[test]
+fn bursts_cost_no_more_than_scattered_errors() {
+    let plan = Plan::choose(0.03, 70_000).expect("a plan");
+    let (bits, _) = pair(plan.frame_bits(), 0.0, 3);
+    let mut noisy = BitBlock::from_words(bits.words().to_vec(), bits.len());
+    (10_000..10_000 + plan.frame_bits() * 3 / 100).for_each(|place| noisy.set(place, !noisy.bit(place)));
+    let want = BitBlock::from_words(bits.words().to_vec(), bits.len());
+    let end = reconcile(&plan, bits, noisy).expect("no fault");
+    assert_eq!(end.corrector.bits, Some(want), "a burst of three per cent");
+    assert!(end.corrector.effort.increments <= 1, "{:?}", end.corrector.effort);
+}
+
+#[test]
+fn plans_lead_back_from_the_wire_and_nonsense_does_not() {
+    let plan = Plan::choose(0.037, 1_000_000).expect("a plan");
+    let mut writer = Writer::new();
+    plan.write(&mut writer);
+    let bytes = writer.finish();
+    let read = Plan::read(&mut Reader::new(&bytes)).expect("our own");
+    assert_eq!(
+        (read.frame_bits(), read.syndrome_bits()),
+        (plan.frame_bits(), plan.syndrome_bits()),
+        "the same"
+    );
+    assert_eq!(read.code(), plan.code(), "the same code");
+    assert!(Plan::read(&mut Reader::new(&[9, 1, 1, 0, 0, 0, 0])).is_err(), "no such size");
+    assert!(matches!(Plan::choose(0.2, 1000), Err(Abort::TooNoisy { .. })), "too noisy");
+}
+
+#[test]
+fn the_interleaver_and_the_reveals_visit_every_place_once() {
+    let plan = Plan::choose(0.03, 4096).expect("a plan");
+    let mut places: Vec<usize> = (0..4096).map(|bit| plan.place(bit)).collect();
+    places.sort_unstable();
+    assert!(places.iter().copied().eq(0..4096), "a permutation");
+    for length in [1, 63, 64, 1000, 4096] {
+        let mut revealed: Vec<usize> = (0..64).flat_map(|k| plan.revealed(k, length)).collect();
+        let all = revealed.len();
+        revealed.sort_unstable();
+        revealed.dedup();
+        assert_eq!((revealed.len(), all), (length, length), "every bit of {length} once");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+    #[test]
+    fn any_length_ends_equal_or_given_up(length in 1usize..6000, qber in 0.002f64..0.11, seed: u64) {
+        let plan = Plan::choose(qber, length).expect("a plan");
+        let (bits, noisy) = pair(plan.frame_bits(), qber, seed);
+        let want = BitBlock::from_words(bits.words().to_vec(), bits.len());
+        let end = reconcile(&plan, bits, noisy).expect("no fault");
+        prop_assert_eq!(&end.reference.bits.is_some(), &end.corrector.bits.is_some());
+        if let Some(found) = &end.corrector.bits {
+            prop_assert_eq!(found, &want);
+        }
+        prop_assert_eq!(end.out.ledger, end.peer.ledger);
+    }
+
+    #[test]
+    fn no_message_makes_a_side_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        let plan = Plan::choose(0.03, 1000).expect("a plan");
+        let llrs = Llrs::Hard { bits: BitBlock::zeros(1000), error_probability: 0.03 };
+        let mut corrector = converse(Corrector::new(plan, llrs));
+        let mut out = Outbox::new();
+        let _ = corrector.start(&mut out);
+        let heard = corrector.hear(Reader::new(&bytes), &mut out);
+        prop_assert!(heard.is_err(), "no syndrome is that short");
+    }
+}
