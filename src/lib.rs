@@ -86,3 +86,8 @@ pub mod verify;
 pub mod wire;
 
 pub use keystill_kernels::{Isa, UnknownIsa};
+
+/// The README's examples, compiled and run.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+pub struct Readme;
