@@ -48,10 +48,11 @@
 //!
 //! # What is assumed
 //!
-//! Phases are random, mean photon numbers within their intervals, the probabilities of choosing them
-//! exact, pulses uncorrelated; the detection of a
-//! single photon does not depend on the basis, or within [`mismatch`] only; double clicks became random bits before sifting;
-//! bases were announced after the last gate of the block.
+//! Phases are random, mean photon numbers within their intervals, the probabilities of choosing
+//! them exact, pulses uncorrelated; the detection of a single photon does not depend on the basis,
+//! or within [`mismatch`] only; double clicks became random bits before sifting; bases were announced
+//! after the last gate of the block. Bits sampled from the key basis may leave [`Observation::key`]:
+//! that lowers every bound.
 
 mod claim;
 mod decoy;
