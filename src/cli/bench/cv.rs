@@ -1,5 +1,7 @@
 //! `keystill bench cv`.
 
+#![expect(clippy::cast_possible_truncation, reason = "simulated symbols are single precision")]
+
 use std::time::{Duration, Instant};
 
 use keystill::Isa;
@@ -8,6 +10,7 @@ use keystill::cv::rotation::{self, Channel, Dimension, capacity};
 use keystill::reconcile::leaf::{Corrector, Plan, Reference};
 use keystill::stage::{Job, Outbox, Stage, Step, Workbench};
 use keystill::wire::Reader;
+use keystill_kernels::gf128;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
 use serde_json::json;
@@ -20,7 +23,8 @@ const POINTS: [(f64, f64); 7] =
 
 /// Reconcile CV-QKD frames over a simulated channel: efficiency, failures, speed.
 ///
-/// Both parties' work counts: rotation, soft bits, syndrome, decoding. Making the noise does not.
+/// Both parties' work counts: rotation, soft bits, syndrome, decoding, verification hash. Making the
+/// noise does not.
 ///
 /// Example: keystill bench cv --rate 0.15 --snr-db=-6 --frames 300 --json
 #[derive(Debug, clap::Args)]
@@ -181,18 +185,26 @@ fn one_frame(
     let channel = Channel { gain: 1.0, variance: 1.0 / snr };
     let llrs = rotation::soften(isa, &side, &x, channel)?;
     let corrected = reconcile(plan, bits, llrs, bench)?;
+    let equal = corrected.bits.as_ref().map(|bits| hash(isa, bits) == hash(isa, &truth));
     tally.busy += begin.elapsed();
     tally.frames += 1;
     tally.iterations += u64::from(corrected.effort.iterations);
-    match corrected.bits {
-        None => tally.failed += 1,
-        Some(bits) if bits != truth => {
-            tally.failed += 1;
-            tally.undetected += 1;
-        }
-        Some(_) => {}
+    if equal != Some(true) {
+        tally.failed += 1;
+    }
+    // Wrong bits that satisfy the syndrome: the hash is what finds them.
+    if corrected.bits.is_some_and(|bits| bits != truth) {
+        tally.undetected += 1;
     }
     Ok(())
+}
+
+/// The hash that verification compares, with a key of no secrecy.
+fn hash(isa: Isa, bits: &BitBlock) -> u128 {
+    const KEY: u128 = 0x6b65_7973_7469_6c6c_6b65_7973_7469_6c6d;
+    let mut bytes = bits.to_bytes();
+    bytes.resize(bytes.len().next_multiple_of(16), 0);
+    gf128::horner(isa, KEY, 0, &bytes)
 }
 
 fn reconcile(

@@ -139,7 +139,10 @@ pub struct Walk {
 impl Code {
     /// Builds the code with `information_blocks` K (a multiple of 8, below 2¹⁵) and `leaf_blocks` L.
     ///
-    /// Panics outside of this range: a plan checks it first. O(edges · degree).
+    /// O(edges · degree).
+    ///
+    /// # Panics
+    /// Outside of this range: a plan checks it first.
     #[must_use]
     pub fn build(family: &Family<'_>, information_blocks: usize, leaf_blocks: usize) -> Self {
         let supported = (8..1 << 15).contains(&information_blocks) && information_blocks.is_multiple_of(8);
@@ -193,7 +196,10 @@ impl Code {
 
     /// Computes the syndrome of a frame: one word a leaf check, then one a parity check.
     ///
-    /// `frame`: [`blocks`](Self::blocks) words; panics otherwise. Time independent of the bits.
+    /// Time independent of the bits.
+    ///
+    /// # Panics
+    /// If `frame` has not [`blocks`](Self::blocks) words.
     #[must_use]
     pub fn syndrome(&self, frame: &[u64]) -> Vec<u64> {
         assert_eq!(frame.len(), self.blocks(), "the words of a frame");
@@ -298,10 +304,11 @@ impl Deck {
     }
 }
 
-/// How close two dense bits come on the chain no more than once. A block meets 12 others a place within
-/// the window of each of its checks, 64·K different ones in all: this many it can still choose from.
+/// How close two dense bits come on the chain no more than once. Within a window of W checks to both
+/// sides a block meets 2W·6 others, by one of 64·K ways each; about one of them was met before at
+/// one of two earlier checks when W is this.
 fn window(information_blocks: usize) -> usize {
-    (BLOCK_BITS * information_blocks / 256).isqrt()
+    (BLOCK_BITS * information_blocks).isqrt() / (3 * DENSE_IN_PARITY_CHECK)
 }
 
 /// Checks as they are wired up, with who is joined to whom, to avoid cycles of length four.
