@@ -25,6 +25,15 @@ pub fn frequency_hz(wavelength_nm: f64) -> f64 {
 }
 
 impl Fibre {
+    /// The name in records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::G652D => "G.652.D",
+            Self::G654E => "G.654.E",
+        }
+    }
+
     /// Attenuation in dB/km: Rayleigh scattering, infrared absorption and the water peak, fitted to
     /// catalogue values from 1260 to 1625 nm.
     #[must_use]

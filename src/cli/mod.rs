@@ -5,6 +5,7 @@ mod bench;
 mod completions;
 mod keylen;
 mod link;
+mod node;
 mod run;
 mod summary;
 mod world;
@@ -30,6 +31,7 @@ enum Command {
     Completions(completions::Args),
     Keylen(keylen::Args),
     Link(link::Args),
+    Node(node::Args),
     Run(run::Args),
 }
 
@@ -96,7 +98,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Bench(args) => bench::run(args),
         Command::Completions(args) => completions::run(&args),
         Command::Keylen(args) => keylen::run(args),
-        Command::Link(args) => link::run(args),
+        Command::Link(args) => link::run(&args),
+        Command::Node(args) => node::run(&args),
         Command::Run(args) => run::run(&args),
     }
 }
