@@ -60,25 +60,27 @@ pub(crate) struct Args {
 #[expect(clippy::needless_pass_by_value, reason = "every command has this shape")]
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads).build().or_exit(Exit::Internal)?;
+    let plans: Vec<(f64, Plan)> =
+        args.qber.iter().map(|qber| Ok((*qber, plan(&args, *qber)?))).collect::<Result<_, Failure>>()?;
     if !args.json {
         println!(
             "{:>8} {:>9} {:>8} {:>8} {:>9} {:>7} {:>7}",
             "qber", "Mbit/s", "f", "f 2-way", "fer", "rounds", "passes"
         );
     }
-    for qber in &args.qber {
-        if !(*qber > 0.0 && *qber < 0.5) {
-            return Err(Failure::new(
-                Exit::Usage,
-                anyhow::anyhow!("--qber {qber}: between 0 and 0.5, please"),
-            ));
-        }
-        let thrift = if args.spare_rounds { Thrift::Rounds } else { Thrift::Parities };
-        let plan = Plan::choose(args.estimate.unwrap_or(*qber), args.n).or_exit(Exit::Usage)?.sparing(thrift);
-        let sum = pool.install(|| measure(&args, &plan, *qber))?;
-        report(&args, &sum, *qber, pool.current_num_threads());
+    for (qber, plan) in plans {
+        let sum = pool.install(|| measure(&args, &plan, qber))?;
+        report(&args, &sum, qber, pool.current_num_threads());
     }
     Ok(())
+}
+
+fn plan(args: &Args, qber: f64) -> Result<Plan, Failure> {
+    if !(qber > 0.0 && qber < 0.5) {
+        return Err(Failure::new(Exit::Usage, anyhow::anyhow!("--qber {qber}: between 0 and 0.5, please")));
+    }
+    let thrift = if args.spare_rounds { Thrift::Rounds } else { Thrift::Parities };
+    Ok(Plan::choose(args.estimate.unwrap_or(qber), args.n).or_exit(Exit::Usage)?.sparing(thrift))
 }
 
 /// What the frames of one error rate took.
