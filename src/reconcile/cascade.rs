@@ -6,14 +6,35 @@
 //! is in the block, and bisection finds one: it asks for the parity of the left half, infers the
 //! right half's, and goes on in the odd one. A corrected bit toggles the parity of every known
 //! node that holds it in the other passes; those that became odd hold another error, and are
-//! searched from the smallest known node down. All searches go on in step: one message a level
-//! and direction, whatever their number. At the end the parities of pseudo-random subsets of the
-//! whole frame find what is left, and bound what is not found: a pattern of errors that all
-//! parities of the passes miss is missed by sixteen more with probability 2⁻¹⁶.
+//! searched from the smallest known node down.
+//!
+//! Searches go on in *phases*: all odd nodes of one pass at once, in step, one message a level and
+//! direction whatever their number; when all have ended, what they found is corrected. The pass
+//! with the smallest blocks goes first. So no two searches of a phase can find the same error, and
+//! between the rounds of a phase nothing changes: a round is one kernel call on either side.
+//!
+//! At the end the parities of pseudo-random subsets of the whole frame find what is left: a pattern
+//! of errors that all parities of the passes miss is missed by sixteen more with probability 2⁻¹⁶.
+//! If they found something, others are drawn.
 //!
 //! A parity is never asked if it follows from others: the last block's of a pass from the whole
-//! frame's, a complement's from its subset's, a half's from its sibling's. What is asked is the
-//! answer to a question with (nearly) even odds, and that is why little is wasted.
+//! frame's, a complement's from its subset's, a half's from its sibling's. (The last block of a
+//! pass, cut short, may be asked for a half that is all of it.) What is asked is the answer to a
+//! question with nearly even odds, and that is why little is wasted.
+//!
+//! | QBER | f | rounds | f, sparing rounds | rounds |
+//! |---|---|---|---|---|
+//! | 0.3 % | 1.022 | 463 | 1.027 | 202 |
+//! | 1 % | 1.025 | 624 | 1.031 | 248 |
+//! | 2 % | 1.030 | 617 | 1.036 | 234 |
+//! | 3 % | 1.030 | 804 | 1.036 | 295 |
+//! | 5 % | 1.040 | 466 | 1.050 | 175 |
+//! | 8 % | 1.054 | 514 | 1.063 | 186 |
+//! | 11 % | 1.060 | 508 | 1.070 | 176 |
+//!
+//! 2²⁰ bits, 2 000 frames each without a failure (95 % bound of the failure rate: 1.5·10⁻³), nor in
+//! 30 000 of 2¹⁶ bits (10⁻⁴); f counts the reference side's parities. `keystill bench cascade`
+//! measures it anew.
 //!
 //! # What is disclosed, and booked
 //! - *By the reference side*: the parities that it sends, one bit each: [`Disclosure::ParityAnswer`].
