@@ -31,6 +31,8 @@ pub mod capacity;
 use keystill_kernels::Isa;
 use keystill_kernels::rotation::{self as kernel, GROUP, Told};
 
+use zeroize::Zeroizing;
+
 pub use keystill_kernels::rotation::Dimension;
 
 use crate::bits::{BitBlock, LLR_UNIT, Llrs};
@@ -148,8 +150,24 @@ pub fn harden(isa: Isa, dimension: Dimension, symbols: &[f32], bits: &BitBlock) 
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 65535, saturating")]
     let norms = exact.iter().map(|norm| (norm * inverse + 0.5) as u16).collect();
     let mut side = SideInfo { dimension, components, norms, norm_unit, square, cross: 0.0 };
-    side.cross = kernel::dot(isa, symbols, &rebuild(isa, &side, bits)?);
+    side.cross = cross(isa, &side, symbols, bits);
     Ok(side)
+}
+
+/// Σy·ỹ, a piece at a time: the rebuilt symbols never leave the cache.
+fn cross(isa: Isa, side: &SideInfo, symbols: &[f32], bits: &BitBlock) -> f64 {
+    const PIECE: usize = 32 * GROUP;
+    let mut rebuilt = Zeroizing::new([0.0; PIECE]);
+    let d = side.dimension.symbols();
+    let pieces = symbols.chunks(PIECE).zip(side.components.chunks(PIECE));
+    let pieces = pieces.zip(side.norms.chunks(PIECE / d)).zip(bits.words().chunks(PIECE / 64));
+    let sum = pieces.map(|(((symbols, components), norms), bits)| {
+        let told = Told { components, norms, ..side.told() };
+        let rebuilt = &mut rebuilt[..symbols.len()];
+        kernel::rebuild(isa, told, bits, rebuilt);
+        kernel::dot(isa, symbols, rebuilt)
+    });
+    sum.sum()
 }
 
 /// The correcting side: what its own `symbols` say of the reference side's bits.

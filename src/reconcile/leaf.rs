@@ -182,8 +182,17 @@ pub fn capacity(snr: f64) -> f64 {
 /// The efficiency to aim at, by the signal-to-noise ratio in dB: what the codes reach with few
 /// failed frames, less a margin.
 fn efficiency(snr_db: f64) -> f64 {
-    const POINTS: [(f64, f64); 7] =
-        [(-18.5, 0.93), (-15.0, 0.94), (-11.0, 0.94), (-8.0, 0.93), (-6.0, 0.91), (-3.3, 0.895), (0.0, 0.82)];
+    const POINTS: [(f64, f64); 9] = [
+        (-18.5, 0.935),
+        (-15.0, 0.94),
+        (-11.0, 0.945),
+        (-8.0, 0.936),
+        (-6.0, 0.92),
+        (-4.6, 0.912),
+        (-3.3, 0.90),
+        (-2.0, 0.882),
+        (0.0, 0.832),
+    ];
     let [first, .., last] = POINTS;
     let above = POINTS.windows(2).find(|pair| snr_db <= pair[1].0);
     let Some(pair) = above else { return last.1 };

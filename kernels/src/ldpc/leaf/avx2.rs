@@ -143,7 +143,7 @@ fn box_plus(a: __m256i, b: __m256i) -> __m256i {
     _mm256_subs_epu16(raised, correction(_mm256_sub_epi16(most, least)))
 }
 
-runs!("avx2");
+runs!(target_feature(enable = "avx2"));
 
 #[target_feature(enable = "avx2")]
 fn leaf_checks<const D: usize, const CURVE: bool>(

@@ -108,7 +108,7 @@ fn box_plus(a: __m512i, b: __m512i) -> __m512i {
     _mm512_subs_epu16(raised, correction(_mm512_sub_epi16(most, least)))
 }
 
-runs!("avx512f,avx512bw");
+runs!(target_feature(enable = "avx512f,avx512bw"));
 
 #[target_feature(enable = "avx512f,avx512bw")]
 fn leaf_checks<const D: usize, const CURVE: bool>(

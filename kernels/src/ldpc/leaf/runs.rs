@@ -1,4 +1,4 @@
-//! What all rungs with registers share: the way over the runs, and from a run's degree to the body
+//! What all rungs but the reference share: the way over the runs, and from a run's degree to the body
 //! that the compiler made for it.
 
 /// Calls the body of the run's degree: registers hold a check whose degree the compiler knows.
@@ -26,12 +26,12 @@ macro_rules! by_degree {
     };
 }
 
-/// The way over the runs under the features of a rung, which has `leaf_checks` and `parity_check`.
+/// The way over the runs, with the attribute that a rung's functions bear, which has `leaf_checks` and `parity_check`.
 macro_rules! runs {
-    ($features:literal) => {
+    ($features:meta) => {
         use super::{Beliefs, Graph, Order, Run};
 
-        #[target_feature(enable = $features)]
+        #[$features]
         pub(super) fn iterate(graph: &Graph<'_>, beliefs: &mut Beliefs<'_>) -> u32 {
             let (mut edge, mut check) = (0, 0);
             for run in graph.leaf_runs {
@@ -76,7 +76,7 @@ macro_rules! runs {
         /// Posteriors and messages of one run.
         type State<'a> = (&'a mut [Lanes], &'a mut [Lanes]);
 
-        #[target_feature(enable = $features)]
+        #[$features]
         fn leaf_run((run, rule): (&Run, LeafRule), edges: &[Edge], state: State<'_>, leaves: &[Lanes]) {
             match rule {
                 LeafRule::Curve => by_degree!(run.degree, leaf_checks, [, true], (edges, state, leaves)),
@@ -84,12 +84,12 @@ macro_rules! runs {
             }
         }
 
-        #[target_feature(enable = $features)]
+        #[$features]
         fn parity_run(run: &Run, order: Order, edges: &[Edge], state: State<'_>, syndrome: &[u64]) -> u32 {
             by_degree!(run.degree, parity_checks, [], (order, edges, state, syndrome))
         }
 
-        #[target_feature(enable = $features)]
+        #[$features]
         fn parity_checks<const D: usize>(
             order: Order,
             edges: &[Edge],

@@ -8,33 +8,39 @@ use super::{
 };
 
 /// The rounded product of two Q15 numbers.
-fn mul(a: i16, b: i16) -> i16 {
+#[inline]
+pub(super) fn mul(a: i16, b: i16) -> i16 {
     ((i32::from(a) * i32::from(b) + 0x4000) >> 15) as i16
 }
 
-fn tanh_half(a: i16) -> i16 {
+#[inline]
+pub(super) fn tanh_half(a: i16) -> i16 {
     let line = (a.cast_unsigned() >> 10) as usize;
     let part = u32::from(a.cast_unsigned() << 6);
     LINES[0][line] + ((part * u32::from(LINES[1][line].cast_unsigned())) >> 16) as i16
 }
 
-fn artanh_twice(o: i16) -> i16 {
+#[inline]
+pub(super) fn artanh_twice(o: i16) -> i16 {
     mul(o, ARTANH_FIRST + mul(mul(o, o), ARTANH_THIRD))
 }
 
 /// ln(1 + e^(−x)) in fine units.
+#[inline]
 fn correction(x: u16) -> u16 {
     let rest = CORRECTION_END.cast_unsigned().saturating_sub(x).cast_signed();
     mul(mul(mul(rest, rest), rest), CORRECTION_SCALE).cast_unsigned()
 }
 
 /// ⊞ of sizes in fine units.
-fn box_plus(a: u16, b: u16) -> u16 {
+#[inline]
+pub(super) fn box_plus(a: u16, b: u16) -> u16 {
     (a.min(b) + correction(a.saturating_add(b))).saturating_sub(correction(a.abs_diff(b)))
 }
 
 /// A ratio's size in fine units.
-fn size_of(a: i16) -> u16 {
+#[inline]
+pub(super) fn size_of(a: i16) -> u16 {
     a.unsigned_abs().min(u16::MAX / FINE) * FINE
 }
 
