@@ -191,7 +191,7 @@ impl Summary {
             format!(
                 "{} ({}/s)",
                 si(self.sums.sifted_bits, "bit"),
-                si(self.sums.sifted_bits / self.link_time(), "bit")
+                si(self.sums.sifted_bits / self.link_time().max(1e-9), "bit")
             ),
         );
         if let Some(qber) = self.figure("qber") {

@@ -109,7 +109,8 @@ impl WorldArgs {
     pub(crate) fn build(&self) -> Result<World, Failure> {
         let scenario = load_scenario(&self.scenario, &self.overrides)?;
         let world = World { scenario, args: self.clone() };
-        for block_s in [world.scenario.bb84.block_s, world.scenario.cv.block_s] {
+        let blocks = [(Bb84::NAME, world.scenario.bb84.block_s), (Cv::NAME, world.scenario.cv.block_s)];
+        for (_, block_s) in blocks.into_iter().filter(|(protocol, _)| world.has(protocol)) {
             if self.duration.as_secs_f64() < block_s * (1.0 - 1e-9) {
                 let error = anyhow!(
                     "--duration {:?} is shorter than a block of {block_s} s; make it longer, or the blocks shorter by \

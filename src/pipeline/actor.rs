@@ -119,7 +119,7 @@ pub trait Actor: Send + fmt::Debug {
     /// Takes what there is to say.
     fn take_news(&mut self) -> Vec<News>;
 
-    /// Whether every block is over and every message taken.
+    /// Whether every block is over and everything said was taken.
     fn is_finished(&self) -> bool;
 
     /// Raw frames taken so far, and in all.
@@ -283,7 +283,8 @@ impl<P: Protocol> Actor for Party<P> {
     }
 
     fn is_finished(&self) -> bool {
-        self.session.blocks_over() >= self.blocks && self.messages.is_empty()
+        let told = self.session.is_drained() && self.messages.is_empty() && self.news.is_empty();
+        told && self.session.blocks_over() >= self.blocks
     }
 
     fn progress(&self) -> (u64, u64) {

@@ -129,6 +129,12 @@ impl<P: Protocol> Session<P> {
         self.outputs.pop_front().unwrap_or(Output::Wait)
     }
 
+    /// Whether the next poll would answer [`Output::Wait`].
+    #[must_use]
+    pub fn is_drained(&self) -> bool {
+        self.outputs.is_empty()
+    }
+
     /// The index of the raw frame expected next.
     #[must_use]
     pub fn next_frame(&self) -> u64 {
