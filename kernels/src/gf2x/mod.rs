@@ -20,6 +20,7 @@ const BASE: usize = 8;
 /// A product of eight by eight words.
 type BaseProduct<'a> = &'a dyn Fn(&[u64; BASE], &[u64; BASE]) -> [u64; 2 * BASE];
 
+pub mod fourier;
 mod scalar;
 
 #[cfg(target_arch = "x86_64")]
