@@ -10,13 +10,14 @@
 //!
 //! # The computation
 //! With t = s_m … s_(n+m−2) s_0 … s_(m−1), y_i is the coefficient of X^(i+n−1) of t(X)·x(X): a middle
-//! product. Both are cut into tiles of 2^15 bits and multiplied tile by tile.
+//! product. Short blocks are multiplied tile by tile; longer ones are cut into p chunks of x and q of y,
+//! whose p + q transforms and the p + q − 1 of t are multiplied point by point and added up.
 
 mod block;
+mod tiles;
+mod transform;
 
-use keystill_kernels::{Isa, bits, gf2x};
-use rayon::prelude::*;
-use zeroize::{Zeroize, Zeroizing};
+use keystill_kernels::{Isa, bits};
 
 use crate::bits::BitBlock;
 
@@ -24,9 +25,6 @@ pub use block::{Amplification, AmplifiedBlock};
 
 /// The longest block, in bits.
 pub const MOST_INPUT_BITS: usize = 1 << 30;
-
-/// Words of a tile.
-const TILE: usize = 512;
 
 /// Which universal family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -97,88 +95,107 @@ impl Toeplitz {
         }
     }
 
+    /// n.
+    #[must_use]
+    pub fn input_bits(&self) -> usize {
+        self.input_bits
+    }
+
+    /// m.
+    #[must_use]
+    pub fn output_bits(&self) -> usize {
+        self.output_bits
+    }
+
+    /// The most bytes that one hash holds at a time on so many threads, its output included, input and
+    /// seed apart. From 10^8 bits on at most 6·n/8 bytes for two threads.
+    #[must_use]
+    pub fn memory_bytes(&self, threads: usize) -> usize {
+        let (x_bits, m) = (self.product_bits(), self.output_bits);
+        let words = match transform::Shape::of(Isa::best(), x_bits, m) {
+            Some(shape) => shape.memory_words(Isa::best(), threads),
+            None => 4 * (x_bits + m) / 64 + (threads + 1) * (m / 64 + 8 * tiles::TILE) + 8 * tiles::TILE,
+        };
+        8 * (words + 2 * m.div_ceil(64))
+    }
+
     /// Hashes, on the current rayon pool; the number of threads does not change the result.
     ///
     /// # Errors
     /// [`Error::Input`] or [`Error::Seed`] if a length does not fit.
     pub fn hash(&self, isa: Isa, input: &BitBlock, seed: &BitBlock) -> Result<BitBlock, Error> {
-        let (n, m) = (self.input_bits, self.output_bits);
-        if input.len() != n {
-            return Err(Error::Input { needed_bits: n, found_bits: input.len() });
-        }
+        self.check_input(input)?;
+        self.prepare(isa, seed)?.hash(isa, input)
+    }
+
+    /// Transforms a seed once for several inputs: one block's only, or those of a device that is trusted.
+    ///
+    /// # Errors
+    /// [`Error::Seed`] if the length does not fit.
+    pub fn prepare(&self, isa: Isa, seed: &BitBlock) -> Result<Prepared, Error> {
         if seed.len() != self.seed_bits() {
             return Err(Error::Seed { needed_bits: self.seed_bits(), found_bits: seed.len() });
         }
+        let (x_bits, m) = (self.product_bits(), self.output_bits);
+        let seed = match transform::Shape::of(isa, x_bits, m) {
+            Some(shape) => Seed::Values(isa, Box::new(transform::Diagonals::new(isa, shape, seed))),
+            None => Seed::Bits(tiles::diagonals(seed, m)),
+        };
+        Ok(Prepared { hash: *self, seed })
+    }
+
+    fn check_input(&self, input: &BitBlock) -> Result<(), Error> {
+        if input.len() == self.input_bits {
+            return Ok(());
+        }
+        Err(Error::Input { needed_bits: self.input_bits, found_bits: input.len() })
+    }
+
+    /// Bits of the input that the Toeplitz part meets.
+    fn product_bits(&self) -> usize {
         match self.matrix {
-            Matrix::Plain => Ok(middle_product(isa, input, &diagonals(seed, m), m)),
-            Matrix::Modified => {
-                let mut output = input.slice(n - m..n);
-                if n > m {
-                    let product = middle_product(isa, &input.slice(0..n - m), &diagonals(seed, m), m);
-                    output.edit(|words| bits::xor(isa, words, product.words()));
-                }
-                Ok(output)
-            }
+            Matrix::Plain => self.input_bits,
+            Matrix::Modified => self.input_bits - self.output_bits,
         }
     }
 }
 
-/// t: the seed rotated left by m, diagonal by diagonal from the upper right.
-fn diagonals(seed: &BitBlock, m: usize) -> BitBlock {
-    let m = m.min(seed.len());
-    let mut diagonals = seed.slice(m..seed.len());
-    diagonals.append(&seed.slice(0..m));
-    diagonals
+/// A hash with its seed, transformed.
+#[derive(Debug)]
+pub struct Prepared {
+    hash: Toeplitz,
+    seed: Seed,
 }
 
-/// Coefficients n − 1 … n + m − 2 of t·x.
-///
-/// x is moved up so that it fills whole tiles, t by one bit: then coefficient k of the output lies in
-/// the products of tiles c of x and j of t with j + c = N + ⌊k/tile⌋ or one less, N being x's tiles.
-fn middle_product(isa: Isa, x: &BitBlock, t: &BitBlock, m: usize) -> BitBlock {
-    let x = tiles(x, x.len().next_multiple_of(64 * TILE) - x.len());
-    let t = tiles(t, 1);
-    let (x_tiles, rows) = (x.len() / TILE, m.div_ceil(64 * TILE));
-    let tile_of_t = |j: usize| t.get(j * TILE..(j + 1) * TILE);
-    let add = |mut sum: Vec<u64>, c: usize| {
-        let (mut product, mut scratch) =
-            (Zeroizing::new(vec![0; 2 * TILE]), Zeroizing::new(vec![0; 4 * TILE]));
-        for row in 0..=rows {
-            // The product of tile j meets the rows row − 1 (its low half) and row (its high half).
-            let Some(tile) = (row + x_tiles).checked_sub(c + 1).and_then(tile_of_t) else { continue };
-            gf2x::product(isa, tile, &x[c * TILE..(c + 1) * TILE], &mut product, &mut scratch);
-            let (low, high) = product.split_at(TILE);
-            if row > 0 {
-                bits::xor(isa, &mut sum[(row - 1) * TILE..row * TILE], low);
-            }
-            if row < rows {
-                bits::xor(isa, &mut sum[row * TILE..(row + 1) * TILE], high);
-            }
-        }
-        sum
-    };
-    let empty = || vec![0; rows * TILE];
-    let join = |mut a: Vec<u64>, mut b: Vec<u64>| {
-        bits::xor(isa, &mut a, &b);
-        b.zeroize();
-        a
-    };
-    let sum = (0..x_tiles).into_par_iter().with_min_len(16).fold(empty, add).reduce(empty, join);
-    BitBlock::from_words(sum, m)
+/// A seed as the middle product takes it; values are of one instruction set.
+#[derive(Debug)]
+enum Seed {
+    Bits(BitBlock),
+    Values(Isa, Box<transform::Diagonals>),
 }
 
-/// The bits moved up by `up`, in whole tiles.
-fn tiles(block: &BitBlock, up: usize) -> Zeroizing<Vec<u64>> {
-    let words = (block.len() + up).div_ceil(64).next_multiple_of(TILE);
-    let mut moved = Zeroizing::new(vec![0; words]);
-    let (skip, shift) = (up / 64, up % 64);
-    for (place, word) in block.words().iter().enumerate() {
-        moved[skip + place] |= word << shift;
-        if shift > 0 && word >> (64 - shift) != 0 {
-            moved[skip + place + 1] |= word >> (64 - shift);
+impl Prepared {
+    /// Hashes, on the current rayon pool; the number of threads does not change the result. Values of
+    /// another instruction set are worked with on that one.
+    ///
+    /// # Errors
+    /// [`Error::Input`] if the length does not fit.
+    pub fn hash(&self, isa: Isa, input: &BitBlock) -> Result<BitBlock, Error> {
+        self.hash.check_input(input)?;
+        let (n, m) = (self.hash.input_bits, self.hash.output_bits);
+        let x_bits = self.hash.product_bits();
+        let product = match &self.seed {
+            _ if x_bits == 0 => BitBlock::zeros(m),
+            Seed::Bits(diagonals) => tiles::middle_product(isa, &input.slice(0..x_bits), diagonals, m),
+            Seed::Values(isa, diagonals) => diagonals.middle_product(*isa, input),
+        };
+        if self.hash.matrix == Matrix::Plain {
+            return Ok(product);
         }
+        let mut output = input.slice(n - m..n);
+        output.edit(|words| bits::xor(isa, words, product.words()));
+        Ok(output)
     }
-    moved
 }
 
 #[cfg(test)]
@@ -186,7 +203,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn bits(text: &str) -> BitBlock {
+    fn of(text: &str) -> BitBlock {
         BitBlock::from_bools(&text.bytes().map(|byte| byte == b'1').collect::<Vec<_>>())
     }
 
@@ -206,11 +223,11 @@ mod tests {
     #[test]
     fn the_worked_example_of_the_convention_holds() {
         let hash = Toeplitz::new(Matrix::Plain, 16, 8).expect("a size");
-        let output = hash.hash(Isa::best(), &bits("1011001011100101"), &bits("11010010110001110101101"));
-        assert_eq!(output, Ok(bits("11100001")), "the plain example");
+        let output = hash.hash(Isa::best(), &of("1011001011100101"), &of("11010010110001110101101"));
+        assert_eq!(output, Ok(of("11100001")), "the plain example");
         let hash = Toeplitz::new(Matrix::Modified, 16, 5).expect("a size");
-        let output = hash.hash(Isa::best(), &bits("0001010001111001"), &bits("010000011001000"));
-        assert_eq!(output, Ok(bits("11010")), "the modified example");
+        let output = hash.hash(Isa::best(), &of("0001010001111001"), &of("010000011001000"));
+        assert_eq!(output, Ok(of("11010")), "the modified example");
     }
 
     proptest! {
@@ -226,6 +243,73 @@ mod tests {
                     let output = hash.hash(isa, &x, &seed).expect("lengths fit");
                     prop_assert_eq!(output, defined(matrix, &x, &seed, m), "{:?}, {}", matrix, isa);
                 }
+            }
+        }
+    }
+
+    /// Some bits, by a linear congruence.
+    fn mixed(len: usize, mut state: u64) -> BitBlock {
+        let word = |_| {
+            state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+            state ^ state >> 29
+        };
+        BitBlock::from_words((0..len.div_ceil(64)).map(word).collect(), len)
+    }
+
+    /// Output bits by the definition, each the parity of one row.
+    fn checked(matrix: Matrix, n: usize, m: usize, samples: usize) {
+        let hash = Toeplitz::new(matrix, n, m).expect("a size");
+        let (x, seed) = (mixed(n, 1), mixed(hash.seed_bits(), 2));
+        let output = hash.hash(Isa::best(), &x, &seed).expect("lengths fit");
+        let x_bits = hash.product_bits();
+        for sample in 0..samples {
+            let i = match sample {
+                0 => 0,
+                1 => m - 1,
+                _ => (sample * 0x9e37_79b9) % m,
+            };
+            let entry = |j: usize| seed.bit(if i >= j { i - j } else { x_bits + m - 1 - (j - i) });
+            let row = (0..x_bits).fold(false, |sum, j| sum ^ (entry(j) & x.bit(j)));
+            let kept = matrix == Matrix::Modified && x.bit(x_bits + i);
+            assert_eq!(output.bit(i), row ^ kept, "{matrix:?}, {n} to {m} bits: bit {i}");
+        }
+    }
+
+    #[test]
+    fn transforms_equal_the_definition_on_sampled_bits() {
+        for matrix in [Matrix::Plain, Matrix::Modified] {
+            for (n, m) in
+                [(900_000, 400_000), (1_000_000, 400_000), (3_000_001, 1_234_567), (1_000_003, 1_000_003)]
+            {
+                checked(matrix, n, m, 12);
+            }
+        }
+        checked(Matrix::Modified, 20_000_011, 8_000_001, 8);
+    }
+
+    #[test]
+    fn transforms_are_linear_and_two_blocks_add_up() {
+        let (n, m) = (1_100_000, 500_000);
+        let hash = Toeplitz::new(Matrix::Plain, n, m).expect("a size");
+        let seed = mixed(hash.seed_bits(), 3);
+        let run = |x: &BitBlock| hash.hash(Isa::best(), x, &seed).expect("lengths fit");
+        let whole = mixed(n, 4);
+        let (mut first, mut second) = (BitBlock::zeros(0), BitBlock::zeros(n / 2));
+        first.append(&whole.slice(0..n / 2));
+        first.append(&BitBlock::zeros(n - n / 2));
+        second.append(&whole.slice(n / 2..n));
+        let mut sum = run(&first);
+        let other = run(&second);
+        sum.edit(|words| bits::xor(Isa::best(), words, other.words()));
+        assert_eq!(sum, run(&whole), "the halves' hashes add up to the whole's");
+    }
+
+    #[test]
+    fn memory_is_bounded_by_six_blocks() {
+        for n in [100_000_000, 1 << 27, 1 << 30] {
+            for matrix in [Matrix::Plain, Matrix::Modified] {
+                let hash = Toeplitz::new(matrix, n, n * 2 / 5).expect("a size");
+                assert!(hash.memory_bytes(2) <= 6 * n / 8, "{n} bits: {} bytes", hash.memory_bytes(2));
             }
         }
     }
