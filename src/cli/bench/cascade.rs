@@ -11,8 +11,7 @@ use keystill::reconcile::cascade::{Corrector, Plan, Reference, Thrift};
 use keystill::stage::{Abort, Fault, Job, Outbox, Stage, Step, Workbench};
 use keystill::verify::{self, Candidate};
 use keystill::wire::Reader;
-use rand_chacha::ChaCha8Rng;
-use rand_chacha::rand_core::{Rng, SeedableRng};
+use keystill_kernels::noise;
 use rayon::prelude::*;
 use serde_json::json;
 
@@ -147,24 +146,55 @@ fn report(args: &Args, sum: &Sum, qber: f64, threads: usize) {
 
 /// A random frame, and a copy with independent errors.
 fn simulate(n: usize, qber: f64, seed: u64, frame: u64) -> (BitBlock, BitBlock) {
-    let mut random = ChaCha8Rng::seed_from_u64(seed);
-    random.set_stream(frame);
-    let words: Vec<u64> = (0..n.div_ceil(64)).map(|_| random.next_u64()).collect();
+    let mut random = Words { seed, frame, next_block: 0 };
+    let words: Vec<u64> = (0..n.div_ceil(CHUNK * 64)).flat_map(|_| random.chunk()).collect();
     let mut noisy = BitBlock::from_words(words.clone(), n);
-    let rate = libm::log1p(-qber);
+    let gap = 1.0 / libm::log1p(-qber);
     let mut place = 0.0;
     loop {
-        #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
-        let uniform = ((random.next_u64() >> 11) as f64 + 0.5) * (0.5f64).powi(53);
-        place += libm::floor(libm::log(uniform) / rate);
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a float cast saturates")]
-        let at = place as usize;
-        if at >= n {
-            return (BitBlock::from_words(words, n), noisy);
+        for word in random.chunk() {
+            // The errors are independent, so the right bits between two of them are geometric in number.
+            #[expect(clippy::cast_precision_loss, reason = "53 bits fit")]
+            let uniform = ((word >> 11) as f64 + 0.5) * (0.5f64).powi(53);
+            place += libm::floor(libm::log(uniform) * gap);
+            #[expect(
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "a float cast saturates"
+            )]
+            let at = place as usize;
+            if at >= n {
+                return (BitBlock::from_words(words, n), noisy);
+            }
+            noisy.set(at, !noisy.bit(at));
+            place += 1.0;
         }
-        noisy.set(at, !noisy.bit(at));
-        place += 1.0;
     }
+}
+
+/// Words of a chunk.
+const CHUNK: usize = 128;
+
+/// The random words of one frame.
+struct Words {
+    seed: u64,
+    frame: u64,
+    next_block: u64,
+}
+
+impl Words {
+    fn chunk(&mut self) -> [u64; CHUNK] {
+        let [a, b, c, d] = [self.seed, self.seed >> 32, self.frame, self.frame >> 32].map(low);
+        let mut halves = [0; 2 * CHUNK];
+        noise::words(Isa::best(), &[a, b, c, d, 0, 0, 0, 0], self.next_block, &mut halves);
+        self.next_block += halves.len() as u64 / 16;
+        std::array::from_fn(|i| u64::from(halves[2 * i]) | u64::from(halves[2 * i + 1]) << 32)
+    }
+}
+
+#[expect(clippy::cast_possible_truncation, reason = "the low half is meant")]
+fn low(word: u64) -> u32 {
+    word as u32
 }
 
 /// What one frame came to.
