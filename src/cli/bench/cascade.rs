@@ -145,7 +145,7 @@ fn report(args: &Args, sum: &Sum, qber: f64, threads: usize) {
 }
 
 /// A random frame, and a copy with independent errors.
-fn simulate(n: usize, qber: f64, seed: u64, frame: u64) -> (BitBlock, BitBlock) {
+pub(super) fn simulate(n: usize, qber: f64, seed: u64, frame: u64) -> (BitBlock, BitBlock) {
     let mut random = Words { seed, frame, next_block: 0 };
     let words: Vec<u64> = (0..n.div_ceil(CHUNK * 64)).flat_map(|_| random.chunk()).collect();
     let mut noisy = BitBlock::from_words(words.clone(), n);
@@ -226,7 +226,7 @@ fn distil(bench: &mut Workbench, plan: &Plan, pair: (BitBlock, BitBlock)) -> Res
 }
 
 /// Lets two sides talk until both leave; their account is added to `ledger`.
-fn converse<R: Stage, C: Stage>(
+pub(super) fn converse<R: Stage, C: Stage>(
     bench: &mut Workbench,
     reference: R,
     corrector: C,

@@ -37,7 +37,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Stage::Auth(args) => auth::run(args),
         Stage::Cascade(args) => cascade::run(args),
         Stage::Cv(args) => cv::run(args),
-        Stage::Ldpc(args) => ldpc::run(args),
-        Stage::Sim(args) => sim::run(args),
+        Stage::Ldpc(args) => ldpc::run(&args),
+        Stage::Sim(args) => sim::run(&args),
     }
 }
