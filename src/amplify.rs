@@ -114,9 +114,11 @@ impl Toeplitz {
         let (x_bits, m) = (self.product_bits(), self.output_bits);
         let words = match transform::Shape::of(Isa::best(), x_bits, m) {
             Some(shape) => shape.memory_words(Isa::best(), threads),
-            None => 4 * (x_bits + m) / 64 + (threads + 1) * (m / 64 + 8 * tiles::TILE) + 8 * tiles::TILE,
+            None => 4 * (x_bits + m) / 64 + (threads + 2) * (m / 64 + 8 * tiles::TILE),
         };
-        8 * (words + 2 * m.div_ceil(64))
+        // The modified matrix's identity part is held beside the product.
+        let kept = if self.matrix == Matrix::Modified { m.div_ceil(64) } else { 0 };
+        8 * (words + kept)
     }
 
     /// Hashes, on the current rayon pool; the number of threads does not change the result.

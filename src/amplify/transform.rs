@@ -61,7 +61,8 @@ impl Shape {
     pub(super) fn memory_words(&self, isa: Isa, threads: usize) -> usize {
         let n = 1 << (self.log - 6);
         let working = n + fourier::scratch_words(isa, self.log);
-        (2 * self.p + self.q - 1) * n + threads.min(self.p + self.q) * working
+        let output = self.q * self.b / 64;
+        output + (2 * self.p + self.q - 1) * n + threads.min(self.p + self.q) * working
     }
 }
 
