@@ -1,6 +1,8 @@
 //! CV reconciliation from quadratures to bits: what is wrong with the data ends in no bits or in an
 //! abort, never in wrong bits; and the fixed-point decoder keeps up with sum-product in floating point.
 
+#![expect(clippy::cast_possible_truncation, reason = "symbols are single precision")]
+
 use keystill::Isa;
 use keystill::bits::{BitBlock, LLR_UNIT, Llrs};
 use keystill::cv::rotation::{self, Channel, Dimension};
