@@ -6,6 +6,23 @@
 //! k information bits, a core of k + c bits with c parity checks, and n − k − c leaf checks, each with
 //! a leaf of its own.
 //!
+//! # What the codes reach
+//!
+//! k = 65 536, Gaussian modulation, dimension 8, `keystill bench cv`; no frame came out wrong that the
+//! parity checks had passed.
+//!
+//! | rate | SNR | β | of dimension 8's cap | frames failed | iterations |
+//! |---|---|---|---|---|---|
+//! | 0.25 | −3.3 dB | 0.903 | 0.942 | 0 of 300 | 51 |
+//! | 0.25 | −3.4 dB | 0.921 | 0.959 | 18 of 40 | 121 |
+//! | 0.2 | −4.5 dB | 0.913 | 0.944 | 0 of 300 | 48 |
+//! | 0.2 | −4.6 dB | 0.931 | 0.962 | 13 of 40 | 93 |
+//! | 0.15 | −6.0 dB | 0.928 | 0.951 | 1 of 300 | 61 |
+//! | 0.1 | −8.0 dB | 0.942 | 0.958 | 4 of 300 | 73 |
+//! | 0.05 | −11.2 dB | 0.948 | 0.956 | 0 of 100 | 68 |
+//! | 0.02 | −15.25 dB | 0.942 | 0.946 | 0 of 60 | 51 |
+//! | 0.1, QPSK, d = 1 | −8.07 dB | 0.957 | 0.957 | 2 of 100 | 68 |
+//!
 //! # What is disclosed, and what is amplified
 //!
 //! The syndrome has n − k bits: c of the parity checks and n − k − c of the leaf checks. **All of
