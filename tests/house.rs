@@ -39,7 +39,7 @@ const EFFECTS: &[(&str, &[&str])] = &[
     ("std::fs", &["pipeline", "store", "deliver", "cli", "main"]),
     ("Instant", &["pipeline", "deliver", "cli"]),
     ("SystemTime", &["pipeline", "store", "deliver", "cli"]),
-    ("rand_chacha", &["sim"]),
+    ("rand_chacha", &["sim", "cli"]),
     ("getrandom", &["random"]),
 ];
 

@@ -83,7 +83,7 @@ impl Fibre {
     /// Stimulated Raman gain of the quantum channel from a pump, in nepers per km and watt: positive
     /// where the quantum channel has the longer wavelength, negative where it is itself the pump.
     ///
-    /// From the spontaneous strength by ρ = 2hν·g·(n + [Stokes])·c/λ².
+    /// From the spontaneous strength by ρ = 2hν·g·(n + \[Stokes\])·c/λ².
     #[must_use]
     pub fn raman_gain_per_km_w(self, pump_nm: f64, quantum_nm: f64) -> f64 {
         let offset_hz = frequency_hz(pump_nm) - frequency_hz(quantum_nm);

@@ -246,6 +246,7 @@ impl Scenario {
         Ok(())
     }
 
+    #[expect(clippy::too_many_lines, reason = "a table: a line a value")]
     /// Every condition: field, value, what would be right, whether it holds.
     fn conditions(&self) -> Vec<(&'static str, String, &'static str, bool)> {
         let (link, data, bb84, cv) = (&self.link, &self.data, &self.bb84, &self.cv);

@@ -213,7 +213,7 @@ impl World {
             frame_duration: Duration::from_secs_f64(self.scenario.bb84.frame_ms * 1e-3),
         };
         let (source, _) = attach(recordings, Bb84::NAME, role, Box::new(source), Vec::new())?;
-        self.actor(role, protocol, source, pace)
+        self.actor(role, &protocol, source, pace)
     }
 
     pub(crate) fn cv_actor(
@@ -241,13 +241,13 @@ impl World {
                 Some(CalibrationRecord::read(&mut Reader::new(&preamble)).or_exit(Exit::Configuration)?)
             }
         };
-        self.actor(role, self.cv_protocol(calibration), source, pace)
+        self.actor(role, &self.cv_protocol(calibration), source, pace)
     }
 
     fn actor<P: Protocol>(
         &self,
         role: Role,
-        protocol: Arc<P>,
+        protocol: &Arc<P>,
         source: Box<dyn FrameSource<P::Frame>>,
         pace: Pace,
     ) -> Result<Box<dyn Actor>, Failure> {
@@ -255,7 +255,7 @@ impl World {
         let key = simulated_pre_shared_key(self.args.seed, P::NAME, PRE_SHARED_BYTES);
         let pool = Pool::from_pre_shared(&key).or_exit(Exit::Configuration)?;
         let session = Session::new(Config::new(role, self.session(), protocol.clone(), random), pool);
-        Ok(Box::new(Party::new(session, role, &*protocol, source, pace)))
+        Ok(Box::new(Party::new(session, role, &**protocol, source, pace)))
     }
 
     /// The longest message that any session of this world reads.
@@ -266,14 +266,17 @@ impl World {
     }
 }
 
-/// Records or replays a source; returns it with the preamble that stands in the recording.
+/// A source and the preamble that stands in its recording.
+type Attached<F> = (Box<dyn FrameSource<F>>, Vec<u8>);
+
+/// Records or replays a source.
 fn attach<F>(
     recordings: &Recordings,
     protocol: &str,
     role: Role,
     source: Box<dyn FrameSource<F>>,
     preamble: Vec<u8>,
-) -> Result<(Box<dyn FrameSource<F>>, Vec<u8>), Failure>
+) -> Result<Attached<F>, Failure>
 where
     F: keystill::protocol::Recordable + Send + std::fmt::Debug + 'static,
 {

@@ -21,6 +21,8 @@
 //! corrector → reference   0 done · 1 more · 2 given up
 //! ```
 
+#![expect(clippy::cast_possible_truncation, reason = "places in a code word are far below 2^32")]
+
 use std::sync::Arc;
 
 use keystill_kernels::ldpc::bsc as kernel;
@@ -181,7 +183,7 @@ fn coprime(length: usize) -> usize {
     fn divisor(a: usize, b: usize) -> usize {
         if b == 0 { a } else { divisor(b, a % b) }
     }
-    let near = (length as u64 * 0x9e37_79b9 >> 32) as usize;
+    let near = ((length as u64 * 0x9e37_79b9) >> 32) as usize;
     (near.max(1)..).find(|stride| divisor(*stride, length) == 1).unwrap_or(1)
 }
 

@@ -173,7 +173,7 @@ impl Bb84Source {
         } else {
             return None;
         };
-        Some(Click { gate, byte: detectors | u8::from(bob_test) * click::TEST_BASIS })
+        Some(Click { gate, byte: detectors | (u8::from(bob_test) * click::TEST_BASIS) })
     }
 
     /// Adds afterpulses and takes away what falls into dead gates.
@@ -231,7 +231,7 @@ impl Bb84Source {
             _ => click::DETECTOR_1,
         };
         let gate = click.gate + 1 + u64::from(self.clicks.dead_gates) + beyond;
-        Some(Click { gate, byte: detector | u8::from(test) * click::TEST_BASIS })
+        Some(Click { gate, byte: detector | (u8::from(test) * click::TEST_BASIS) })
     }
 }
 

@@ -214,7 +214,7 @@ impl SplitMix {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-        u32::try_from(((z ^ z >> 31) >> 32) * u64::from(bound) >> 32).unwrap_or(0)
+        u32::try_from((((z ^ z >> 31) >> 32) * u64::from(bound)) >> 32).unwrap_or(0)
     }
 }
 
