@@ -1,7 +1,6 @@
 //! CV reconciliation from quadratures to bits: what is wrong with the data ends in no bits or in an
 //! abort, never in wrong bits; and the fixed-point decoder keeps up with sum-product in floating point.
 #![allow(clippy::cast_possible_truncation, reason = "quadratures are single precision")]
-
 #![expect(clippy::cast_possible_truncation, reason = "symbols are single precision")]
 
 use keystill::Isa;
