@@ -42,34 +42,34 @@ fn powers(key: u128) -> [__m128i; STRIDE] {
 }
 
 #[target_feature(enable = "avx2")]
-fn vector(value: u128) -> __m128i {
+pub(super) fn vector(value: u128) -> __m128i {
     let (high, low) = ((value >> 64) as u64, value as u64);
     _mm_set_epi64x(high.cast_signed(), low.cast_signed())
 }
 
 #[target_feature(enable = "avx2")]
-fn integer(value: __m128i) -> u128 {
+pub(super) fn integer(value: __m128i) -> u128 {
     let low = _mm_cvtsi128_si64(value).cast_unsigned();
     let high = _mm_cvtsi128_si64(_mm_unpackhi_epi64(value, value)).cast_unsigned();
     u128::from(high) << 64 | u128::from(low)
 }
 
 /// A sum of products of 128-bit polynomials, not reduced.
-struct Product {
-    low: __m128i,
-    middle: __m128i,
-    high: __m128i,
+pub(super) struct Product {
+    pub(super) low: __m128i,
+    pub(super) middle: __m128i,
+    pub(super) high: __m128i,
 }
 
 impl Product {
     #[target_feature(enable = "avx2")]
-    fn zero() -> Self {
+    pub(super) fn zero() -> Self {
         let zero = _mm_setzero_si128();
         Self { low: zero, middle: zero, high: zero }
     }
 
     #[target_feature(enable = "avx2,pclmulqdq")]
-    fn add(&mut self, a: __m128i, b: __m128i) {
+    pub(super) fn add(&mut self, a: __m128i, b: __m128i) {
         self.low = _mm_xor_si128(self.low, _mm_clmulepi64_si128::<0x00>(a, b));
         self.high = _mm_xor_si128(self.high, _mm_clmulepi64_si128::<0x11>(a, b));
         let cross = _mm_xor_si128(_mm_clmulepi64_si128::<0x10>(a, b), _mm_clmulepi64_si128::<0x01>(a, b));
@@ -78,7 +78,7 @@ impl Product {
 
     /// Folds the upper 128 bits down twice by x^128 = x^7 + x^2 + x + 1.
     #[target_feature(enable = "avx2,pclmulqdq")]
-    fn reduce(self) -> __m128i {
+    pub(super) fn reduce(self) -> __m128i {
         let tail = _mm_set_epi64x(0, 0x87);
         let low = _mm_xor_si128(self.low, _mm_slli_si128::<8>(self.middle));
         let high = _mm_xor_si128(self.high, _mm_srli_si128::<8>(self.middle));

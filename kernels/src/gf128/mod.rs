@@ -5,7 +5,8 @@
 //!
 //! | rung | way | bound by |
 //! |---|---|---|
-//! | avx512, avx2 | eight blocks against eight powers of the key, one reduction | carry-less multiplier, 4 products a block |
+//! | avx512 | sixteen blocks against sixteen powers of the key, four a vector, one reduction | latency of the reduction |
+//! | avx2 | eight blocks against eight powers of the key, one reduction | carry-less multiplier, 4 products a block |
 //! | portable, scalar | bit by bit, masked | 128 steps a block |
 
 kernel! {
@@ -20,7 +21,7 @@ mod scalar;
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
-use avx2 as avx512;
+mod avx512;
 #[cfg(target_arch = "aarch64")]
 use scalar as neon;
 use scalar as portable;
