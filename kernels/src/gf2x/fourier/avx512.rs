@@ -114,7 +114,10 @@ impl Field {
                 _ => product,
             })
         };
-        let pack = move |x: u8| (0..8).filter(|bit| x >> bit & 1 == 1).fold(0, |sum, bit| sum ^ product(bit));
+        // Computed once: the inverse maps below ask for them at every byte.
+        let products: [u8; 8] = std::array::from_fn(|bits| product(bits as u8));
+        let pack =
+            move |x: u8| (0..8).fold(0, |sum, bit| sum ^ products[bit] & 0u8.wrapping_sub(x >> bit & 1));
         let unpack = back(pack);
         let fourth = |x: u8| x ^ multiply8(v(1), pack(unpack(x) >> 4));
         let word = |matrix: u64| _mm512_set1_epi64(matrix.cast_signed());
