@@ -12,7 +12,8 @@
 //! | rung | way | bound by |
 //! |---|---|---|
 //! | avx512, avx2 | the lanes of the scalar body by the compiler | byte arithmetic |
-//! | portable, scalar | the same body for the baseline | the same |
+//! | portable | sixteen lanes a vector on `wide` | the same |
+//! | scalar | the lanes one by one | the same |
 
 use std::fmt;
 
@@ -85,11 +86,11 @@ kernel! {
     pub fn syndrome(graph: Graph<'_>, bits: &[u64], out: &mut [u64]);
 }
 
+mod portable;
 mod scalar;
 
 #[cfg(target_arch = "aarch64")]
-use scalar as neon;
-use scalar as portable;
+use portable as neon;
 
 /// The scalar bodies under wider features: the compiler vectorises their lanes.
 #[cfg(target_arch = "x86_64")]

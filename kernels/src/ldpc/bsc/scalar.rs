@@ -72,7 +72,7 @@ fn check(
 
 /// Where the sixty-four bits of an edge begin.
 #[inline(always)]
-fn offset(graph: Graph<'_>, (column, shift): (u32, u32), word: usize) -> usize {
+pub(super) fn offset(graph: Graph<'_>, (column, shift): (u32, u32), word: usize) -> usize {
     let place = shift as usize + word * LANES;
     let wrapped = if place >= graph.lift { place - graph.lift } else { place };
     column as usize * graph.stride() + wrapped
@@ -80,7 +80,7 @@ fn offset(graph: Graph<'_>, (column, shift): (u32, u32), word: usize) -> usize {
 
 /// Keeps the block's mirrored bytes equal to its first ones after bytes from `offset` were written.
 #[inline(always)]
-fn mirror(graph: Graph<'_>, (column, _): (u32, u32), offset: usize, posteriors: &mut [i8]) {
+pub(super) fn mirror(graph: Graph<'_>, (column, _): (u32, u32), offset: usize, posteriors: &mut [i8]) {
     let block = column as usize * graph.stride();
     let place = offset - block;
     if place > graph.lift - LANES {
