@@ -61,8 +61,8 @@ pub enum Plan {
     Leaf(leaf::Plan),
 }
 
-/// Bits of a Cascade frame: large enough for its efficiency, small enough for the caches.
-const CASCADE_FRAME_BITS: usize = 1 << 18;
+/// Bits of a Cascade frame: large enough for its efficiency and for few messages a bit.
+const CASCADE_FRAME_BITS: usize = 1 << 20;
 
 impl Plan {
     /// The plan for `available_bits` hard bits of error rate `qber`.
@@ -73,7 +73,8 @@ impl Plan {
         match method {
             Method::Ldpc => ldpc::Plan::choose(qber, available_bits).map(Self::Ldpc),
             Method::Cascade => {
-                cascade::Plan::choose(qber, available_bits.clamp(1, CASCADE_FRAME_BITS)).map(Self::Cascade)
+                let plan = cascade::Plan::choose(qber, available_bits.clamp(1, CASCADE_FRAME_BITS))?;
+                Ok(Self::Cascade(plan.sparing(cascade::Thrift::Rounds)))
             }
         }
     }
