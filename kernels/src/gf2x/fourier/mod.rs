@@ -94,7 +94,9 @@ mod tests {
             let tables = Tables::new(log);
             let n = tables.words();
             let (a, b) = (words(n, 3), words(n, 5));
-            let levels: Vec<Isa> = Isa::available().filter(|isa| log == 20 || isa.name() > "avx").collect();
+            // The plain product of 2^24 bits takes the slower levels minutes.
+            let fast = |isa: &Isa| matches!(isa.name(), "avx2" | "avx512");
+            let levels: Vec<Isa> = Isa::available().filter(|isa| log == 20 || fast(isa)).collect();
             let run = |isa: Isa| {
                 let mut scratch = vec![0; scratch_words(isa, log)];
                 let (mut a, mut b, mut sum) = (a.clone(), b.clone(), vec![0; n]);
@@ -104,9 +106,8 @@ mod tests {
                 inverse(isa, &tables, &mut sum, &mut scratch);
                 sum
             };
-            let levels = if log == 20 { &levels[1..] } else { &levels[levels.len().saturating_sub(2)..] };
             let products: Vec<Vec<u64>> = levels.iter().map(|isa| run(*isa)).collect();
-            for (product, isa) in products.iter().zip(levels) {
+            for (product, isa) in products.iter().zip(&levels) {
                 assert!(*product == products[0], "2^{log} bits: {isa} differs from {}", levels[0]);
             }
         }
