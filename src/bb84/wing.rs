@@ -25,7 +25,7 @@ use super::{Bb84, settings};
 const CREDIT: u64 = 64;
 
 /// Raw data of either side.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Frame {
     /// Alice's settings.
     Alice(AliceFrame),

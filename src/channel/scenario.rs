@@ -168,7 +168,7 @@ pub enum ScenarioError {
         detail: String,
     },
     /// An override does not name a value.
-    #[error("--set {given}: write section.key=value, as in link.length_km=50")]
+    #[error("--set {given} names no value of the scenario: write section.key=value, as in link.length_km=50")]
     Override {
         /// What was given.
         given: String,

@@ -13,7 +13,7 @@ use keystill::channel::Scenario;
 use keystill::cv::frame::CalibrationRecord;
 use keystill::cv::{self, Cv};
 use keystill::pipeline::{
-    Actor, Description, FrameJob, FrameSource, Pace, Party, Recorder, RecordingError, Replay,
+    Actor, Description, FrameJob, FrameSource, Pace, Party, Recorder, RecordingError, Replay, SourceError,
 };
 use keystill::protocol::Protocol;
 use keystill::reconcile::Method;
@@ -21,6 +21,7 @@ use keystill::session::{Config, Session};
 use keystill::sim::{Bb84Source, CvSource, SimulatedRandom, simulated_pre_shared_key};
 use keystill::stage::Role;
 use keystill::wire::{Reader, Writer};
+use rayon::prelude::*;
 
 use super::{Exit, Failure, OrExit};
 
@@ -96,6 +97,8 @@ pub(crate) enum Recordings {
     None,
     Write(PathBuf),
     Replay(PathBuf),
+    /// All frames are made before the first is taken, and held in memory.
+    Cache,
 }
 
 /// A scenario under a seed, cut into blocks.
@@ -278,7 +281,7 @@ fn attach<F>(
     preamble: Vec<u8>,
 ) -> Result<Attached<F>, Failure>
 where
-    F: keystill::protocol::Recordable + Send + std::fmt::Debug + 'static,
+    F: keystill::protocol::Recordable + Clone + Send + Sync + std::fmt::Debug + 'static,
 {
     let file = |folder: &Path| {
         folder.join(format!("{protocol}-{}.rec", if role == Role::Alice { "alice" } else { "bob" }))
@@ -290,6 +293,7 @@ where
     };
     match recordings {
         Recordings::None => Ok((source, preamble)),
+        Recordings::Cache => Ok((Box::new(Cached::new(&*source)?), preamble)),
         Recordings::Write(folder) => {
             std::fs::create_dir_all(folder)
                 .with_context(|| folder.display().to_string())
@@ -305,6 +309,42 @@ where
             let preamble = replay.description().preamble.clone();
             Ok((Box::new(replay), preamble))
         }
+    }
+}
+
+/// Frames made beforehand.
+#[derive(Debug)]
+struct Cached<F> {
+    frames: Arc<Vec<F>>,
+    frame_duration: Duration,
+}
+
+impl<F: Clone + Send + Sync + std::fmt::Debug + 'static> Cached<F> {
+    fn new(source: &dyn FrameSource<F>) -> Result<Self, Failure> {
+        let jobs: Vec<FrameJob<F>> = (0..source.frames()).map(|index| source.frame(index)).collect();
+        let frames: Result<Vec<F>, _> = jobs.into_par_iter().map(|job| job(Isa::best())).collect();
+        Ok(Self {
+            frames: Arc::new(frames.or_exit(Exit::Configuration)?),
+            frame_duration: source.frame_duration(),
+        })
+    }
+}
+
+impl<F: Clone + Send + Sync + std::fmt::Debug + 'static> FrameSource<F> for Cached<F> {
+    fn frame(&self, index: u64) -> FrameJob<F> {
+        let frames = self.frames.clone();
+        Box::new(move |_| {
+            let frame = usize::try_from(index).ok().and_then(|index| frames.get(index)).cloned();
+            frame.ok_or_else(|| SourceError { index, reason: "it was not made".into() })
+        })
+    }
+
+    fn frames(&self) -> u64 {
+        self.frames.len() as u64
+    }
+
+    fn frame_duration(&self) -> Duration {
+        self.frame_duration
     }
 }
 

@@ -40,7 +40,7 @@ const UNDER_WAY: usize = 8;
 const LARGEST_QUADRATURE: f32 = 1e5;
 
 /// Raw data of either side.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub enum Frame {
     /// Alice's modulation.
     Alice(AliceFrame),

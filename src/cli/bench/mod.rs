@@ -5,6 +5,7 @@ mod auth;
 mod cascade;
 mod cv;
 mod ldpc;
+mod pipeline;
 mod sim;
 
 use clap::Subcommand;
@@ -28,6 +29,7 @@ enum Stage {
     Cascade(cascade::Args),
     Cv(cv::Args),
     Ldpc(ldpc::Args),
+    Pipeline(pipeline::Args),
     Sim(sim::Args),
 }
 
@@ -38,6 +40,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Stage::Cascade(args) => cascade::run(args),
         Stage::Cv(args) => cv::run(args),
         Stage::Ldpc(args) => ldpc::run(&args),
+        Stage::Pipeline(args) => pipeline::run(&args),
         Stage::Sim(args) => sim::run(&args),
     }
 }
