@@ -213,16 +213,25 @@ fn distil(bench: &mut Workbench, plan: &Plan, pair: (BitBlock, BitBlock)) -> Res
         converse(bench, Reference::new(plan, pair.0)?, Corrector::new(plan, pair.1)?, &mut ledger)?;
     let (messages, passes) = (corrected.effort.messages, corrected.effort.iterations);
     let mut outcome = Outcome { equal: false, ledger, messages, passes };
-    let (Some(kept), Some(corrected)) = (kept.bits, corrected.bits) else { return Ok(outcome) };
+    outcome.equal = verified(bench, kept.bits, corrected.bits)?;
+    Ok(outcome)
+}
+
+/// Whether both sides have the frame and verification finds it equal.
+pub(super) fn verified(
+    bench: &mut Workbench,
+    kept: Option<BitBlock>,
+    corrected: Option<BitBlock>,
+) -> Result<bool, Fault> {
+    let (Some(kept), Some(corrected)) = (kept, corrected) else { return Ok(false) };
     let candidate = |bits| Candidate { block: 0, frames: vec![(0, bits)] };
     let reference = verify::Reference::new(candidate(kept), Arc::new(OperatingSystem));
     let corrector = verify::Corrector::new(candidate(corrected));
-    outcome.equal = match converse(bench, reference, corrector, &mut Ledger::new()) {
-        Ok((ours, theirs)) => ours.bits() == theirs.bits(),
-        Err(Fault::Abort(Abort::Unverified)) => false,
-        Err(fault) => return Err(fault),
-    };
-    Ok(outcome)
+    match converse(bench, reference, corrector, &mut Ledger::new()) {
+        Ok((ours, theirs)) => Ok(ours.bits() == theirs.bits()),
+        Err(Fault::Abort(Abort::Unverified)) => Ok(false),
+        Err(fault) => Err(fault),
+    }
 }
 
 /// Lets two sides talk until both leave; their account is added to `ledger`.

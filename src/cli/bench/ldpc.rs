@@ -1,19 +1,16 @@
 //! `keystill bench ldpc`: both sides of one-way reconciliation on simulated frames.
 
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use keystill::Isa;
 use keystill::bits::{BitBlock, Llrs};
 use keystill::ledger::{Disclosure, Ledger};
-use keystill::random::OperatingSystem;
 use keystill::reconcile::ldpc::{Corrector, Plan, Reference};
-use keystill::stage::{Abort, Fault, Workbench};
-use keystill::verify::{self, Candidate};
+use keystill::stage::{Fault, Workbench};
 use rayon::prelude::*;
 use serde_json::json;
 
-use super::cascade::{converse, simulate};
+use super::cascade::{converse, simulate, verified};
 use crate::cli::{Exit, Failure, OrExit};
 
 /// Frames that are simulated before they are reconciled together.
@@ -157,14 +154,6 @@ fn distil(bench: &mut Workbench, plan: &Plan, pair: (BitBlock, BitBlock)) -> Res
         iterations: effort.iterations,
         increments: effort.increments,
     };
-    let (Some(kept), Some(corrected)) = (kept.bits, corrected.bits) else { return Ok(outcome) };
-    let candidate = |bits| Candidate { block: 0, frames: vec![(0, bits)] };
-    let reference = verify::Reference::new(candidate(kept), Arc::new(OperatingSystem));
-    let corrector = verify::Corrector::new(candidate(corrected));
-    outcome.equal = match converse(bench, reference, corrector, &mut Ledger::new()) {
-        Ok((ours, theirs)) => ours.bits() == theirs.bits(),
-        Err(Fault::Abort(Abort::Unverified)) => false,
-        Err(fault) => return Err(fault),
-    };
+    outcome.equal = verified(bench, kept.bits, corrected.bits)?;
     Ok(outcome)
 }

@@ -1,0 +1,136 @@
+//! A block's last steps: amplified, closed by tags, and turned into key.
+
+use crate::amplify::{Amplification, AmplifiedBlock};
+use crate::auth::{Pad, Pool, TAG_BITS, TAGS_PER_BLOCK, Tag, Transcript};
+use crate::bits::BitBlock;
+use crate::ledger::Epsilon;
+use crate::protocol::Protocol;
+use crate::stage::{Abort, Computation, Computed, Role};
+use crate::wire::Writer;
+
+use super::super::event::{BlockReport, Outcome, SecretKey};
+use super::super::message::Kind;
+use super::{Block, Effect, Effects, Phase, Place, out_of_turn};
+
+impl<P: Protocol> Block<P> {
+    pub(super) fn amplify(&mut self, seed: BitBlock) -> Effects {
+        let Phase::Seeding(verified) = std::mem::replace(&mut self.phase, Phase::Amplifying) else {
+            return Err(out_of_turn("seed"));
+        };
+        let amplification = Amplification { verified, secret_bits: self.secret_bits(), seed };
+        let job: Computation = Box::new(move |bench| Box::new(amplification.run(bench.isa())));
+        Ok(vec![Effect::Compute(Place::Amplification, job)])
+    }
+
+    pub(super) fn amplified(&mut self, result: Computed) -> Effects {
+        type Amplified = Result<AmplifiedBlock, crate::amplify::Error>;
+        let amplified = result.downcast::<Amplified>().expect("the result of the job of this place");
+        let amplified = amplified.map_err(|error| Abort::NoKey { reason: error.to_string() })?;
+        self.phase = Phase::Closing(amplified);
+        Ok(Vec::new())
+    }
+
+    pub(in crate::session) fn absorb_sent(&mut self, kind: Kind, number: u64, message: &[u8]) {
+        absorb(&mut self.sent, kind, number, message);
+    }
+
+    pub(in crate::session) fn absorb_received(&mut self, kind: Kind, number: u64, message: &[u8]) {
+        absorb(&mut self.received, kind, number, message);
+    }
+
+    pub(in crate::session) fn wants_transcript_tag(&self) -> bool {
+        matches!(self.phase, Phase::Closing(_)) && self.tags.transcript_sent.is_none()
+    }
+
+    pub(in crate::session) fn transcript_tag(&mut self, pad: Pad) -> Tag {
+        let transcript = self.sent.take().expect("one tag a transcript: guarded by wants_transcript_tag");
+        self.ledger.spend(Epsilon::Authentication, transcript.epsilon());
+        let tag = transcript.tag(pad);
+        self.tags.transcript_sent = Some(tag.0);
+        tag
+    }
+
+    pub(in crate::session) fn awaits_tag(&self, kind: Kind) -> bool {
+        match kind {
+            Kind::TranscriptTag => self.tags.transcript_heard.is_none(),
+            _ => self.tags.transcript_heard.is_some() && !self.tags.accept_heard,
+        }
+    }
+
+    pub(in crate::session) fn check_transcript(&mut self, tag: Tag, pad: Pad) -> bool {
+        let Some(transcript) = self.received.take() else { return false };
+        self.ledger.spend(Epsilon::Authentication, transcript.epsilon());
+        self.tags.transcript_heard = Some(tag.0);
+        transcript.tag(pad).matches(&tag)
+    }
+
+    pub(in crate::session) fn check_accept(&mut self, matches: bool) -> bool {
+        self.tags.accept_heard = matches;
+        matches
+    }
+
+    pub(in crate::session) fn wants_accept_tag(&self) -> bool {
+        matches!(self.phase, Phase::Closing(_))
+            && self.tags.transcript_sent.is_some()
+            && self.tags.transcript_heard.is_some()
+            && !self.tags.accept_sent
+    }
+
+    pub(in crate::session) fn accept_sent(&mut self) {
+        self.tags.accept_sent = true;
+    }
+
+    /// What an acceptance speaks of: both transcript tags, Alice's first, and the length.
+    pub(in crate::session) fn accepted(&self, own: Role) -> Vec<u8> {
+        let sent = self.tags.transcript_sent.unwrap_or_default();
+        let heard = self.tags.transcript_heard.unwrap_or_default();
+        let (alice, bob) = match own {
+            Role::Alice => (sent, heard),
+            Role::Bob => (heard, sent),
+        };
+        let mut writer = Writer::new();
+        writer.bytes(&alice).bytes(&bob).varint(self.secret_bits());
+        writer.finish()
+    }
+
+    pub(in crate::session) fn is_over(&self) -> bool {
+        match self.phase {
+            Phase::Aborted { heard } => heard,
+            Phase::Closing(_) => self.tags.accept_sent && self.tags.accept_heard,
+            _ => false,
+        }
+    }
+
+    /// Turns a block that both sides accepted into key: first the pads, then the rest.
+    pub(in crate::session) fn into_key(
+        self,
+        pool: &mut Pool,
+        reserve: usize,
+    ) -> Option<(BlockReport, Option<SecretKey>)> {
+        let secret_bits = self.secret_bits();
+        let block = self.id();
+        let per_block = TAGS_PER_BLOCK * TAG_BITS;
+        let wanted = if pool.blocks_left() < reserve { 2 * per_block } else { per_block };
+        let report = |block: &Self, refilled_bits| block.report(Outcome::Key { secret_bits, refilled_bits });
+        let Phase::Closing(amplified) = &self.phase else { return None };
+        let bits = amplified.bits();
+        // Pads come in pairs of 256 bits; what a short key cannot fill stays key.
+        let refilled = wanted.min(bits.len() / 256 * 256);
+        pool.refill_from(&bits.slice(0..refilled));
+        let rest = bits.slice(refilled..bits.len());
+        let key = (!rest.is_empty()).then_some(SecretKey { block, bits: rest });
+        Some((report(&self, refilled as u64), key))
+    }
+}
+
+/// Absorbs a message with its number and length; hello and tags stand outside.
+fn absorb(transcript: &mut Option<Transcript>, kind: Kind, number: u64, message: &[u8]) {
+    let outside = matches!(kind, Kind::Hello | Kind::TranscriptTag | Kind::AcceptTag);
+    if let Some(transcript) = transcript.as_mut().filter(|_| !outside) {
+        let mut header = [0; 16];
+        header[..8].copy_from_slice(&number.to_le_bytes());
+        header[8..].copy_from_slice(&(message.len() as u64).to_le_bytes());
+        transcript.absorb(&header);
+        transcript.absorb(message);
+    }
+}
