@@ -11,7 +11,8 @@
 //!
 //! | rung | way | bound by |
 //! |---|---|---|
-//! | avx512, avx2 | the lanes of the scalar body by the compiler | byte arithmetic |
+//! | avx512 | 64 lanes a vector, g by `vpermb` | byte arithmetic |
+//! | avx2 | the portable body | the same |
 //! | portable | sixteen lanes a vector on `wide` | the same |
 //! | scalar | the lanes one by one | the same |
 
@@ -92,46 +93,12 @@ mod scalar;
 #[cfg(target_arch = "aarch64")]
 use portable as neon;
 
-/// The scalar bodies under wider features: the compiler vectorises their lanes.
 #[cfg(target_arch = "x86_64")]
-mod avx2 {
-    use super::{Graph, scalar};
-
-    #[target_feature(enable = "avx2")]
-    pub(super) fn iterate(graph: Graph<'_>, syndrome: &[u64], posteriors: &mut [i8], messages: &mut [i8]) {
-        scalar::iterate(graph, syndrome, posteriors, messages);
-    }
-
-    #[target_feature(enable = "avx2")]
-    pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], posteriors: &[i8]) -> bool {
-        scalar::is_satisfied(graph, syndrome, posteriors)
-    }
-
-    #[target_feature(enable = "avx2")]
-    pub(super) fn syndrome(graph: Graph<'_>, bits: &[u64], out: &mut [u64]) {
-        scalar::syndrome(graph, bits, out);
-    }
-}
-
+mod avx512;
+/// The portable body: with the wider features its three-operand forms alone pay; 32 lanes are yet to be
+/// written.
 #[cfg(target_arch = "x86_64")]
-mod avx512 {
-    use super::{Graph, scalar};
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
-    pub(super) fn iterate(graph: Graph<'_>, syndrome: &[u64], posteriors: &mut [i8], messages: &mut [i8]) {
-        scalar::iterate(graph, syndrome, posteriors, messages);
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi")]
-    pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], posteriors: &[i8]) -> bool {
-        scalar::is_satisfied(graph, syndrome, posteriors)
-    }
-
-    #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-    pub(super) fn syndrome(graph: Graph<'_>, bits: &[u64], out: &mut [u64]) {
-        scalar::syndrome(graph, bits, out);
-    }
-}
+use portable as avx2;
 
 #[cfg(test)]
 mod tests {
