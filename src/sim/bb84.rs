@@ -91,7 +91,7 @@ impl Bb84Source {
         let cells = (first_gate / CELL).saturating_sub(1)..end.div_ceil(CELL);
         let own = self.own_clicks(isa, cells);
         let mut frame = BobFrame { first_gate, gates: self.gates_per_frame, ..BobFrame::default() };
-        self.add_memory(isa, &own, |click| {
+        self.add_memory(isa, &own, end, |click| {
             if (first_gate..end).contains(&click.gate) {
                 frame.offsets.push(u32::try_from(click.gate - first_gate).unwrap_or(u32::MAX));
                 frame.clicks.push(click.byte);
@@ -177,31 +177,42 @@ impl Bb84Source {
     }
 
     /// Adds afterpulses and takes away what falls into dead gates.
-    fn add_memory(&self, isa: Isa, own: &[Click], mut emit: impl FnMut(Click)) {
+    fn add_memory(&self, isa: Isa, own: &[Click], end: u64, mut emit: impl FnMut(Click)) {
         let triggers = self.words_at(isa, &self.afterpulse_key, own);
         let delays = self.words_at(isa, &self.delay_key, own);
-        let mut pending: Vec<Click> = Vec::new();
-        let mut live_from = 0;
+        let (mut pending, mut live_from) = (Vec::new(), 0);
         for ((click, trigger), delay) in own.iter().zip(&triggers).zip(&delays) {
-            // Afterpulses due before this click, in order; each may cause another.
-            while let Some(place) = (0..pending.len()).min_by_key(|place| pending[*place].gate) {
-                if pending[place].gate >= click.gate {
-                    break;
-                }
-                let due = pending.swap_remove(place);
-                if due.gate >= live_from {
-                    live_from = due.gate + 1 + u64::from(self.clicks.dead_gates);
-                    emit(due);
-                    let words = self.words_at(isa, &self.afterpulse_key, &[due]);
-                    let delay = self.words_at(isa, &self.delay_key, &[due]);
-                    pending.extend(self.afterpulse(due, words[0], delay[0]));
-                }
-            }
-            pending.retain(|due| due.gate != click.gate);
+            self.due_before(isa, click.gate, &mut pending, &mut live_from, &mut emit);
+            pending.retain(|due: &Click| due.gate != click.gate);
             if click.gate >= live_from {
                 live_from = click.gate + 1 + u64::from(self.clicks.dead_gates);
                 emit(*click);
                 pending.extend(self.afterpulse(*click, *trigger, *delay));
+            }
+        }
+        self.due_before(isa, end, &mut pending, &mut live_from, &mut emit);
+    }
+
+    /// Emits the afterpulses due before a gate, in order; each may cause another.
+    fn due_before(
+        &self,
+        isa: Isa,
+        gate: u64,
+        pending: &mut Vec<Click>,
+        live_from: &mut u64,
+        emit: &mut impl FnMut(Click),
+    ) {
+        while let Some(place) = (0..pending.len()).min_by_key(|place| pending[*place].gate) {
+            if pending[place].gate >= gate {
+                break;
+            }
+            let due = pending.swap_remove(place);
+            if due.gate >= *live_from {
+                *live_from = due.gate + 1 + u64::from(self.clicks.dead_gates);
+                emit(due);
+                let words = self.words_at(isa, &self.afterpulse_key, &[due]);
+                let delay = self.words_at(isa, &self.delay_key, &[due]);
+                pending.extend(self.afterpulse(due, words[0], delay[0]));
             }
         }
     }
@@ -337,5 +348,28 @@ mod tests {
         for isa in Isa::available() {
             assert_eq!(long.bob_frame(isa, 0), whole, "{isa}");
         }
+    }
+
+    #[test]
+    fn afterpulses_behind_a_frames_last_own_click_are_kept() {
+        // Frames of whole cells, few own clicks, long chains of afterpulses.
+        let source = Bb84Source::new(
+            &scenario(&[
+                "bb84.frame_ms=0.4096",
+                "bb84.mean_photons=[1e-2,1e-3,0]",
+                "bb84.dark_count_probability=1e-4",
+                "bb84.afterpulse_probability=0.9",
+                "bb84.afterpulse_gates=100",
+            ]),
+            3,
+        );
+        let frames = 20;
+        let long = Bb84Source { gates_per_frame: frames * source.gates_per_frame, ..source.clone() };
+        let mut joined = Vec::new();
+        for index in 0..u64::from(frames) {
+            let frame = source.bob_frame(Isa::SCALAR, index);
+            joined.extend(frame.offsets.iter().map(|offset| offset + (frame.first_gate as u32)));
+        }
+        assert_eq!(long.bob_frame(Isa::SCALAR, 0).offsets, joined, "twenty frames are one");
     }
 }
