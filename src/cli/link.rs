@@ -47,6 +47,13 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     Ok(())
 }
 
+/// What the model expects of both quantum channels, BB84 first: the records of `link --json`.
+pub(crate) fn expected(scenario: &Scenario) -> [Value; 2] {
+    let budget = budget(scenario);
+    let secret = [bb84_secret_bit_per_s(scenario, &budget.bb84), cv_secret_bit_per_s(scenario, &budget.cv)];
+    [bb84_json(scenario, &budget.bb84, secret[0]), cv_json(scenario, &budget.cv, secret[1])]
+}
+
 /// Secret bits a second from a block of average counts, by the default proof.
 fn bb84_secret_bit_per_s(scenario: &Scenario, budget: &Bb84Budget) -> f64 {
     let bb84 = &scenario.bb84;

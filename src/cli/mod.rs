@@ -5,7 +5,9 @@ mod bench;
 mod completions;
 mod keylen;
 mod link;
+mod machine;
 mod node;
+mod report;
 mod run;
 mod summary;
 mod world;
@@ -32,6 +34,7 @@ enum Command {
     Keylen(keylen::Args),
     Link(link::Args),
     Node(node::Args),
+    Report(report::Args),
     Run(run::Args),
 }
 
@@ -100,6 +103,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Keylen(args) => keylen::run(args),
         Command::Link(args) => link::run(&args),
         Command::Node(args) => node::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Run(args) => run::run(&args),
     }
 }

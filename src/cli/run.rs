@@ -39,7 +39,7 @@ pub(crate) struct Args {
     /// Threads that compute; all of the machine's by default. They change no key.
     #[arg(long)]
     threads: Option<usize>,
-    /// Write summary.json and blocks.ndjson into this folder.
+    /// Write run.json, blocks.ndjson and summary.json into this folder; `keystill report DIR` reads them.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Record the raw frames of all parties in this folder.
@@ -101,7 +101,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         actors.extend(world.cv_actors(&recordings, pace)?);
         links.push(Link::new(Cv::NAME, Cv::REFERENCE, &world));
     }
-    let mut console = Console::new(args, &world)?;
+    let mut console = Console::new(args, &world, threads)?;
     let began = Instant::now();
     let mut failed = None;
     let outcome = drive(&mut actors, &workers, &mut |actors, news| match news {
@@ -217,7 +217,9 @@ impl Link {
             return Ok(());
         }
         let equal = digests.agree();
-        let record = block_json(self.protocol, report, digests.alice.as_deref());
+        let mut record = block_json(self.protocol, report, digests.alice.as_deref());
+        record["link_time_s"] = json!(self.summary.block_time().as_secs_f64() * (block + 1) as f64);
+        record["elapsed_s"] = json!(console.began.elapsed().as_secs_f64());
         self.pending.remove(&block);
         self.summary.keys_equal &= equal && self.deliver_all();
         console.block(&record)
@@ -239,16 +241,22 @@ struct Console {
     json: bool,
     records: Option<(PathBuf, std::io::BufWriter<std::fs::File>)>,
     bar: Option<ProgressBar>,
+    began: Instant,
     shown: Instant,
 }
 
 impl Console {
-    fn new(args: &Args, world: &World) -> Result<Self, Failure> {
+    fn new(args: &Args, world: &World, threads: usize) -> Result<Self, Failure> {
         let records = match &args.out {
             None => None,
             Some(folder) => {
                 std::fs::create_dir_all(folder)
                     .with_context(|| folder.display().to_string())
+                    .or_exit(Exit::Storage)?;
+                let path = folder.join("run.json");
+                let text = serde_json::to_string_pretty(&world.describe(threads)).or_exit(Exit::Internal)?;
+                std::fs::write(&path, text + "\n")
+                    .with_context(|| path.display().to_string())
                     .or_exit(Exit::Storage)?;
                 let path = folder.join("blocks.ndjson");
                 let file = std::fs::File::create(&path).with_context(|| path.display().to_string());
@@ -262,7 +270,7 @@ impl Console {
             bar.set_message(world.scenario_name().to_owned());
             bar
         });
-        Ok(Self { json: args.json, records, bar, shown: Instant::now() })
+        Ok(Self { json: args.json, records, bar, began: Instant::now(), shown: Instant::now() })
     }
 
     fn progress(&mut self, actors: &[Box<dyn Actor>]) {

@@ -70,6 +70,11 @@ impl Summary {
         self.reference.peer()
     }
 
+    /// How much of the link's time a block takes.
+    pub(crate) fn block_time(&self) -> Duration {
+        self.block_time
+    }
+
     /// Whether any block left key.
     pub(crate) fn has_key(&self) -> bool {
         self.blocks_with_key > 0

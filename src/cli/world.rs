@@ -22,6 +22,7 @@ use keystill::sim::{Bb84Source, CvSource, SimulatedRandom, simulated_pre_shared_
 use keystill::stage::Role;
 use keystill::wire::{Reader, Writer};
 use rayon::prelude::*;
+use serde_json::{Value, json};
 
 use super::{Exit, Failure, OrExit};
 
@@ -130,6 +131,27 @@ impl WorldArgs {
 impl World {
     pub(crate) fn has(&self, protocol: &str) -> bool {
         self.args.protocol.as_deref().is_none_or(|only| only == protocol)
+    }
+
+    /// The machine, the configuration and what the model expects: the record `run.json`.
+    pub(crate) fn describe(&self, threads: usize) -> Value {
+        let expected = super::link::expected(&self.scenario);
+        let expected =
+            expected.iter().filter(|record| record["protocol"].as_str().is_some_and(|name| self.has(name)));
+        json!({
+            "event": "run",
+            "machine": super::machine::describe(threads),
+            "configuration": {
+                "scenario": self.scenario.name,
+                "set": self.args.overrides,
+                "duration_s": self.args.duration.as_secs_f64(),
+                "seed": self.args.seed,
+                "method": format!("{:?}", self.args.method).to_lowercase(),
+                "bb84_block_s": self.scenario.bb84.block_s,
+                "cv_block_s": self.scenario.cv.block_s,
+            },
+            "expected": expected.collect::<Vec<_>>(),
+        })
     }
 
     pub(crate) fn scenario_name(&self) -> &str {

@@ -1,0 +1,299 @@
+//! One value over the link's time, as inline SVG: a step a block, a band for its uncertainty, a dashed
+//! line for what the model expected, a numbered line for each event.
+
+use std::fmt::Write as _;
+
+use super::record::Mark;
+
+const WIDTH: f64 = 480.0;
+const HEIGHT: f64 = 210.0;
+const LEFT: f64 = 58.0;
+const RIGHT: f64 = 12.0;
+const TOP: f64 = 16.0;
+const BOTTOM: f64 = 30.0;
+/// Steps drawn, at most: neighbours are merged beyond it.
+const MOST_STEPS: usize = 600;
+
+/// A value that holds for a while.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub(crate) struct Step {
+    pub(crate) from_s: f64,
+    pub(crate) to_s: f64,
+    pub(crate) value: f64,
+    pub(crate) low: f64,
+    pub(crate) high: f64,
+}
+
+/// A value over the link's time.
+#[derive(Debug)]
+pub(crate) struct Chart<'a> {
+    pub(crate) title: &'a str,
+    pub(crate) unit: &'a str,
+    /// The class that colours it.
+    pub(crate) class: &'a str,
+    pub(crate) steps: Vec<Step>,
+    pub(crate) expected: Option<f64>,
+    pub(crate) marks: &'a [Mark],
+    /// The lowest value that the axis must show.
+    pub(crate) floor: Option<f64>,
+}
+
+/// A linear map from values to pixels.
+#[derive(Clone, Copy, Debug)]
+struct Axis {
+    from: f64,
+    to: f64,
+    start: f64,
+    end: f64,
+}
+
+impl Axis {
+    fn at(self, value: f64) -> f64 {
+        self.start + (value - self.from) / (self.to - self.from) * (self.end - self.start)
+    }
+}
+
+impl Chart<'_> {
+    /// The chart as a figure with its caption.
+    pub(crate) fn figure(&self) -> String {
+        let steps = merged(&self.steps);
+        let mut text = format!("<figure><figcaption>{} <span>{}</span></figcaption>", self.title, self.unit);
+        let Some((x, y)) = self.axes(&steps) else {
+            return text + "<p class=\"none\">no block measured it</p></figure>";
+        };
+        let _ = write!(
+            text,
+            "<svg viewBox=\"0 0 {WIDTH} {HEIGHT}\" role=\"img\" aria-label=\"{}\"><title>{}</title>",
+            self.title,
+            self.described(&steps)
+        );
+        text += &self.grid(x, y);
+        text += &self.lines(&steps, x, y);
+        text + "</svg></figure>"
+    }
+
+    fn described(&self, steps: &[Step]) -> String {
+        let low = steps.iter().map(|step| step.value).fold(f64::INFINITY, f64::min);
+        let high = steps.iter().map(|step| step.value).fold(f64::NEG_INFINITY, f64::max);
+        let mean = steps.iter().map(|step| step.value).sum::<f64>() / steps.len().max(1) as f64;
+        format!("{}: mean {}, from {} to {} {}", self.title, short(mean), short(low), short(high), self.unit)
+    }
+
+    /// The axes, unless there is nothing to draw.
+    fn axes(&self, steps: &[Step]) -> Option<(Axis, Axis)> {
+        let (first, last) = (steps.first()?, steps.last()?);
+        let shown =
+            steps.iter().flat_map(|step| [step.low, step.high]).chain(self.expected).chain(self.floor);
+        let (mut low, mut high) = shown
+            .filter(|value| value.is_finite())
+            .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
+        if low > high {
+            return None;
+        }
+        let room = ((high - low) * 0.08).max(high.abs().max(1e-12) * 0.004);
+        high += room;
+        if self.floor != Some(low) {
+            low -= room;
+        }
+        let x = Axis { from: first.from_s.min(0.0), to: last.to_s, start: LEFT, end: WIDTH - RIGHT };
+        let y = Axis { from: low, to: high, start: HEIGHT - BOTTOM, end: TOP };
+        Some((x, y))
+    }
+
+    fn grid(&self, x: Axis, y: Axis) -> String {
+        let mut text = String::from("<g class=\"grid\">");
+        for tick in ticks(y.from, y.to, 5) {
+            let place = y.at(tick);
+            let _ = write!(text, "<path d=\"M{LEFT} {place:.1}H{:.1}\"/>", WIDTH - RIGHT);
+            let _ = write!(
+                text,
+                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{}</text>",
+                LEFT - 6.0,
+                place + 4.0,
+                short(tick)
+            );
+        }
+        let (unit_s, unit) = time_unit(x.to);
+        for tick in ticks(x.from / unit_s, x.to / unit_s, 6) {
+            let place = x.at(tick * unit_s);
+            let _ = write!(
+                text,
+                "<text x=\"{place:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{} {unit}</text>",
+                HEIGHT - BOTTOM + 18.0,
+                short(tick)
+            );
+        }
+        let _ = write!(
+            text,
+            "<path class=\"axis\" d=\"M{LEFT} {0:.1}H{1:.1}\"/></g>",
+            HEIGHT - BOTTOM,
+            WIDTH - RIGHT
+        );
+        text
+    }
+
+    fn lines(&self, steps: &[Step], x: Axis, y: Axis) -> String {
+        let mut text = format!("<g class=\"{}\">", self.class);
+        if steps.iter().any(|step| step.high > step.low) {
+            let there = steps.iter().map(|step| (step, step.high));
+            let back = steps.iter().rev().map(|step| (step, step.low));
+            let mut band = String::new();
+            for (step, value) in there {
+                let _ = write!(band, "L{:.1} {:.1}H{:.1}", x.at(step.from_s), y.at(value), x.at(step.to_s));
+            }
+            for (step, value) in back {
+                let _ = write!(band, "L{:.1} {:.1}H{:.1}", x.at(step.to_s), y.at(value), x.at(step.from_s));
+            }
+            let _ = write!(text, "<path class=\"band\" d=\"M{}Z\"/>", &band[1..]);
+        }
+        let mut line = String::new();
+        let mut end_s = f64::NAN;
+        for step in steps {
+            // A block that is missing leaves a gap.
+            let joined = (step.from_s - end_s).abs() < 1e-6 * (1.0 + step.to_s - step.from_s);
+            let pen = if joined { 'L' } else { 'M' };
+            let _ =
+                write!(line, "{pen}{:.1} {:.1}H{:.1}", x.at(step.from_s), y.at(step.value), x.at(step.to_s));
+            end_s = step.to_s;
+        }
+        let _ = write!(text, "<path class=\"line\" d=\"{line}\"/></g>");
+        if let Some(expected) = self.expected {
+            let _ = write!(
+                text,
+                "<path class=\"expected\" d=\"M{LEFT} {:.1}H{:.1}\"/>",
+                y.at(expected),
+                WIDTH - RIGHT
+            );
+        }
+        for (number, mark) in self.marks.iter().enumerate().filter(|(_, mark)| mark.link_time_s <= x.to) {
+            let place = x.at(mark.link_time_s.max(x.from));
+            let _ = write!(
+                text,
+                "<g class=\"mark\"><path d=\"M{place:.1} {TOP}V{:.1}\"/><text x=\"{place:.1}\" y=\"{:.1}\" \
+                 text-anchor=\"middle\">{}</text></g>",
+                HEIGHT - BOTTOM,
+                TOP - 4.0,
+                number + 1
+            );
+        }
+        text
+    }
+}
+
+/// Merges neighbours until few enough are left: their mean, within the band of all of them.
+fn merged(steps: &[Step]) -> Vec<Step> {
+    let group = steps.len().div_ceil(MOST_STEPS).max(1);
+    steps
+        .chunks(group)
+        .map(|chunk| Step {
+            from_s: chunk[0].from_s,
+            to_s: chunk[chunk.len() - 1].to_s,
+            value: chunk.iter().map(|step| step.value).sum::<f64>() / chunk.len() as f64,
+            low: chunk.iter().map(|step| step.low).fold(f64::INFINITY, f64::min),
+            high: chunk.iter().map(|step| step.high).fold(f64::NEG_INFINITY, f64::max),
+        })
+        .collect()
+}
+
+/// Round values between two others, about `count` of them.
+fn ticks(from: f64, to: f64, count: u32) -> Vec<f64> {
+    let rough = (to - from) / f64::from(count);
+    if !(rough.is_finite() && rough > 0.0) {
+        return Vec::new();
+    }
+    let power = 10f64.powf(rough.log10().floor());
+    let step =
+        [1.0, 2.0, 5.0, 10.0].into_iter().map(|digit| digit * power).find(|step| *step >= rough * 0.999);
+    let step = step.unwrap_or(10.0 * power);
+    let mut tick = (from / step - 1e-9).ceil() * step;
+    let mut found = Vec::new();
+    while tick <= to + step * 1e-9 && found.len() < 20 {
+        // Adding steps leaves dust where zero is meant.
+        found.push(if tick.abs() < step * 1e-9 { 0.0 } else { tick });
+        tick += step;
+    }
+    found
+}
+
+fn time_unit(longest_s: f64) -> (f64, &'static str) {
+    match longest_s {
+        s if s > 3.0 * 3600.0 => (3600.0, "h"),
+        s if s > 180.0 => (60.0, "min"),
+        _ => (1.0, "s"),
+    }
+}
+
+/// A number in few characters.
+pub(crate) fn short(value: f64) -> String {
+    let size = value.abs();
+    let trimmed = |text: String| {
+        if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.').to_owned() } else { text }
+    };
+    match size {
+        _ if size == 0.0 => "0".into(),
+        _ if size >= 1e9 => trimmed(format!("{:.2}", value / 1e9)) + " G",
+        _ if size >= 1e6 => trimmed(format!("{:.2}", value / 1e6)) + " M",
+        _ if size >= 1e3 => trimmed(format!("{:.2}", value / 1e3)) + " k",
+        _ if size >= 1e-4 => {
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 7 digits")]
+            let digits = (3.0 - size.log10().floor()).clamp(0.0, 7.0) as usize;
+            trimmed(format!("{value:.digits$}"))
+        }
+        _ => format!("{value:.1e}"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steps(count: u32) -> Vec<Step> {
+        let step = |i| {
+            let value = 0.03 + f64::from(i % 7) * 1e-3;
+            Step { from_s: f64::from(i), to_s: f64::from(i + 1), value, low: value, high: value }
+        };
+        (0..count).map(step).collect()
+    }
+
+    fn chart(steps: Vec<Step>) -> Chart<'static> {
+        Chart {
+            title: "QBER",
+            unit: "%",
+            class: "bb84",
+            steps,
+            expected: Some(0.04),
+            marks: &[],
+            floor: None,
+        }
+    }
+
+    #[test]
+    fn ticks_are_round_and_inside() {
+        assert_eq!(ticks(0.0, 10.0, 5), [0.0, 2.0, 4.0, 6.0, 8.0, 10.0], "by twos");
+        assert!(ticks(0.031, 0.039, 4).iter().all(|tick| (0.031..=0.039).contains(tick)), "inside");
+        assert!(ticks(1.0, 1.0, 4).is_empty(), "no range, no ticks");
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let written = [0.0, 0.0382, 2_530_520.0, 1e-10, 12.0, -0.25].map(short);
+        assert_eq!(written, ["0", "0.0382", "2.53 M", "1.0e-10", "12", "-0.25"], "few characters each");
+    }
+
+    #[test]
+    fn many_blocks_make_no_long_line_and_a_missing_one_a_gap() {
+        assert!(merged(&steps(10_000)).len() <= MOST_STEPS, "merged");
+        let mut with_gap = steps(9);
+        with_gap.remove(4);
+        let svg = chart(with_gap).figure();
+        let line = svg.split("class=\"line\" d=\"").nth(1).and_then(|rest| rest.split('"').next());
+        assert_eq!(line.map(|line| line.matches('M').count()), Some(2), "two pieces: {line:?}");
+    }
+
+    #[test]
+    fn one_block_is_drawn_and_none_is_said() {
+        assert!(chart(steps(1)).figure().contains("class=\"line\""), "one step");
+        let none = Chart { expected: None, ..chart(Vec::new()) };
+        assert!(none.figure().contains("no block measured it"), "nothing to draw");
+    }
+}
