@@ -12,6 +12,8 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 #[non_exhaustive]
 pub enum Disclosure {
+    /// Parities from which the error rate is estimated before reconciliation.
+    PilotParity,
     /// Syndrome bits of a frame's first shot.
     Syndrome,
     /// Syndrome bits or key bits sent because a first shot failed.
@@ -31,6 +33,7 @@ impl Disclosure {
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
+            Self::PilotParity => "pilot_parity",
             Self::Syndrome => "syndrome",
             Self::Increment => "increment",
             Self::ParityAnswer => "parity_answer",

@@ -1,5 +1,7 @@
 //! One party's half of one conversation about one block: the shape that every stage has.
 
+pub mod loopback;
+
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;

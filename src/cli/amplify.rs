@@ -58,7 +58,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
 }
 
 /// Maps a file that holds that many bits; a wrong length is the user's mistake, the rest storage's.
-fn open(path: &Path, bits: Option<usize>) -> Result<FileMap, Failure> {
+pub(super) fn open(path: &Path, bits: Option<usize>) -> Result<FileMap, Failure> {
     FileMap::open(path, bits.map(|bits| bits.div_ceil(8) as u64)).map_err(|error| {
         let exit = match error {
             MapError::Length { .. } => Exit::Configuration,
@@ -69,7 +69,7 @@ fn open(path: &Path, bits: Option<usize>) -> Result<FileMap, Failure> {
 }
 
 /// Writes a file beside its place and moves it there, so that no partial one is ever seen.
-fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+pub(super) fn write_whole(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let name = path.file_name().ok_or_else(|| anyhow::anyhow!("{} names no file", path.display()))?;
     let partial = folder.join(format!(".{}.{}.partial", name.to_string_lossy(), std::process::id()));

@@ -3,6 +3,7 @@
 mod amplify;
 mod bench;
 mod completions;
+mod distill;
 mod keylen;
 mod link;
 mod machine;
@@ -31,6 +32,7 @@ enum Command {
     Amplify(amplify::Args),
     Bench(bench::Args),
     Completions(completions::Args),
+    Distill(distill::Args),
     Keylen(keylen::Args),
     Link(link::Args),
     Node(node::Args),
@@ -100,6 +102,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Amplify(args) => amplify::run(args),
         Command::Bench(args) => bench::run(args),
         Command::Completions(args) => completions::run(&args),
+        Command::Distill(args) => distill::run(&args),
         Command::Keylen(args) => keylen::run(args),
         Command::Link(args) => link::run(&args),
         Command::Node(args) => node::run(&args),

@@ -5,9 +5,12 @@
 //! hold. One stage works on one frame (LDPC) or on a group of frames (Cascade).
 
 pub mod cascade;
+pub mod choice;
 pub mod codes;
+pub mod interleave;
 pub mod ldpc;
 pub mod leaf;
+pub mod pilot;
 
 use std::fmt;
 
@@ -73,7 +76,9 @@ impl Plan {
         match method {
             Method::Ldpc => ldpc::Plan::choose(qber, available_bits).map(Self::Ldpc),
             Method::Cascade => {
-                let plan = cascade::Plan::choose(qber, available_bits.clamp(1, CASCADE_FRAME_BITS))?;
+                // Frames of equal length: a last one of a few bits would cost as many rounds.
+                let frames = available_bits.div_ceil(CASCADE_FRAME_BITS).max(1);
+                let plan = cascade::Plan::choose(qber, available_bits.div_ceil(frames))?;
                 Ok(Self::Cascade(plan.sparing(cascade::Thrift::Rounds)))
             }
         }
@@ -207,5 +212,26 @@ fn fits(plan: &leaf::Plan, bits: usize) -> Result<(), Abort> {
 impl fmt::Debug for Task {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Task({} bits kept)", self.kept_bits)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A random string and a copy of it with independent errors.
+    pub(super) fn pair(bits: usize, qber: f64, seed: u64) -> (BitBlock, BitBlock) {
+        let mut state = seed;
+        let mut word = move || {
+            state = state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+            let z = (state ^ state >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+            let z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+            z ^ z >> 31
+        };
+        let words: Vec<u64> = (0..bits.div_ceil(64)).map(|_| word()).collect();
+        let mut noisy = BitBlock::from_words(words.clone(), bits);
+        let limit = (qber * u64::MAX as f64) as u64;
+        (0..bits).filter(|_| word() < limit).for_each(|place| noisy.set(place, !noisy.bit(place)));
+        (BitBlock::from_words(words, bits), noisy)
     }
 }
