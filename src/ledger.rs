@@ -80,6 +80,7 @@ pub struct Ledger {
     disclosed_bits: BTreeMap<Disclosure, u64>,
     epsilons: BTreeMap<Epsilon, f64>,
     tag_pad_bits: u64,
+    public_seed_bits: u64,
 }
 
 impl Ledger {
@@ -103,6 +104,12 @@ impl Ledger {
     /// Books pad bits that closing tags consumed.
     pub fn consume_pad(&mut self, bits: u64) {
         self.tag_pad_bits = self.tag_pad_bits.saturating_add(bits);
+    }
+
+    /// Books uniform bits that were drawn fresh and sent in clear: verification keys and the seed of
+    /// amplification. They tell nothing of the key and are never used again.
+    pub fn consume_seed(&mut self, bits: u64) {
+        self.public_seed_bits = self.public_seed_bits.saturating_add(bits);
     }
 
     /// All bits disclosed: what privacy amplification subtracts.
@@ -129,6 +136,12 @@ impl Ledger {
         self.tag_pad_bits
     }
 
+    /// Uniform bits that were drawn and sent in clear.
+    #[must_use]
+    pub fn public_seed_bits(&self) -> u64 {
+        self.public_seed_bits
+    }
+
     /// The entries, by the names of records: bits by message kind.
     pub fn disclosures(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.disclosed_bits.iter().map(|(kind, bits)| (kind.name(), *bits))
@@ -148,6 +161,7 @@ impl Ledger {
             self.spend(*purpose, *epsilon);
         }
         self.consume_pad(other.tag_pad_bits);
+        self.consume_seed(other.public_seed_bits);
     }
 }
 
@@ -157,6 +171,7 @@ impl fmt::Debug for Ledger {
             .field("disclosed_bits", &self.disclosed_bits)
             .field("epsilons", &self.epsilons)
             .field("tag_pad_bits", &self.tag_pad_bits)
+            .field("public_seed_bits", &self.public_seed_bits)
             .finish()
     }
 }
@@ -176,10 +191,13 @@ mod tests {
         block.spend(Epsilon::Amplification, 1e-11);
         block.spend(Epsilon::Correctness, 2e-11);
         block.consume_pad(512);
+        frame.consume_seed(128);
+        block.consume_seed(1000);
         block.absorb(&frame);
         assert_eq!(block.disclosed_by(Disclosure::Syndrome), 128, "one kind");
         assert_eq!(block.disclosed_bits(), 257, "all kinds");
         assert_eq!(block.tag_pad_bits(), 512, "pads are apart: they are not about the key");
+        assert_eq!(block.public_seed_bits(), 1128, "seeds add up, apart from what is disclosed");
         assert!((block.epsilon() - 3e-11).abs() < 1e-25, "sum of ε");
     }
 

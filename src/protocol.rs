@@ -10,7 +10,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::ledger::{Epsilon, Ledger};
-use crate::random::RandomSource;
+use crate::random::{Purpose, RandomSource};
 use crate::reconcile::{Reconciled, Task};
 use crate::stage::{Abort, Computation, Computed, Fault, Role, Side, Workbench};
 use crate::wire::{Malformed, Reader};
@@ -27,6 +27,9 @@ pub trait Protocol: Send + Sync + Sized + fmt::Debug + 'static {
 
     /// Whose bits are the key.
     const REFERENCE: Role;
+
+    /// What the wings draw from the source of randomness.
+    const DRAWS: &'static [Purpose];
 
     /// Begins a block.
     fn wing(self: &Arc<Self>, party: Party) -> Self::Wing;
@@ -50,6 +53,9 @@ pub trait Protocol: Send + Sync + Sized + fmt::Debug + 'static {
 
     /// The most bits that a block hands to amplification.
     fn most_key_bits(&self) -> usize;
+
+    /// The failure probability of a block's key, at most.
+    fn epsilon(&self) -> f64;
 }
 
 /// Raw data that can be written down and read again.
@@ -149,6 +155,25 @@ pub struct KeyLength {
     pub epsilons: Vec<(Epsilon, f64)>,
     /// Every term, by the names of certificates.
     pub terms: Vec<(&'static str, f64)>,
+    /// The proof that the length rests on.
+    pub proof: &'static str,
+    /// All that the length follows from, by the names that `keystill keylen` reads.
+    pub inputs: Vec<(&'static str, Evidence)>,
+}
+
+/// An input of a key length.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Evidence {
+    /// A count.
+    Count(u64),
+    /// Counts by intensity, brightest first.
+    Counts([u64; 3]),
+    /// A real number.
+    Number(f64),
+    /// Real numbers by intensity, brightest first.
+    Numbers([f64; 3]),
+    /// The ends of an interval.
+    Interval([f64; 2]),
 }
 
 /// Where a wing puts what it wants done.

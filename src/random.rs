@@ -20,6 +20,43 @@ pub enum Purpose {
     AmplificationSeed,
 }
 
+impl Purpose {
+    /// The name in records and certificates.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::DoubleClick => "double_click",
+            Self::KeyBits => "key_bits",
+            Self::VerificationKey => "verification_key",
+            Self::AmplificationSeed => "amplification_seed",
+        }
+    }
+}
+
+/// What the uniformity of a source rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Foundation {
+    /// A physical process, tested while it runs.
+    Physical,
+    /// A cryptographic generator: what is drawn from it is secure against bounded adversaries only.
+    Computational,
+    /// A seed that is written down: nothing is secret.
+    Simulated,
+}
+
+impl Foundation {
+    /// The name in records and certificates.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Physical => "physical",
+            Self::Computational => "computational",
+            Self::Simulated => "simulated",
+        }
+    }
+}
+
 /// One draw.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Draw {
@@ -38,6 +75,11 @@ pub trait RandomSource: Send + Sync + fmt::Debug {
     /// # Errors
     /// [`RandomFailure`] if the source cannot give them all. Nothing may then be used.
     fn draw(&self, draw: Draw, out: &mut [u8]) -> Result<(), RandomFailure>;
+
+    /// What it rests on: printed in every certificate. Computational unless the source knows better.
+    fn foundation(&self) -> Foundation {
+        Foundation::Computational
+    }
 }
 
 /// The source of randomness failed: no key can be made.

@@ -260,6 +260,7 @@ impl Stage for Corrector {
 
 fn book(candidate: &Candidate, tags: usize, out: &mut Outbox) {
     out.ledger.disclose(Disclosure::VerificationTag, TAG_BITS * tags as u64);
+    out.ledger.consume_seed(TAG_BITS);
     out.ledger.spend(Epsilon::Correctness, candidate.hash_blocks() as f64 * 2f64.powi(-128));
 }
 
@@ -318,6 +319,7 @@ mod tests {
         assert_eq!(ours.frames(), [0, 1, 2, 3, 4], "all frames");
         assert_eq!(out.ledger, peer.ledger, "both books agree");
         assert_eq!(out.ledger.disclosed_bits(), 129, "a tag and a verdict");
+        assert_eq!(out.ledger.public_seed_bits(), 128, "one key");
     }
 
     #[test]

@@ -8,7 +8,8 @@ mod wing;
 
 use std::sync::Arc;
 
-use crate::protocol::{Kept, KeyLength, Party, Protocol};
+use crate::protocol::{Evidence, Kept, KeyLength, Party, Protocol};
+use crate::random::Purpose;
 use crate::reconcile::Method;
 use crate::stage::{Abort, Role};
 use crate::wire::Writer;
@@ -62,6 +63,7 @@ impl Protocol for Bb84 {
 
     const NAME: &'static str = "bb84";
     const REFERENCE: Role = Role::Alice;
+    const DRAWS: &'static [Purpose] = &[Purpose::DoubleClick];
 
     fn wing(self: &Arc<Self>, party: Party) -> Bb84Wing {
         Bb84Wing::new(self.clone(), party)
@@ -109,6 +111,10 @@ impl Protocol for Bb84 {
         let frames = usize::try_from(self.frames_per_block).unwrap_or(usize::MAX);
         frames.saturating_mul(self.most_clicks_per_frame)
     }
+
+    fn epsilon(&self) -> f64 {
+        self.epsilon
+    }
 }
 
 impl Bb84 {
@@ -134,9 +140,19 @@ impl Bb84 {
                 ("single_test_errors", length.single_test_errors),
                 ("phase_error_rate", length.phase_error_rate),
                 ("entropy_bits", length.entropy_bits),
-                ("failed_bits", failed_bits as f64),
                 ("hashing_bits", length.hashing_bits),
                 ("ell_real", length.ell_real),
+            ],
+            proof: security::PROOF,
+            inputs: vec![
+                ("mu", Evidence::Numbers(source.mean_photons)),
+                ("mu_spread", Evidence::Numbers(source.mean_spread)),
+                ("p", Evidence::Numbers(source.key_probability)),
+                ("n_key", Evidence::Counts(seen.key)),
+                ("n_test", Evidence::Counts(seen.test)),
+                ("m_test", Evidence::Counts(seen.test_errors)),
+                ("leak_EC", Evidence::Count(spent)),
+                ("eps_total", Evidence::Number(self.epsilon)),
             ],
         })
     }

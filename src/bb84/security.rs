@@ -68,6 +68,10 @@ use claim::events;
 use decoy::{COUNTS, Counts, EMPTY, Mixture};
 use mismatch::Mismatch;
 
+/// The theorem, as certificates name it.
+pub const PROOF: &str =
+    "decoy BB84, variable length, entropic uncertainty (arXiv:2408.17349), coherent attacks";
+
 /// What Alice's source chooses from, brightest first.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Source {

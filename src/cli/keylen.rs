@@ -1,16 +1,20 @@
 //! `keystill keylen`: the length of a secret key, with every term, from one JSON object.
 
 mod bb84;
+mod certificate;
 mod cv;
 mod input;
 
 use std::io::{BufRead, Read, Write};
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, anyhow};
 use serde_json::{Map, Value, json};
 
 use super::{Exit, Failure, OrExit};
 use input::Fields;
+
+pub(crate) use certificate::certificate_json;
 
 /// Secret key length of a block, with every term.
 ///
@@ -27,11 +31,12 @@ use input::Fields;
 ///          "n_test":[1007727,74865,3121],"m_test":[33909,4867,1502],"leak_EC":13392000}' |
 ///     keystill keylen bb84 --explain
 ///   keystill keylen --vectors < vectors.ndjson
+///   keystill keylen --certificate run/certificates/bb84-0.json
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
     /// The protocol.
-    #[arg(required_unless_present = "vectors")]
+    #[arg(required_unless_present_any = ["vectors", "certificate"])]
     protocol: Option<Protocol>,
     /// Print the formula with numbers in place, not JSON.
     #[arg(long, conflicts_with = "vectors")]
@@ -41,6 +46,9 @@ pub(crate) struct Args {
     /// The formula is the `id` before its first slash.
     #[arg(long, conflicts_with = "protocol")]
     vectors: bool,
+    /// Compute the length of a key again from its certificate; refuse one whose numbers do not fit.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["protocol", "vectors"])]
+    certificate: Option<PathBuf>,
 }
 
 /// Whose key.
@@ -53,6 +61,14 @@ enum Protocol {
 }
 
 impl Protocol {
+    /// Terms of certificates, and what they are called here.
+    fn certified_terms(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::Bb84 => bb84::CERTIFIED,
+            Self::Cv => cv::CERTIFIED,
+        }
+    }
+
     fn formulas(self) -> &'static [Formula] {
         match self {
             Self::Bb84 => bb84::FORMULAS,
@@ -78,12 +94,34 @@ struct Formula {
 /// Terms by name.
 type Terms = Map<String, Value>;
 
-#[expect(clippy::needless_pass_by_value, reason = "every command has this shape")]
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
-    match args.protocol {
-        Some(protocol) => single(protocol, args.explain),
-        None => vectors(),
+    match (args.protocol, args.certificate) {
+        (Some(protocol), _) => single(protocol, args.explain),
+        (None, Some(file)) => certified(&file, args.explain),
+        (None, None) => vectors(),
     }
+}
+
+/// Computes a certificate's length again.
+fn certified(file: &Path, explain: bool) -> Result<(), Failure> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| file.display().to_string()).or_exit(Exit::Storage)?;
+    let value: Value = serde_json::from_str(&text)
+        .with_context(|| format!("{} is not one JSON object", file.display()))
+        .or_exit(Exit::Configuration)?;
+    let (formula, terms) = certificate::recompute(&value)
+        .with_context(|| format!("{} is refused", file.display()))
+        .or_exit(Exit::NoKey)?;
+    let mode = value.get("mode").and_then(Value::as_str).unwrap_or(formula.modes[0]);
+    if explain {
+        return print(&explanation(formula, mode, &terms));
+    }
+    let mut object = json!({ "formula": formula.name, "mode": mode, "certificate": "valid" });
+    object["secret_bits"] = value["secret_bits"].clone();
+    if let Some(object) = object.as_object_mut() {
+        object.extend(terms);
+    }
+    print(&object.to_string())
 }
 
 fn single(protocol: Protocol, explain: bool) -> Result<(), Failure> {

@@ -14,10 +14,11 @@ use keystill::bb84::Bb84;
 use keystill::cv::Cv;
 use keystill::pipeline::{Actor, ActorError, News, Pace, Workers, drive};
 use keystill::protocol::Protocol;
-use keystill::session::{BlockReport, Event, Outcome, SecretKey};
+use keystill::session::{BlockReport, Certificate, Event, Outcome, SecretKey};
 use keystill::stage::Role;
 use keystill::store::KeyStore;
 
+use super::keylen::certificate_json;
 use super::summary::{Digests, Summary, block_json, table};
 use super::world::{Recordings, World, WorldArgs};
 use super::{Exit, Failure, OrExit};
@@ -39,7 +40,8 @@ pub(crate) struct Args {
     /// Threads that compute; all of the machine's by default. They change no key.
     #[arg(long)]
     threads: Option<usize>,
-    /// Write run.json, blocks.ndjson and summary.json into this folder; `keystill report DIR` reads them.
+    /// Write run.json, blocks.ndjson, summary.json and a certificate for every block's key into this
+    /// folder; `keystill report DIR` reads it.
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
     /// Record the raw frames of all parties in this folder.
@@ -220,6 +222,9 @@ impl Link {
         let mut record = block_json(self.protocol, report, digests.alice.as_deref());
         record["link_time_s"] = json!(self.summary.block_time().as_secs_f64() * (block + 1) as f64);
         record["elapsed_s"] = json!(console.began.elapsed().as_secs_f64());
+        if let Some(certificate) = &report.certificate {
+            console.certificate(certificate)?;
+        }
         self.pending.remove(&block);
         self.summary.keys_equal &= equal && self.deliver_all();
         console.block(&record)
@@ -250,7 +255,7 @@ impl Console {
         let records = match &args.out {
             None => None,
             Some(folder) => {
-                std::fs::create_dir_all(folder)
+                std::fs::create_dir_all(folder.join("certificates"))
                     .with_context(|| folder.display().to_string())
                     .or_exit(Exit::Storage)?;
                 let path = folder.join("run.json");
@@ -297,6 +302,15 @@ impl Console {
             }
             None => Ok(()),
         }
+    }
+
+    /// Writes the certificate of a block's key beside the records.
+    fn certificate(&self, certificate: &Certificate) -> Result<(), Failure> {
+        let Some((records, _)) = &self.records else { return Ok(()) };
+        let path = records.with_file_name("certificates");
+        let path = path.join(format!("{}-{}.json", certificate.protocol, certificate.block));
+        let text = serde_json::to_string_pretty(&certificate_json(certificate)).or_exit(Exit::Internal)?;
+        std::fs::write(&path, text + "\n").with_context(|| path.display().to_string()).or_exit(Exit::Storage)
     }
 
     fn line(&self, record: &serde_json::Value) -> Result<(), Failure> {

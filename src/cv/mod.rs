@@ -8,7 +8,8 @@ mod wing;
 
 use std::sync::Arc;
 
-use crate::protocol::{Kept, KeyLength, Party, Protocol};
+use crate::protocol::{Evidence, Kept, KeyLength, Party, Protocol};
+use crate::random::Purpose;
 use crate::reconcile::Plan;
 use crate::stage::{Abort, Role};
 use crate::wire::Writer;
@@ -90,7 +91,8 @@ impl Cv {
             disclosed_bits: kept.ledger.disclosed_bits(),
         };
         let budget = Budget::of_block(self.epsilon);
-        let length = security::key_length(&tally.moments(), &self.receiver(calibration), &entering, &budget)?;
+        let moments = tally.moments();
+        let length = security::key_length(&moments, &self.receiver(calibration), &entering, &budget)?;
         Ok(KeyLength {
             secret_bits: length.ell.min(kept.bits),
             epsilons: budget.epsilons().to_vec(),
@@ -105,6 +107,19 @@ impl Cv {
                 ("hashing_bits", length.hashing_bits),
                 ("ell_real", length.ell_real),
             ],
+            proof: security::PROOF,
+            inputs: vec![
+                ("m", Evidence::Count(moments.pairs)),
+                ("sum_xx", Evidence::Number(moments.alice)),
+                ("sum_xy", Evidence::Number(moments.cross)),
+                ("sum_yy", Evidence::Number(moments.bob)),
+                ("n_kept", Evidence::Count(symbols)),
+                ("eta", Evidence::Interval(self.efficiency)),
+                ("v_el", Evidence::Interval(self.electronic_noise)),
+                ("calibration_samples", Evidence::Count(calibration.vacuum_samples)),
+                ("leak_EC", Evidence::Count(entering.disclosed_bits)),
+                ("eps_total", Evidence::Number(self.epsilon)),
+            ],
         })
     }
 }
@@ -115,6 +130,7 @@ impl Protocol for Cv {
 
     const NAME: &'static str = "cv";
     const REFERENCE: Role = Role::Bob;
+    const DRAWS: &'static [Purpose] = &[Purpose::KeyBits];
 
     fn wing(self: &Arc<Self>, party: Party) -> CvWing {
         CvWing::new(self.clone(), party)
@@ -157,6 +173,10 @@ impl Protocol for Cv {
 
     fn most_key_bits(&self) -> usize {
         usize::try_from(2 * self.block_symbols()).unwrap_or(usize::MAX)
+    }
+
+    fn epsilon(&self) -> f64 {
+        self.epsilon
     }
 }
 

@@ -74,6 +74,10 @@ pub use worst::Worst;
 use gaussian::Trust;
 use worst::worst_case;
 
+/// The proof, as certificates name it.
+pub const PROOF: &str = "Gaussian-modulated CV-QKD, heterodyne, trusted receiver, collective attacks, worst-case \
+                         parameters (arXiv:2301.10270)";
+
 /// Real quadratures in a block of multidimensional reconciliation.
 const BLOCK: u64 = 8;
 

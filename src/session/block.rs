@@ -499,6 +499,7 @@ impl<P: Protocol> Block<P> {
             iterations: self.iterations,
             ledger: self.ledger.clone(),
             key_length: self.key_length.clone(),
+            certificate: None,
         }
     }
 }

@@ -23,15 +23,24 @@ pub struct Config<P> {
     pub window_blocks: u64,
     /// Blocks whose tags the pads should cover: below it, a block's key refills them twice.
     pub reserve_blocks: usize,
+    /// What the failure probabilities of all blocks, aborted ones too, may add up to. A block that would
+    /// exceed it ends the session undelivered.
+    pub epsilon_cap: f64,
     /// The instruction set.
     pub isa: Isa,
 }
 
+/// Blocks that the default cap of a session's ε allows: at ε = 1e-10 a block, 1e-5 a session.
+const BLOCKS_UNDER_CAP: f64 = 1e5;
+
 impl<P: Protocol> Config<P> {
-    /// Three blocks open, pads for a hundred in reserve, the best instruction set.
+    /// Three blocks open, pads for a hundred in reserve, ε for a hundred thousand, the best instruction
+    /// set.
     #[must_use]
     pub fn new(role: Role, session: u128, protocol: Arc<P>, random: Arc<dyn RandomSource>) -> Self {
-        Self { role, session, protocol, random, window_blocks: 3, reserve_blocks: 100, isa: Isa::best() }
+        let epsilon_cap = (BLOCKS_UNDER_CAP * protocol.epsilon()).min(1.0);
+        let isa = Isa::best();
+        Self { role, session, protocol, random, window_blocks: 3, reserve_blocks: 100, epsilon_cap, isa }
     }
 
     /// The longest message that is read, in bytes: longer ones end the session.

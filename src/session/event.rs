@@ -1,6 +1,7 @@
 //! What goes into a session and what comes out.
 
 use std::fmt;
+use std::sync::Arc;
 
 use crate::auth::AuthError;
 use crate::bits::BitBlock;
@@ -8,6 +9,8 @@ use crate::ledger::Ledger;
 use crate::protocol::KeyLength;
 use crate::stage::{Abort, Computation, Computed, Workbench};
 use crate::wire::Malformed;
+
+use super::certificate::Certificate;
 
 /// Nanoseconds since a moment that the caller chose; sessions read no clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -74,12 +77,19 @@ impl fmt::Debug for Finished {
 pub struct SecretKey {
     pub(super) block: u64,
     pub(super) bits: BitBlock,
+    pub(super) certificate: Arc<Certificate>,
 }
 
 impl SecretKey {
     #[cfg(test)]
     pub(crate) fn for_tests(block: u64, bits: BitBlock) -> Self {
-        Self { block, bits }
+        Self { block, bits, certificate: Arc::new(Certificate::for_tests(block)) }
+    }
+
+    /// Why these bits are secret, and what it rests on.
+    #[must_use]
+    pub fn certificate(&self) -> &Certificate {
+        &self.certificate
     }
 
     /// The block it came from.
@@ -128,6 +138,8 @@ pub struct BlockReport {
     pub ledger: Ledger,
     /// The key length with its terms, where it was reckoned.
     pub key_length: Option<KeyLength>,
+    /// The certificate of its key, where there is one.
+    pub certificate: Option<Arc<Certificate>>,
 }
 
 /// The end of a block.
@@ -185,6 +197,19 @@ pub enum Error {
     Forged {
         /// The block.
         block: u64,
+    },
+    /// The failure probabilities of the session's blocks add up to its cap.
+    #[error(
+        "block {block} would bring the session's ε from {spent:.3e} above its cap of {cap:.3e}; no more key is \
+         delivered: begin a new session with a fresh budget"
+    )]
+    EpsilonSpent {
+        /// The block that was not delivered.
+        block: u64,
+        /// ε of all blocks before it.
+        spent: f64,
+        /// The cap.
+        cap: f64,
     },
     /// Authentication has no key left.
     #[error(transparent)]

@@ -9,6 +9,7 @@
 //! are in, nothing of the block moves anything that lasts, but the pads.
 
 mod block;
+mod certificate;
 mod config;
 mod event;
 mod message;
@@ -21,8 +22,10 @@ use crate::stage::{Abort, Computation, Computed, Fault, Role};
 use crate::wire::{Malformed, Reader, Writer};
 
 use block::{Block, Effect, Place};
+use certificate::Issuer;
 use message::{Header, Kind};
 
+pub use certificate::Certificate;
 pub use config::Config;
 pub use event::{BlockReport, Error, Event, Finished, Input, Outcome, Output, SecretKey, Time, Work};
 pub use message::VERSION;
@@ -45,6 +48,8 @@ pub struct Session<P: Protocol> {
     blocks: BTreeMap<u64, Block<P>>,
     /// Blocks below it are over.
     first_open: u64,
+    /// ε of the blocks that are over.
+    epsilon_spent: f64,
     next_frame: u64,
     tickets: HashMap<u64, (u64, Place)>,
     next_ticket: u64,
@@ -66,6 +71,7 @@ impl<P: Protocol> Session<P> {
             pool,
             blocks: BTreeMap::new(),
             first_open: 0,
+            epsilon_spent: 0.0,
             next_frame: 0,
             tickets: HashMap::new(),
             next_ticket: 0,
@@ -157,6 +163,12 @@ impl<P: Protocol> Session<P> {
     #[must_use]
     pub fn pads_for_blocks(&self) -> usize {
         self.pool.blocks_left()
+    }
+
+    /// The failure probabilities of all blocks that are over, added up.
+    #[must_use]
+    pub fn epsilon_spent(&self) -> f64 {
+        self.epsilon_spent
     }
 
     fn close(&mut self, error: Error) -> Error {
@@ -309,6 +321,7 @@ impl<P: Protocol> Session<P> {
     fn close_in_order(&mut self) -> Result<(), Error> {
         while let Some(mut block) = self.blocks.remove(&self.first_open) {
             if block.wants_transcript_tag() {
+                self.hold_cap(&block)?;
                 self.send_transcript_tag(&mut block)?;
             }
             if block.wants_accept_tag() {
@@ -318,13 +331,34 @@ impl<P: Protocol> Session<P> {
                 self.blocks.insert(self.first_open, block);
                 break;
             }
-            if let Some((report, key)) = block.into_key(&mut self.pool, self.config.reserve_blocks) {
+            self.epsilon_spent += block.epsilon(self.config.protocol.epsilon());
+            let issuer = self.issuer();
+            if let Some((report, key)) = block.into_key(&mut self.pool, self.config.reserve_blocks, &issuer) {
                 self.outputs.push_back(Output::Event(Event::Block(Box::new(report))));
                 self.outputs.extend(key.map(Output::Key));
             }
             self.first_open += 1;
         }
         Ok(())
+    }
+
+    /// A block that would exceed the session's ε is not delivered, nor is any after it.
+    fn hold_cap(&self, block: &Block<P>) -> Result<(), Error> {
+        let (spent, cap) = (self.epsilon_spent, self.config.epsilon_cap);
+        let within = spent + block.epsilon(self.config.protocol.epsilon()) <= cap;
+        if within { Ok(()) } else { Err(Error::EpsilonSpent { block: block.id(), spent, cap }) }
+    }
+
+    fn issuer(&self) -> Issuer {
+        Issuer {
+            protocol: P::NAME,
+            session: self.config.session,
+            role: self.config.role,
+            parameter_set: self.parameter_set,
+            session_epsilon: self.epsilon_spent,
+            foundation: self.config.random.foundation(),
+            draws: P::DRAWS,
+        }
     }
 
     fn send_transcript_tag(&mut self, block: &mut Block<P>) -> Result<(), Error> {

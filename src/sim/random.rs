@@ -7,7 +7,7 @@ use std::fmt;
 use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 
-use crate::random::{Draw, RandomFailure, RandomSource};
+use crate::random::{Draw, Foundation, RandomFailure, RandomSource};
 use crate::stage::Role;
 
 /// A [`RandomSource`] for simulation: every draw follows from the seed, the party, the protocol, the
@@ -36,6 +36,10 @@ impl RandomSource for SimulatedRandom {
         let what = format!("{} {:?} {}", draw.block, draw.purpose, draw.index);
         self.stream(&what).fill_bytes(out);
         Ok(())
+    }
+
+    fn foundation(&self) -> Foundation {
+        Foundation::Simulated
     }
 }
 

@@ -60,6 +60,18 @@ pub(super) const FORMULAS: &[Formula] = &[
     },
 ];
 
+/// Terms of certificates, and what they are called here.
+pub(super) const CERTIFIED: &[(&str, &str)] = &[
+    ("vacuum_key", "s_key0"),
+    ("single_key", "s_key1"),
+    ("single_test", "s_test1"),
+    ("single_test_errors", "v_test1"),
+    ("phase_error_rate", "phi"),
+    ("entropy_bits", "entropy_bits"),
+    ("hashing_bits", "hashing_bits"),
+    ("ell_real", "ell_real"),
+];
+
 const FIXED_LENGTH: &str = "not rigorous: proved only for lengths fixed before the data, and its gamma is not a \
                             bound (arXiv:2502.10340); keystill never makes keys with it";
 

@@ -69,6 +69,19 @@ pub(super) const FORMULAS: &[Formula] = &[
     },
 ];
 
+/// Terms of certificates, and what they are called here.
+pub(super) const CERTIFIED: &[(&str, &str)] = &[
+    ("transmittance_min", "T_min"),
+    ("excess_noise_max", "xi_max"),
+    ("holevo", "chi_BE"),
+    ("holevo_max", "chi_worst"),
+    ("raw_bits", "raw_bits"),
+    ("eavesdropped_bits", "eavesdropped_bits"),
+    ("equipartition_bits", "equipartition_bits"),
+    ("hashing_bits", "hashing_bits"),
+    ("ell_real", "ell_real"),
+];
+
 const ASYMPTOTIC: &str = "the limit of infinitely many symbols: no key is made with it";
 
 /// The bound that keys are made with.

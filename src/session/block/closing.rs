@@ -1,5 +1,7 @@
 //! A block's last steps: amplified, closed by tags, and turned into key.
 
+use std::sync::Arc;
+
 use crate::amplify::{Amplification, AmplifiedBlock};
 use crate::auth::{Pad, Pool, TAG_BITS, TAGS_PER_BLOCK, Tag, Transcript};
 use crate::bits::BitBlock;
@@ -8,6 +10,7 @@ use crate::protocol::Protocol;
 use crate::stage::{Abort, Computation, Computed, Role};
 use crate::wire::Writer;
 
+use super::super::certificate::{Certificate, Issuer};
 use super::super::event::{BlockReport, Outcome, SecretKey};
 use super::super::message::Kind;
 use super::{Block, Effect, Effects, Phase, Place, out_of_turn};
@@ -17,6 +20,7 @@ impl<P: Protocol> Block<P> {
         let Phase::Seeding(verified) = std::mem::replace(&mut self.phase, Phase::Amplifying) else {
             return Err(out_of_turn("seed"));
         };
+        self.ledger.consume_seed(seed.len() as u64);
         let amplification = Amplification { verified, secret_bits: self.secret_bits(), seed };
         let job: Computation = Box::new(move |bench| Box::new(amplification.run(bench.isa())));
         Ok(vec![Effect::Compute(Place::Amplification, job)])
@@ -101,25 +105,34 @@ impl<P: Protocol> Block<P> {
         }
     }
 
+    /// The ε of this block: what its ledger says, and of one that was given up all that it might have
+    /// spent, for Eve chooses which blocks are.
+    pub(in crate::session) fn epsilon(&self, configured: f64) -> f64 {
+        if self.is_aborted() { self.ledger.epsilon().max(configured) } else { self.ledger.epsilon() }
+    }
+
     /// Turns a block that both sides accepted into key: first the pads, then the rest.
     pub(in crate::session) fn into_key(
         self,
         pool: &mut Pool,
         reserve: usize,
+        issuer: &Issuer,
     ) -> Option<(BlockReport, Option<SecretKey>)> {
         let secret_bits = self.secret_bits();
         let block = self.id();
         let per_block = TAGS_PER_BLOCK * TAG_BITS;
         let wanted = if pool.blocks_left() < reserve { 2 * per_block } else { per_block };
-        let report = |block: &Self, refilled_bits| block.report(Outcome::Key { secret_bits, refilled_bits });
         let Phase::Closing(amplified) = &self.phase else { return None };
         let bits = amplified.bits();
         // Pads come in pairs of 256 bits; what a short key cannot fill stays key.
         let refilled = wanted.min(bits.len() / 256 * 256);
         pool.refill_from(&bits.slice(0..refilled));
         let rest = bits.slice(refilled..bits.len());
-        let key = (!rest.is_empty()).then_some(SecretKey { block, bits: rest });
-        Some((report(&self, refilled as u64), key))
+        let mut report = self.report(Outcome::Key { secret_bits, refilled_bits: refilled as u64 });
+        let certificate = Arc::new(Certificate::issue(issuer, &report));
+        report.certificate = Some(certificate.clone());
+        let key = (!rest.is_empty()).then_some(SecretKey { block, bits: rest, certificate });
+        Some((report, key))
     }
 }
 

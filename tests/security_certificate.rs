@@ -1,0 +1,173 @@
+//! Every key carries a certificate, both sides issue the same, and ε has a cap.
+#![allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "tests make their numbers from counters"
+)]
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use keystill::Isa;
+use keystill::auth::Pool;
+use keystill::protocol::{Evidence, Protocol};
+use keystill::random::{Foundation, OperatingSystem, Purpose};
+use keystill::session::{
+    Certificate, Config, Error, Event, Input, Outcome, Output, Refused, SecretKey, Session, Time,
+};
+use keystill::stage::{Role, Workbench};
+
+mod synthetic;
+use synthetic::{cv_frames, cv_protocol, frames, protocol};
+
+/// What one side has in the end.
+#[derive(Default)]
+struct End {
+    keys: Vec<SecretKey>,
+    certificates: Vec<Arc<Certificate>>,
+    aborted: usize,
+    error: Option<Error>,
+    epsilon_spent: f64,
+}
+
+/// Runs both sides over these frames, computing at once, until nothing moves.
+fn run<P: Protocol>(
+    protocols: &[Arc<P>; 2],
+    frames: impl Iterator<Item = (P::Frame, P::Frame)>,
+    cap: Option<f64>,
+) -> [End; 2] {
+    let pre_shared: Vec<u8> = (0..32 + 64 * 20).map(|i| (i * 7 + i / 256) as u8).collect();
+    let mut bench = Workbench::new(Isa::best());
+    let mut sides = [Role::Alice, Role::Bob].map(|role| {
+        let protocol = protocols[usize::from(role == Role::Bob)].clone();
+        let mut config = Config::new(role, 42, protocol, Arc::new(OperatingSystem));
+        config.epsilon_cap = cap.unwrap_or(config.epsilon_cap);
+        let pool = Pool::from_pre_shared(&pre_shared).expect("long enough");
+        (Session::new(config, pool), VecDeque::new(), VecDeque::<Vec<u8>>::new())
+    });
+    for (alice, bob) in frames {
+        sides[0].1.push_back(alice);
+        sides[1].1.push_back(bob);
+    }
+    let mut ends = [End::default(), End::default()];
+    loop {
+        let mut moved = false;
+        for own in 0..2 {
+            let (session, raw, inbox) = &mut sides[own];
+            let mut failed = None;
+            if let Some(frame) = raw.pop_front() {
+                match session.offer(frame) {
+                    Ok(()) => moved = true,
+                    Err(Refused::Full(frame)) => raw.push_front(frame),
+                    Err(Refused::Closed(error)) => failed = Some(error),
+                }
+            }
+            if let Some(message) = inbox.pop_front() {
+                moved = true;
+                failed = session.handle(Time(0), Input::Received(&message)).err().or(failed);
+            }
+            let mut sent = Vec::new();
+            loop {
+                match session.poll() {
+                    Output::Transmit(message) => sent.push(message),
+                    Output::Compute(work) => {
+                        let finished = work.run(&mut bench);
+                        failed = session.handle(Time(0), Input::Finished(finished)).err().or(failed);
+                    }
+                    Output::Key(key) => ends[own].keys.push(key),
+                    Output::Event(Event::Block(report)) => {
+                        ends[own].certificates.extend(report.certificate.clone());
+                        ends[own].aborted += usize::from(matches!(report.outcome, Outcome::Aborted(_)));
+                    }
+                    Output::Event(_) => {}
+                    Output::Wait => break,
+                }
+            }
+            ends[own].epsilon_spent = session.epsilon_spent();
+            moved |= !sent.is_empty();
+            sides[1 - own].2.extend(sent);
+            if failed.is_some() && ends[own].error.is_none() {
+                ends[own].error = failed;
+            }
+        }
+        if !moved {
+            return ends;
+        }
+    }
+}
+
+fn bb84(blocks: u64, cap: Option<f64>) -> [End; 2] {
+    run(&[protocol(), protocol()], (0..4 * blocks).map(frames), cap)
+}
+
+fn sum(certificate: &Certificate, name: &str) -> u64 {
+    match certificate.input(name) {
+        Some(Evidence::Counts(counts)) => counts.iter().sum(),
+        Some(Evidence::Count(count)) => count,
+        other => panic!("{name} is {other:?}"),
+    }
+}
+
+#[test]
+fn both_sides_certify_the_same_key() {
+    let [alice, bob] = bb84(2, None);
+    assert_eq!((alice.keys.len(), bob.keys.len()), (2, 2), "two blocks, two keys");
+    for (ours, theirs) in alice.certificates.iter().zip(&bob.certificates) {
+        let same = Certificate { role: Role::Bob, ..(**ours).clone() };
+        assert_eq!(same, **theirs, "they differ in the role only");
+    }
+    for (place, key) in alice.keys.iter().enumerate() {
+        let certificate = key.certificate();
+        assert_eq!(*certificate, *alice.certificates[place], "the key bears what the report tells");
+        assert_eq!(certificate.net_bits(), key.bits().len() as u64, "what is delivered, net of pads");
+        assert_eq!(certificate.ledger.tag_pad_bits(), 512, "four tags");
+        let failed = sum(certificate, "n_key") - certificate.kept_bits;
+        let spent = certificate.ledger.disclosed_bits() + failed;
+        assert_eq!(sum(certificate, "leak_EC"), spent, "all that was told or failed is subtracted");
+        assert!(certificate.ledger.public_seed_bits() > certificate.kept_bits, "seed and verification key");
+        let epsilon = certificate.ledger.epsilon() * (place + 1) as f64;
+        assert!((certificate.session_epsilon / epsilon - 1.0).abs() < 1e-9, "ε adds up over blocks");
+        assert_eq!(certificate.foundation, Foundation::Computational, "the operating system's generator");
+        let draws = [Purpose::DoubleClick, Purpose::VerificationKey, Purpose::AmplificationSeed];
+        assert_eq!(certificate.computational(), draws, "what rests on it");
+    }
+}
+
+#[test]
+fn a_cv_key_is_certified_too() {
+    let protocols = [cv_protocol(Role::Alice), cv_protocol(Role::Bob)];
+    let [alice, bob] = run(&protocols, (0..30).map(|index| cv_frames(index, 0.0)), None);
+    let [ours] = &alice.certificates[..] else { panic!("one block, not {}", alice.certificates.len()) };
+    let same = Certificate { role: Role::Bob, ..(**ours).clone() };
+    assert_eq!(same, *bob.certificates[0], "they differ in the role only");
+    assert_eq!(sum(ours, "leak_EC"), ours.ledger.disclosed_bits(), "all that was told is subtracted");
+    assert!(matches!(ours.input("eta"), Some(Evidence::Interval(_))), "η is an interval");
+}
+
+#[test]
+fn the_cap_of_epsilon_stops_delivery_on_both_sides() {
+    let each = protocol().epsilon;
+    let ends = bb84(3, Some(2.5 * each));
+    for end in &ends {
+        assert!(end.keys.len() >= 2, "what the cap covers is delivered: {}", end.keys.len());
+        assert!(end.epsilon_spent <= 2.5 * each, "the cap holds: {}", end.epsilon_spent);
+    }
+    let none = bb84(1, Some(0.1 * each));
+    for (end, name) in none.iter().zip(["Alice", "Bob"]) {
+        assert!(end.keys.is_empty(), "{name} delivers nothing");
+        let Some(Error::EpsilonSpent { block: 0, cap, .. }) = end.error else {
+            panic!("{name} says why: {:?}", end.error)
+        };
+        assert!((cap - 0.1 * each).abs() < 1e-15, "the cap is told");
+    }
+}
+
+#[test]
+fn blocks_that_were_given_up_count() {
+    let strict = Arc::new(keystill::bb84::Bb84 { epsilon: 1e-300, ..(*protocol()).clone() });
+    let ends = run(&[strict.clone(), strict], (0..8).map(frames), None);
+    for end in &ends {
+        assert_eq!((end.keys.len(), end.aborted), (0, 2), "no key at this ε");
+        assert!(end.epsilon_spent >= 2e-300, "both blocks count: {:e}", end.epsilon_spent);
+    }
+}
