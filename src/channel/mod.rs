@@ -6,12 +6,18 @@
 
 mod bb84;
 mod budget;
+mod curve;
 mod cv;
 mod fibre;
+mod raman;
 mod scenario;
+mod span;
 
 pub use bb84::{Bb84Budget, ClickModel};
 pub use budget::{Budget, Contribution, Scattering, budget};
+pub use curve::Curve;
 pub use cv::CvBudget;
-pub use fibre::{PLANCK, SPEED_OF_LIGHT, frequency_hz};
-pub use scenario::{Bb84, Cv, Data, Direction, Fibre, Link, NAMES, Scenario, ScenarioError};
+pub use fibre::{Attenuation, Fibre, PLANCK, SPEED_OF_LIGHT, frequency_hz};
+pub use raman::{hertz_per_nm, phonons};
+pub use scenario::{Bb84, Cv, Data, Link, NAMES, Scenario, ScenarioError};
+pub use span::{Direction, Evolution, Stimulated, nm_of};

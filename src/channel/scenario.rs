@@ -2,6 +2,9 @@
 
 use serde::Deserialize;
 
+use super::fibre::Fibre;
+use super::span::Direction;
+
 /// The default scenario, as a file.
 const IOWN_47T2: &str = include_str!("scenarios/iown-47t2.toml");
 
@@ -28,41 +31,9 @@ pub struct Link {
     /// Length in km.
     pub length_km: f64,
     /// Its type.
-    pub fibre: Fibre,
+    pub fibre: String,
     /// Its temperature in K.
     pub temperature_k: f64,
-}
-
-/// A type of fibre.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub enum Fibre {
-    /// Standard single-mode fibre.
-    #[serde(rename = "G.652.D")]
-    G652D,
-    /// Cut-off shifted fibre of low loss and large area.
-    #[serde(rename = "G.654.E")]
-    G654E,
-}
-
-/// Which way the data run, seen from the quantum channels.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Direction {
-    /// The same way.
-    Co,
-    /// Against them.
-    Counter,
-}
-
-impl Direction {
-    /// The name in records.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Co => "co",
-            Self::Counter => "counter",
-        }
-    }
 }
 
 /// The data carriers: bands of equal slots at equal power.
@@ -261,6 +232,12 @@ impl Scenario {
         let apart = centres.windows(2).all(|pair| pair[1] - pair[0] >= data.slot_ghz * 1e-3 * 0.999);
         vec![
             number("link.length_km", link.length_km, "0.1 to 200 km", within(link.length_km, 0.1, 200.0)),
+            (
+                "link.fibre",
+                format!("{:?}", link.fibre),
+                "a known fibre: \"G.652.D\" or \"G.654.E\"",
+                Fibre::named(&link.fibre).is_some(),
+            ),
             number(
                 "link.temperature_k",
                 link.temperature_k,
@@ -414,7 +391,23 @@ impl Scenario {
     }
 }
 
+impl Link {
+    /// The fibre's properties.
+    #[must_use]
+    pub fn properties(&self) -> Fibre {
+        Fibre::named(&self.fibre).unwrap_or_else(Fibre::g652d)
+    }
+}
+
 impl Data {
+    /// Frequency in THz and launch power in W of all carriers.
+    #[must_use]
+    pub fn carriers(&self) -> Vec<(f64, f64)> {
+        let centres = self.slot_centres_thz();
+        let each_w = libm::pow(10.0, self.launch_power_dbm / 10.0) * 1e-3 / (centres.len().max(1) as f64);
+        centres.into_iter().map(|thz| (thz, each_w)).collect()
+    }
+
     /// The centres of all slots in THz, band by band.
     #[must_use]
     pub fn slot_centres_thz(&self) -> Vec<f64> {

@@ -137,8 +137,8 @@ fn common(scenario: &Scenario, protocol: &str, wavelength_nm: f64, scattering: &
     })
 }
 
-fn fibre(scenario: &Scenario) -> &'static str {
-    scenario.link.fibre.name()
+fn fibre(scenario: &Scenario) -> &str {
+    &scenario.link.fibre
 }
 
 fn bb84_json(scenario: &Scenario, budget: &Bb84Budget, secret_bit_per_s: f64) -> Value {
