@@ -5,10 +5,10 @@
 //! photons that both detectors together would count. A click is followed by an afterpulse with probability p_a, a
 //! geometric delay later; it is lost if its gate is dead and hidden if the gate clicks of itself. After a
 //! click both detectors are dead for D gates. With r the rate of clicks and L = 1 − rD the share of live
-//! gates (exact, because no click falls into a dead gate), a live gate clicks with probability r/L, and an
-//! afterpulse that is due j gates after the dead time is lost to a click in the min(j, D) gates before it:
-//! a = r·p_a·(1 − (r/L)·E[min(j, D)]) afterpulses a gate. A gate of setting s clicks with probability
-//! L·P_s + a·(1 − P_s).
+//! gates (exact, because no click falls into a dead gate), a live gate clicks with probability p = r/L. The
+//! k-th gate behind a dead time is live with probability ℓ_k = 1 − Σ p·ℓ_i over the D gates before it, so that
+//! a = r·p_a·Σ g(k)·ℓ_k afterpulses a gate meet a live one, g being the geometric law of the delay. A gate of
+//! setting s clicks with probability L·P_s + a·(1 − P_s).
 
 use super::budget::Scattering;
 use super::scenario::Bb84;
@@ -95,13 +95,10 @@ impl Bb84Budget {
     ) -> Self {
         let own: f64 = (0..3).map(|k| bb84.probabilities[k] * clicks.own(k)).sum();
         let dead = f64::from(bb84.dead_gates);
-        // E[min(j, D)] of a geometric j: the sum of its tail probabilities.
-        let stays = 1.0 - 1.0 / bb84.afterpulse_gates;
-        let covered: f64 = (1..=bb84.dead_gates).map(|gates| libm::pow(stays, f64::from(gates))).sum();
         let (mut rate, mut afterpulses) = (own, 0.0);
-        for _ in 0..100 {
-            let live = 1.0 - rate * dead;
-            afterpulses = rate * bb84.afterpulse_probability * (1.0 - rate / live * covered);
+        for _ in 0..40 {
+            let live = (1.0 - rate * dead).max(1e-6);
+            afterpulses = rate * bb84.afterpulse_probability * met_live(bb84, rate / live);
             rate = live * own + afterpulses * (1.0 - own);
         }
         let live = 1.0 - rate * dead;
@@ -126,6 +123,25 @@ impl Bb84Budget {
             clicks,
         }
     }
+}
+
+/// Σ g(k)·ℓ_k: the probability that an afterpulse meets a live gate, where a live gate clicks with `click`.
+fn met_live(bb84: &Bb84, click: f64) -> f64 {
+    let dead = bb84.dead_gates as usize;
+    let stays = 1.0 - 1.0 / bb84.afterpulse_gates;
+    let mut clicks = vec![0.0; dead];
+    let (mut live, mut met, mut later) = (1.0, 0.0, 1.0);
+    let mut gate = 0;
+    while later > 1e-12 {
+        met += later * (1.0 - stays) * live;
+        later *= stays;
+        if dead > 0 {
+            let out = std::mem::replace(&mut clicks[gate % dead], click * live);
+            live += out - click * live;
+        }
+        gate += 1;
+    }
+    met
 }
 
 #[cfg(test)]
