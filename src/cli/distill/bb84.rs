@@ -198,17 +198,7 @@ struct Report {
 
 impl Report {
     fn print(&self, account: &Account, json: bool) {
-        let told = |kind| account.ledger.disclosed_by(kind);
-        let leaked: u64 = [
-            Disclosure::PilotParity,
-            Disclosure::Syndrome,
-            Disclosure::Increment,
-            Disclosure::ParityAnswer,
-            Disclosure::VerificationTag,
-        ]
-        .map(told)
-        .iter()
-        .sum();
+        let leaked = told_by_alice(account);
         let two_way = account.ledger.disclosed_bits();
         let bits = self.bits as f64;
         // Errors are known when they are corrected.
@@ -272,6 +262,12 @@ impl Report {
         println!("verified      equal, but for a probability of {:.1e}", account.ledger.epsilon());
         println!("took          {seconds:.3} s, {rate:.1} Mbit/s on {} threads", self.threads);
     }
+}
+
+fn told_by_alice(account: &Account) -> u64 {
+    let told = |kind| account.ledger.disclosed_by(kind);
+    let parities = told(Disclosure::PilotParity) + told(Disclosure::ParityAnswer);
+    parities + told(Disclosure::Syndrome) + told(Disclosure::Increment) + told(Disclosure::VerificationTag)
 }
 
 fn name(plan: &Plan) -> &'static str {

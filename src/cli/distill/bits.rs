@@ -15,7 +15,8 @@ use keystill::bits::{BitBlock, Llrs};
 use keystill::ledger::Ledger;
 use keystill::random::OperatingSystem;
 use keystill::reconcile::choice::{self, Accounting, Choice, Conditions};
-use keystill::reconcile::{Effort, Method, Plan, Task, interleave, pilot};
+use keystill::reconcile::pilot::{self, Depth};
+use keystill::reconcile::{Effort, Method, Plan, Task, interleave, ldpc};
 use keystill::stage::loopback::Loopback;
 use keystill::stage::{Abort, Fault, Workbench, converse};
 use keystill::verify::{self, Candidate};
@@ -29,6 +30,8 @@ const GROUP: usize = 16;
 const REMEMBERED: usize = 64;
 /// The error rate planned for where nothing is known and the string is too short to ask.
 const USUAL_QBER: f64 = 0.03;
+/// Standard errors by which an estimate may differ from what the user says before it is believed instead.
+const CONTRADICTION: f64 = 3.0;
 /// Above this, no method corrects.
 const MOST_QBER: f64 = 0.15;
 
@@ -146,34 +149,49 @@ impl Distiller {
 
     /// The error rate to begin a block with.
     fn begin(&mut self, block: &Pair) -> Result<f64, Fault> {
-        let known = self.track.qber().or(self.wish.qber);
-        if let Some(qber) = known {
+        if let Some(qber) = self.track.qber() {
             return Ok(qber);
         }
-        let Some(estimate) = self.pilot(block)? else { return Ok(USUAL_QBER) };
+        let depth = match (self.wish.qber, self.wish.method) {
+            // Cascade does not mind an error rate that is half or twice what it is told.
+            (Some(qber), Some(Method::Cascade)) => return Ok(qber),
+            (Some(_), _) => Depth::Check,
+            (None, _) => Depth::Estimate,
+        };
+        let Some(estimate) = self.pilot(block, depth)? else {
+            return Ok(self.wish.qber.unwrap_or(USUAL_QBER));
+        };
         self.account.estimate = Some(estimate);
+        let off = |qber: &f64| (estimate.qber - qber).abs() > CONTRADICTION * estimate.error;
         // Half a standard error above: an increment costs more than a few checks too many.
-        Ok(estimate.qber + 0.5 * estimate.error)
+        let estimated = self.limited(estimate.qber + 0.5 * estimate.error);
+        Ok(self.wish.qber.filter(|qber| !off(qber)).unwrap_or(estimated))
     }
 
     /// Estimates an error rate from parities, if there are bits enough.
-    fn pilot(&mut self, pair: &Pair) -> Result<Option<pilot::Estimate>, Fault> {
+    fn pilot(&mut self, pair: &Pair, depth: Depth) -> Result<Option<pilot::Estimate>, Fault> {
         let bits = pair.alice.len();
-        if pilot::parities(bits) == 0 {
+        if depth.parities(bits) == 0 {
             return Ok(None);
         }
         let copy = |bits: &BitBlock| bits.slice(0..bits.len());
-        let mut reference = converse(pilot::Reference::new(copy(&pair.alice)));
-        let mut corrector = converse(pilot::Corrector::new(copy(&pair.bob)));
+        let mut reference = converse(pilot::Reference::new(copy(&pair.alice), depth));
+        let mut corrector = converse(pilot::Corrector::new(copy(&pair.bob), depth));
         let mut talk = Loopback::new();
         let spoken = talk.hold(&mut Workbench::new(Isa::best()), &mut *reference, &mut *corrector);
         self.book(&talk);
         let ((_, estimate), _) = spoken?;
         let least = estimate.qber - 3.0 * estimate.error;
-        if least > MOST_QBER || estimate.qber > 2.0 * MOST_QBER {
-            return Err(Abort::TooNoisy { qber: estimate.qber, limit: MOST_QBER }.into());
+        let limit = self.limited(1.0);
+        if least > limit {
+            return Err(Abort::TooNoisy { qber: estimate.qber, limit }.into());
         }
         Ok(Some(estimate))
+    }
+
+    /// An error rate that may be too high but is not certain to be: the highest that can be tried.
+    fn limited(&self, qber: f64) -> f64 {
+        qber.min(if self.wish.method == Some(Method::Ldpc) { ldpc::MOST_QBER } else { MOST_QBER })
     }
 
     fn book(&mut self, talk: &Loopback) {
@@ -199,7 +217,7 @@ impl Distiller {
         for (ended, cut) in ended.into_iter().zip(cuts) {
             frames.push(match self.ended(ended)? {
                 Some(pair) => pair,
-                None => self.again(method, plan, block.cut(cut))?,
+                None => self.again(method, plan, &block.cut(cut))?,
             });
         }
         Ok(frames)
@@ -216,7 +234,7 @@ impl Distiller {
     }
 
     /// A frame that its plan did not correct: the estimate was wrong, so another is made for it alone.
-    fn again(&mut self, method: Method, plan: &Plan, pair: Pair) -> Result<Pair, Fault> {
+    fn again(&mut self, method: Method, plan: &Plan, pair: &Pair) -> Result<Pair, Fault> {
         self.account.retried += 1;
         let planned = match plan {
             Plan::Ldpc(plan) => plan.qber(),
@@ -224,17 +242,24 @@ impl Distiller {
             _ => USUAL_QBER,
         };
         let bits = pair.alice.len();
-        let qber = match self.pilot(&pair)? {
-            Some(estimate) => estimate.qber + estimate.error,
-            None => (2.0 * planned).min(MOST_QBER),
+        let qber = match self.pilot(pair, Depth::Estimate)? {
+            Some(estimate) => self.limited(estimate.qber + estimate.error),
+            None => self.limited(2.0 * planned),
         };
         let method = self.wish.method.map_or(Method::Cascade, |_| method);
         let plan = Plan::choose_hard(method, qber, bits)?;
-        let ended = reconcile(&mut Workbench::new(Isa::best()), &plan, pair);
-        self.ended(ended)?.ok_or_else(|| {
-            self.account.frames_failed += 1;
-            Abort::Uncorrected { failed: 1, frames: self.account.frames }.into()
-        })
+        let mut whole = Pair { alice: BitBlock::default(), bob: BitBlock::default() };
+        for first in (0..bits).step_by(plan.frame_bits()) {
+            let part = pair.cut(&(first..bits.min(first + plan.frame_bits())));
+            let ended = reconcile(&mut Workbench::new(Isa::best()), &plan, part);
+            let Some(part) = self.ended(ended)? else {
+                self.account.frames_failed += 1;
+                return Err(Abort::Uncorrected { failed: 1, frames: self.account.frames }.into());
+            };
+            whole.alice.append(&part.alice);
+            whole.bob.append(&part.bob);
+        }
+        Ok(whole)
     }
 
     /// Verifies the frames of a block; those that differ are corrected and verified once more.
