@@ -52,6 +52,8 @@ pub enum Epsilon {
     Correctness,
     /// The parameters estimated are wrong.
     Estimation,
+    /// The devices are not what their calibration says.
+    Calibration,
     /// Smoothing of the min-entropy.
     Smoothing,
     /// Privacy amplification (leftover hashing).
@@ -67,6 +69,7 @@ impl Epsilon {
         match self {
             Self::Correctness => "correctness",
             Self::Estimation => "estimation",
+            Self::Calibration => "calibration",
             Self::Smoothing => "smoothing",
             Self::Amplification => "amplification",
             Self::Authentication => "authentication",

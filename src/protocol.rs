@@ -58,6 +58,39 @@ pub trait Protocol: Send + Sync + Sized + fmt::Debug + 'static {
     fn epsilon(&self) -> f64;
 }
 
+/// How far, and how long, the calibration of a device holds.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Validity {
+    /// The probability, at most, that a calibrated number lies outside of its interval. Every block books
+    /// it again.
+    pub epsilon: f64,
+    /// It holds for so many blocks from the session's first.
+    pub blocks: u64,
+}
+
+impl Validity {
+    /// The ε that a block books, if there is a calibration and it still holds.
+    ///
+    /// `total`: the failure probability of a block. Estimation, smoothing and amplification take three
+    /// quarters of it; the calibration must fit into the rest, beside verification and authentication.
+    ///
+    /// # Errors
+    /// [`Abort::Unusable`] without a calibration, past its end, or if its ε is too large.
+    pub fn epsilon(validity: Option<&Self>, block: u64, total: f64) -> Result<f64, Abort> {
+        let unusable = |reason: String| Err(Abort::Unusable { reason });
+        match validity {
+            None => unusable("the device was not calibrated: configure its intervals and their ε".into()),
+            Some(Self { blocks, .. }) if block >= *blocks => {
+                unusable(format!("the calibration is stale: it held for {blocks} blocks; calibrate again"))
+            }
+            Some(Self { epsilon, .. }) if !(0.0..=0.24 * total).contains(epsilon) => unusable(format!(
+                "the calibration may fail with {epsilon:e}; a block's ε of {total:e} leaves less than a quarter for it"
+            )),
+            Some(Self { epsilon, .. }) => Ok(*epsilon),
+        }
+    }
+}
+
 /// Raw data that can be written down and read again.
 pub trait Recordable: Sized {
     /// The bytes of the frame.
@@ -214,5 +247,27 @@ impl fmt::Debug for Desk {
             .field("computations", &self.computations.len())
             .field("tasks", &self.tasks.len())
             .finish()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_calibration_that_is_absent_stale_or_vague_makes_no_key() {
+        let valid = Validity { epsilon: 1e-11, blocks: 3 };
+        assert_eq!(Validity::epsilon(Some(&valid), 2, 1e-10), Ok(1e-11), "the last block that it holds for");
+        for (validity, block, word) in [
+            (None, 0, "not calibrated"),
+            (Some(valid), 3, "stale"),
+            (Some(Validity { epsilon: 2.5e-11, ..valid }), 0, "quarter"),
+            (Some(Validity { epsilon: f64::NAN, ..valid }), 0, "quarter"),
+            (Some(Validity { epsilon: -1e-12, ..valid }), 0, "quarter"),
+        ] {
+            let refused =
+                Validity::epsilon(validity.as_ref(), block, 1e-10).map_err(|abort| abort.to_string());
+            assert!(refused.as_ref().is_err_and(|why| why.contains(word)), "{word}: {refused:?}");
+        }
     }
 }

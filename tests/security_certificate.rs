@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use keystill::Isa;
 use keystill::auth::Pool;
-use keystill::protocol::{Evidence, Protocol};
+use keystill::protocol::{Evidence, Protocol, Validity};
 use keystill::random::{Foundation, OperatingSystem, Purpose};
 use keystill::session::{
     Certificate, Config, Error, Event, Input, Outcome, Output, Refused, SecretKey, Session, Time,
@@ -170,4 +170,35 @@ fn blocks_that_were_given_up_count() {
         assert_eq!((end.keys.len(), end.aborted), (0, 2), "no key at this ε");
         assert!(end.epsilon_spent >= 2e-300, "both blocks count: {:e}", end.epsilon_spent);
     }
+}
+
+#[test]
+fn intervals_of_the_devices_reach_the_key_and_stale_ones_make_none() {
+    let exact = bb84(1, None);
+    let loose = keystill::bb84::Bb84 {
+        intensity_spread: [1e-3, 4e-4, 1e-5],
+        probability_spread: [1e-3, 4e-4, 4e-4],
+        calibration: Some(Validity { epsilon: 1e-3, blocks: 1 }),
+        ..(*protocol()).clone()
+    };
+    let loose = Arc::new(loose);
+    let ends = run(&[loose.clone(), loose], (0..8).map(frames), None);
+    let [certificate] = &ends[0].certificates[..] else { panic!("the second block's calibration is stale") };
+    assert_eq!(ends[0].aborted, 1, "and it is given up");
+    assert!(certificate.secret_bits() < exact[0].certificates[0].secret_bits(), "intervals cost key");
+    let booked = certificate.ledger.epsilons().find(|(purpose, _)| *purpose == "calibration");
+    assert_eq!(booked, Some(("calibration", 1e-3)), "its ε is booked");
+    let absent = Arc::new(keystill::bb84::Bb84 { calibration: None, ..(*protocol()).clone() });
+    let ends = run(&[absent.clone(), absent], (0..4).map(frames), None);
+    assert_eq!((ends[0].keys.len(), ends[1].keys.len()), (0, 0), "no calibration, no key");
+}
+
+#[test]
+fn a_receiver_that_drifted_from_its_configuration_makes_no_key() {
+    let drifted = [Role::Alice, Role::Bob].map(|role| {
+        // 0.1 is measured.
+        Arc::new(keystill::cv::Cv { electronic_noise: [0.05, 0.09], ..(*cv_protocol(role)).clone() })
+    });
+    let ends = run(&drifted, (0..30).map(|index| cv_frames(index, 0.0)), None);
+    assert_eq!((ends[0].keys.len(), ends[0].aborted), (0, 1), "given up");
 }

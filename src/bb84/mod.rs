@@ -8,7 +8,8 @@ mod wing;
 
 use std::sync::Arc;
 
-use crate::protocol::{Evidence, Kept, KeyLength, Party, Protocol};
+use crate::ledger::Epsilon;
+use crate::protocol::{Evidence, Kept, KeyLength, Party, Protocol, Validity};
 use crate::random::Purpose;
 use crate::reconcile::Method;
 use crate::stage::{Abort, Role};
@@ -30,6 +31,12 @@ pub struct Bb84 {
     pub intensities: [f64; 3],
     /// Their probabilities.
     pub probabilities: [f64; 3],
+    /// By how much each mean photon number may be off, either way.
+    pub intensity_spread: [f64; 3],
+    /// By how much each probability may be off, either way.
+    pub probability_spread: [f64; 3],
+    /// How long these intervals hold, and with which ε; without it there is no key.
+    pub calibration: Option<Validity>,
     /// Gates after a click in which further clicks are dropped.
     pub dead_gates: u32,
     /// Clicks in a frame above which the detectors are taken to be out of order.
@@ -42,13 +49,16 @@ pub struct Bb84 {
 
 impl Default for Bb84 {
     /// Ten seconds of a 1 GHz system a block, three intensities, one gate in eight of either side in
-    /// the test basis, ε = 1e-10.
+    /// the test basis, ε = 1e-10. It makes no key before its source is calibrated.
     fn default() -> Self {
         Self {
             gates_per_frame: 10_000_000,
             frames_per_block: 1_000,
             intensities: [0.5, 0.2, 0.001],
             probabilities: [0.81, 0.14, 0.05],
+            intensity_spread: [0.0; 3],
+            probability_spread: [0.0; 3],
+            calibration: None,
             dead_gates: 1,
             most_clicks_per_frame: 200_000,
             epsilon: 1e-10,
@@ -85,9 +95,12 @@ impl Protocol for Bb84 {
     fn parameter_set(&self) -> Vec<u8> {
         let mut writer = Writer::new();
         writer.bytes(b"bb84 1").u32(self.gates_per_frame).u64(self.frames_per_block);
-        for value in self.intensities.iter().chain(&self.probabilities) {
+        let spreads = self.intensity_spread.iter().chain(&self.probability_spread);
+        for value in self.intensities.iter().chain(&self.probabilities).chain(spreads) {
             writer.f64(*value);
         }
+        let validity = self.calibration.unwrap_or(Validity { epsilon: 1.0, blocks: 0 });
+        writer.f64(validity.epsilon).u64(validity.blocks);
         writer.u32(self.dead_gates).count(self.most_clicks_per_frame).f64(self.epsilon);
         writer.u8(self.method as u8);
         writer.finish()
@@ -122,9 +135,12 @@ impl Bb84 {
     ///
     /// Frames that failed are paid for with their whole length, H_min(kept) ≥ H_min(all) − n_failed;
     /// what was disclosed of them then costs nothing more.
-    fn key_length(&self, tally: &Tally, kept: &Kept<'_>) -> Result<KeyLength, Abort> {
+    fn key_length(&self, block: u64, tally: &Tally, kept: &Kept<'_>) -> Result<KeyLength, Abort> {
+        let calibration = Validity::epsilon(self.calibration.as_ref(), block, self.epsilon)?;
         let seen = Observation { key: tally.key, test: tally.test, test_errors: tally.test_errors };
-        let source = Source::new(self.intensities, self.probabilities);
+        let source = Source::new(self.intensities, self.probabilities)
+            .with_mean_spread(self.intensity_spread)
+            .with_probability_spread(self.probability_spread);
         let claim = Claim::of_block(self.epsilon);
         let sifted: u64 = tally.key.iter().sum();
         let failed_bits = sifted.saturating_sub(kept.bits);
@@ -132,7 +148,12 @@ impl Bb84 {
         let length = security::key_length(&seen, &source, &claim, spent)?;
         Ok(KeyLength {
             secret_bits: length.ell.min(kept.bits),
-            epsilons: length.budget.epsilons().to_vec(),
+            epsilons: length
+                .budget
+                .epsilons()
+                .into_iter()
+                .chain([(Epsilon::Calibration, calibration)])
+                .collect(),
             terms: vec![
                 ("vacuum_key", length.vacuum_key),
                 ("single_key", length.single_key),
@@ -148,6 +169,7 @@ impl Bb84 {
                 ("mu", Evidence::Numbers(source.mean_photons)),
                 ("mu_spread", Evidence::Numbers(source.mean_spread)),
                 ("p", Evidence::Numbers(source.key_probability)),
+                ("p_spread", Evidence::Numbers(source.probability_spread)),
                 ("n_key", Evidence::Counts(seen.key)),
                 ("n_test", Evidence::Counts(seen.test)),
                 ("m_test", Evidence::Counts(seen.test_errors)),

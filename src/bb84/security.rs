@@ -48,8 +48,8 @@
 //!
 //! # What is assumed
 //!
-//! Phases are random, mean photon numbers within their intervals, the probabilities of choosing
-//! them exact, pulses uncorrelated; the detection of a single photon does not depend on the basis,
+//! Phases are random, mean photon numbers and the probabilities of choosing them within their
+//! intervals, pulses uncorrelated; the detection of a single photon does not depend on the basis,
 //! or within [`mismatch`] only; double clicks became random bits before sifting; bases were announced
 //! after the last gate of the block. Bits sampled from the key basis may leave [`Observation::key`]:
 //! that lowers every bound.
@@ -65,7 +65,7 @@ use crate::stage::Abort;
 pub use claim::{Budget, Claim, Vacuum};
 
 use claim::events;
-use decoy::{COUNTS, Counts, EMPTY, Mixture};
+use decoy::{COUNTS, Counts, EMPTY, Mixture, Spread};
 use mismatch::Mismatch;
 
 /// The theorem, as certificates name it.
@@ -83,6 +83,9 @@ pub struct Source {
     pub key_probability: [f64; 3],
     /// Probability of each intensity, given that Alice chose the test basis.
     pub test_probability: [f64; 3],
+    /// By how much the probabilities of either basis may be off either way, from pulse to pulse or for
+    /// good.
+    pub probability_spread: [f64; 3],
     /// q, the probability that a pulse is in the test basis, given that both chose the same.
     ///
     /// `None` where it is not known: the proof then does without.
@@ -98,6 +101,7 @@ impl Source {
             mean_spread: [0.0; 3],
             key_probability: probability,
             test_probability: probability,
+            probability_spread: [0.0; 3],
             test_share: None,
         }
     }
@@ -106,6 +110,12 @@ impl Source {
     #[must_use]
     pub fn with_mean_spread(self, mean_spread: [f64; 3]) -> Self {
         Self { mean_spread, ..self }
+    }
+
+    /// The same, with the probabilities of choosing them known within an interval only.
+    #[must_use]
+    pub fn with_probability_spread(self, probability_spread: [f64; 3]) -> Self {
+        Self { probability_spread, ..self }
     }
 
     /// The same, knowing how often Alice and how often Bob choose the test basis, independently of
@@ -270,8 +280,10 @@ struct Photons {
 }
 
 fn photons(seen: &Observation, source: &Source, tail: f64) -> Result<Photons, NoKey> {
-    let key = Mixture::new(source.mean_photons, source.mean_spread, source.key_probability);
-    let test = Mixture::new(source.mean_photons, source.mean_spread, source.test_probability);
+    let mean = Spread { middle: source.mean_photons, half_width: source.mean_spread };
+    let chosen = |middle| Spread { middle, half_width: source.probability_spread };
+    let key = Mixture::new(mean, chosen(source.key_probability));
+    let test = Mixture::new(mean, chosen(source.test_probability));
     let half = Real::from(0.5);
     let (key_counts, test_counts) = (expected(seen.key, tail), expected(seen.test, tail));
     let mut single_test = test.fewest(1, &test_counts);
@@ -325,6 +337,14 @@ fn check(seen: &Observation, source: &Source, claim: &Claim) -> Result<(), NoKey
         return Err(NoKey::Uncovered(
             "mean photon numbers must decrease, apart from their spread, and not be negative",
         ));
+    }
+    let off = source.probability_spread;
+    let positive = |k: usize| {
+        let least = source.key_probability[k].min(source.test_probability[k]);
+        off[k] >= 0.0 && off[k] < least
+    };
+    if !(positive(0) && positive(1) && positive(2)) {
+        return Err(NoKey::Uncovered("intensity probabilities must stay positive within their spread"));
     }
     if !is_distribution(source.key_probability) || !is_distribution(source.test_probability) {
         return Err(NoKey::Uncovered("intensity probabilities must be positive and sum to one"));
@@ -457,6 +477,15 @@ mod tests {
         let unsure = source.with_test_basis(0.125, 0.125).with_mean_spread([1e-3, 4e-4, 2e-5]);
         let unsure = key_length(&LINK, &unsure, &claim, LINK_LEAK).unwrap();
         assert!(unsure.ell < with.ell, "intensities in an interval cost key: {unsure:?}");
+        let loose = source.with_test_basis(0.125, 0.125).with_probability_spread([1e-3, 4e-4, 2e-4]);
+        let loose = key_length(&LINK, &loose, &claim, LINK_LEAK).unwrap();
+        assert!(loose.ell < with.ell, "probabilities in an interval cost key: {loose:?}");
+        let open = source.with_probability_spread([0.0, 0.0, 0.05]);
+        let refused = key_length(&LINK, &open, &claim, LINK_LEAK);
+        assert!(
+            matches!(refused, Err(NoKey::Uncovered(_))),
+            "an intensity that may never be sent: {refused:?}"
+        );
         let mixed = Source { test_probability: [0.5, 0.3, 0.2], ..source.with_test_basis(0.125, 0.125) };
         let refused = key_length(&LINK, &mixed, &claim, LINK_LEAK);
         assert!(matches!(refused, Err(NoKey::Uncovered(_))), "bases with different intensities: {refused:?}");

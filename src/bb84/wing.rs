@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::bits::{BitBlock, Llrs};
-use crate::protocol::{Desk, Kept, KeyLength, Party, Recordable, Wing};
+use crate::protocol::{Desk, Kept, KeyLength, Party, Recordable, Validity, Wing};
 use crate::random::{Draw, Purpose, RandomFailure};
 use crate::reconcile::{Plan, Reconciled, Task};
 use crate::stage::{Abort, Computed, Fault, Role, Side};
@@ -287,6 +287,8 @@ impl Wing for Bb84Wing {
     fn offer(&mut self, frame: Frame, desk: &mut Desk) -> Result<(), Fault> {
         let index = self.offered;
         self.offered += 1;
+        // A block that could not become key need not be distilled.
+        Validity::epsilon(self.protocol.calibration.as_ref(), self.party.block, self.protocol.epsilon)?;
         match (frame, self.party.role) {
             (Frame::Alice(raw), Role::Alice) => {
                 self.raw.insert(index, raw);
@@ -372,7 +374,7 @@ impl Wing for Bb84Wing {
     }
 
     fn key_length(&self, kept: &Kept<'_>) -> Result<KeyLength, Abort> {
-        self.protocol.key_length(&self.tally, kept)
+        self.protocol.key_length(self.party.block, &self.tally, kept)
     }
 
     fn figures(&self) -> Vec<(&'static str, f64)> {

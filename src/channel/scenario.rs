@@ -62,8 +62,16 @@ pub struct Bb84 {
     pub clock_ghz: f64,
     /// Mean photon numbers, brightest first.
     pub mean_photons: [f64; 3],
+    /// By how much each may be off, either way: the key length takes the worst of the interval.
+    pub mean_photon_spread: [f64; 3],
     /// Their probabilities.
     pub probabilities: [f64; 3],
+    /// By how much each may be off, either way.
+    pub probability_spread: [f64; 3],
+    /// The probability, at most, that one of these lies outside of its interval.
+    pub calibration_epsilon: f64,
+    /// Blocks of a session for which the calibration holds.
+    pub calibration_blocks: u64,
     /// The probability of the test basis, on either side.
     pub test_probability: f64,
     /// The receiver's optical filter in nm.
@@ -106,10 +114,18 @@ pub struct Cv {
     pub technical_excess_noise_snu: f64,
     /// η.
     pub receiver_efficiency: f64,
+    /// By how much it may be off, either way: the key length takes the worst of the interval.
+    pub receiver_efficiency_spread: f64,
     /// v_el a quadrature, in shot-noise units.
     pub electronic_noise_snu: f64,
+    /// By how much it may be off, either way.
+    pub electronic_noise_spread_snu: f64,
     /// Samples of the shot-noise calibration.
     pub calibration_samples: u64,
+    /// The probability, at most, that one of these lies outside of its interval.
+    pub calibration_epsilon: f64,
+    /// Blocks of a session for which the calibration holds.
+    pub calibration_blocks: u64,
     /// Length of a raw frame in ms.
     pub frame_ms: f64,
     /// Symbols that a block discloses for the choice of rate.
@@ -276,6 +292,44 @@ impl Scenario {
                 format!("{:?}", bb84.probabilities),
                 "three positive numbers of sum 1",
                 (sum - 1.0).abs() < 1e-9 && bb84.probabilities.iter().all(|p| *p > 0.0),
+            ),
+            (
+                "bb84.mean_photon_spread",
+                format!("{:?}", bb84.mean_photon_spread),
+                "three numbers from 0 up",
+                bb84.mean_photon_spread.iter().all(|spread| *spread >= 0.0 && spread.is_finite()),
+            ),
+            (
+                "bb84.probability_spread",
+                format!("{:?}", bb84.probability_spread),
+                "three numbers from 0 up",
+                bb84.probability_spread.iter().all(|spread| *spread >= 0.0 && spread.is_finite()),
+            ),
+            number(
+                "bb84.calibration_epsilon",
+                bb84.calibration_epsilon,
+                "from 0 to 0.24 bb84.epsilon",
+                within(bb84.calibration_epsilon, 0.0, 0.24 * bb84.epsilon),
+            ),
+            number(
+                "cv.calibration_epsilon",
+                cv.calibration_epsilon,
+                "from 0 to 0.24 cv.epsilon",
+                within(cv.calibration_epsilon, 0.0, 0.24 * cv.epsilon),
+            ),
+            number(
+                "cv.receiver_efficiency_spread",
+                cv.receiver_efficiency_spread,
+                "from 0, within an efficiency above 0 and at most 1",
+                cv.receiver_efficiency_spread >= 0.0
+                    && cv.receiver_efficiency_spread < cv.receiver_efficiency
+                    && cv.receiver_efficiency + cv.receiver_efficiency_spread <= 1.0,
+            ),
+            number(
+                "cv.electronic_noise_spread_snu",
+                cv.electronic_noise_spread_snu,
+                "from 0 to cv.electronic_noise_snu",
+                within(cv.electronic_noise_spread_snu, 0.0, cv.electronic_noise_snu),
             ),
             number(
                 "bb84.test_probability",

@@ -93,6 +93,7 @@ fn cv_secret_bit_per_s(scenario: &Scenario, budget: &CvBudget) -> f64 {
     let receiver = cv_security::Receiver {
         efficiency: cv_security::Interval::exact(cv.receiver_efficiency),
         electronic_noise: cv_security::Interval::exact(cv.electronic_noise_snu),
+        electronic_measured: None,
         calibration_samples: cv.calibration_samples,
         trust: cv_security::gaussian::Trust::Trusted,
     };

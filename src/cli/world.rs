@@ -15,7 +15,7 @@ use keystill::cv::{self, Cv};
 use keystill::pipeline::{
     Actor, Description, FrameJob, FrameSource, Pace, Party, Recorder, RecordingError, Replay, SourceError,
 };
-use keystill::protocol::Protocol;
+use keystill::protocol::{Protocol, Validity};
 use keystill::reconcile::Method;
 use keystill::session::{Config, Session};
 use keystill::sim::{Bb84Source, CvSource, SimulatedRandom, simulated_pre_shared_key};
@@ -181,6 +181,12 @@ impl World {
             frames_per_block: whole(bb84.block_s * 1e3 / bb84.frame_ms),
             intensities: bb84.mean_photons,
             probabilities: bb84.probabilities,
+            intensity_spread: bb84.mean_photon_spread,
+            probability_spread: bb84.probability_spread,
+            calibration: Some(Validity {
+                epsilon: bb84.calibration_epsilon,
+                blocks: bb84.calibration_blocks,
+            }),
             dead_gates: bb84.dead_gates,
             // A detector that answers every tenth gate is out of order.
             most_clicks_per_frame: (gates_per_frame / 10).max(1000) as usize,
@@ -198,8 +204,9 @@ impl World {
             symbols_per_frame: CvSource::new(&self.scenario, 0).symbols_per_frame(),
             frames_per_block: whole(cv.block_s * 1e3 / cv.frame_ms),
             sample_symbols: cv.sample_symbols as usize,
-            efficiency: [cv.receiver_efficiency; 2],
-            electronic_noise: [cv.electronic_noise_snu; 2],
+            efficiency: around(cv.receiver_efficiency, cv.receiver_efficiency_spread),
+            electronic_noise: around(cv.electronic_noise_snu, cv.electronic_noise_spread_snu),
+            validity: Some(Validity { epsilon: cv.calibration_epsilon, blocks: cv.calibration_blocks }),
             epsilon: cv.epsilon,
             calibration,
         })
@@ -368,6 +375,10 @@ impl<F: Clone + Send + Sync + std::fmt::Debug + 'static> FrameSource<F> for Cach
     fn frame_duration(&self) -> Duration {
         self.frame_duration
     }
+}
+
+fn around(middle: f64, spread: f64) -> [f64; 2] {
+    [middle - spread, middle + spread]
 }
 
 fn whole(value: f64) -> u64 {

@@ -8,13 +8,14 @@ mod wing;
 
 use std::sync::Arc;
 
-use crate::protocol::{Evidence, Kept, KeyLength, Party, Protocol};
+use crate::ledger::Epsilon;
+use crate::protocol::{Evidence, Kept, KeyLength, Party, Protocol, Validity};
 use crate::random::Purpose;
 use crate::reconcile::Plan;
 use crate::stage::{Abort, Role};
 use crate::wire::Writer;
 
-use estimate::Tally;
+use estimate::{ShotUnit, Tally};
 use frame::CalibrationRecord;
 use security::gaussian::Trust;
 use security::{Budget, FailedFrames, Interval, Receiver};
@@ -36,12 +37,18 @@ pub struct Cv {
     pub electronic_noise: [f64; 2],
     /// The failure probability of a block's key, at most.
     pub epsilon: f64,
+    /// How long these intervals and the calibration of the shot noise hold, and with which ε; without it
+    /// there is no key.
+    pub validity: Option<Validity>,
     /// Bob's calibration of the shot noise; Alice hears it from him.
     pub calibration: Option<CalibrationRecord>,
 }
 
 /// The least number of calibration samples: fewer leave the excess noise open by more than it is.
 const FEWEST_CALIBRATION_SAMPLES: u64 = 1_000_000;
+
+/// Standard errors by which a calibration may scatter before it contradicts the configuration.
+const MOST_DEVIATIONS: f64 = 8.0;
 
 impl Cv {
     /// Symbols in a block.
@@ -62,24 +69,38 @@ impl Cv {
         2 * MOST_FRAME_BITS + 4 * self.symbols_per_frame as usize + 2 * self.sample_symbols
     }
 
-    fn receiver(&self, calibration: &CalibrationRecord) -> Receiver {
+    /// The receiver as calibrated; v_el as measured must be one that the configured interval explains.
+    fn receiver(&self, calibration: &CalibrationRecord) -> Result<Receiver, Abort> {
         let interval = |[low, high]: [f64; 2]| Interval { low, high };
-        Receiver {
+        let measured = ShotUnit::new(calibration)?.electronic_noise;
+        let scatter = MOST_DEVIATIONS * libm::sqrt(2.0 / calibration.electronic_samples as f64);
+        let [low, high] = self.electronic_noise;
+        if !(measured * (1.0 + scatter) >= low && measured * (1.0 - scatter) <= high) {
+            let reason = format!(
+                "electronic noise of {measured:.5} shot-noise units was measured, {low} to {high} are configured: \
+                 calibrate the receiver again"
+            );
+            return Err(Abort::Unusable { reason });
+        }
+        Ok(Receiver {
             efficiency: interval(self.efficiency),
             electronic_noise: interval(self.electronic_noise),
+            electronic_measured: Some(measured),
             calibration_samples: calibration.vacuum_samples,
             trust: Trust::Trusted,
-        }
+        })
     }
 
     /// The key length by the default proof, from the sums over all frames and the block's books.
     fn key_length(
         &self,
+        block: u64,
         tally: &Tally,
         calibration: &CalibrationRecord,
         plan: &Plan,
         kept: &Kept<'_>,
     ) -> Result<KeyLength, Abort> {
+        let uncalibrated = Validity::epsilon(self.validity.as_ref(), block, self.epsilon)?;
         if calibration.vacuum_samples < FEWEST_CALIBRATION_SAMPLES {
             let reason = format!("{} samples calibrate the shot noise", calibration.vacuum_samples);
             return Err(Abort::Unusable { reason });
@@ -92,10 +113,11 @@ impl Cv {
         };
         let budget = Budget::of_block(self.epsilon);
         let moments = tally.moments();
-        let length = security::key_length(&moments, &self.receiver(calibration), &entering, &budget)?;
+        let receiver = self.receiver(calibration)?;
+        let length = security::key_length(&moments, &receiver, &entering, &budget)?;
         Ok(KeyLength {
             secret_bits: length.ell.min(kept.bits),
-            epsilons: budget.epsilons().to_vec(),
+            epsilons: budget.epsilons().into_iter().chain([(Epsilon::Calibration, uncalibrated)]).collect(),
             terms: vec![
                 ("transmittance_min", length.worst.transmittance_min),
                 ("excess_noise_max", length.worst.excess_noise_max),
@@ -116,6 +138,7 @@ impl Cv {
                 ("n_kept", Evidence::Count(symbols)),
                 ("eta", Evidence::Interval(self.efficiency)),
                 ("v_el", Evidence::Interval(self.electronic_noise)),
+                ("v_el_measured", Evidence::Number(receiver.electronic_measured.unwrap_or_default())),
                 ("calibration_samples", Evidence::Count(calibration.vacuum_samples)),
                 ("leak_EC", Evidence::Count(entering.disclosed_bits)),
                 ("eps_total", Evidence::Number(self.epsilon)),
@@ -157,7 +180,8 @@ impl Protocol for Cv {
         for value in self.efficiency.iter().chain(&self.electronic_noise) {
             writer.f64(*value);
         }
-        writer.f64(self.epsilon);
+        let validity = self.validity.unwrap_or(Validity { epsilon: 1.0, blocks: 0 });
+        writer.f64(self.epsilon).f64(validity.epsilon).u64(validity.blocks);
         writer.finish()
     }
 

@@ -42,11 +42,12 @@
 //!
 //! ```text
 //! t̂ = Σxy/Σx²,  t ∈ t̂ ± z √(σ²_max/Σx²);   σ²_max = Σ(y − t̂x)² / q,  Pr[χ²_{m−1} ≤ q] = ε
-//! N₀ ∈ its measured value times the χ² interval of the calibration samples
+//! N₀ = V₀ − v_el,  V₀ ∈ its measured value times the χ² interval of the calibration samples
 //! T = 2t²/(η N₀),  ξ = 2 (σ²/N₀ − 1 − v_el/N₀)/(ηT)
 //! ```
 //!
-//! χ is taken at every corner: t, N₀, η and v_el each low and high, σ² high. In reverse reconciliation
+//! V₀ is the variance of the vacuum with the electronic noise, as calibrated; its scatter is that of
+//! 1 + v_el, not of N₀ alone. χ is taken at every corner: t, V₀, η and v_el each low and high, σ² high. In reverse reconciliation
 //! χ alone is *not* largest at the least T, which is the corner that bounds of the form βI − χ use; here
 //! the leak is what was sent, so the corner must be found.
 //!
@@ -133,6 +134,9 @@ pub struct Receiver {
     pub efficiency: Interval,
     /// v_el per quadrature, in shot-noise units.
     pub electronic_noise: Interval,
+    /// v_el as measured, which the shot-noise unit was reckoned with; `None` where that is not known: it
+    /// may then be any of the interval.
+    pub electronic_measured: Option<f64>,
     /// Samples from which the shot-noise unit was measured.
     pub calibration_samples: u64,
     /// Whether loss and electronic noise are out of Eve's reach.
@@ -336,6 +340,9 @@ fn check(moments: &Moments, receiver: &Receiver, budget: &Budget) -> Result<(), 
     if !(low >= 0.0 && low <= high && high.is_finite()) {
         return Err(NoKey::Uncovered("the electronic noise must lie in an interval above zero"));
     }
+    if receiver.electronic_measured.is_some_and(|measured| !(measured >= 0.0 && measured.is_finite())) {
+        return Err(NoKey::Uncovered("the electronic noise measured must not be negative"));
+    }
     let Budget { estimation, smoothing, amplification } = *budget;
     if ![estimation, smoothing, amplification].iter().all(|epsilon| *epsilon > 0.0 && *epsilon < 1.0) {
         return Err(NoKey::Uncovered("every ε must lie between zero and one"));
@@ -358,6 +365,7 @@ mod tests {
         Receiver {
             efficiency: Interval::exact(0.6),
             electronic_noise: Interval::exact(0.1),
+            electronic_measured: None,
             calibration_samples,
             trust: Trust::Trusted,
         }
@@ -436,7 +444,10 @@ mod tests {
         let vague = Receiver { efficiency: Interval { low: 0.59, high: 0.61 }, ..receiver };
         assert!(of(&vague, &kept()) < base, "η in an interval");
         let vague = Receiver { electronic_noise: Interval { low: 0.099, high: 0.101 }, ..receiver };
-        assert!(of(&vague, &kept()) < base, "v_el in an interval");
+        let blind = of(&vague, &kept());
+        assert!(blind < base, "v_el in an interval");
+        let measured = of(&Receiver { electronic_measured: Some(0.1), ..vague }, &kept());
+        assert!(blind < measured && measured < base, "its measured value tells the vacuum's: {measured}");
         assert!(of(&Receiver { trust: Trust::Untrusted, ..receiver }, &kept()) < base, "no trust");
         let failed = FailedFrames::Subtracted { symbols: SYMBOLS / 20 };
         let subtracted = of(&receiver, &Kept { failed, ..kept() });

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::bits::{BitBlock, Llrs};
-use crate::protocol::{Desk, Kept, KeyLength, Party, Recordable, Wing};
+use crate::protocol::{Desk, Kept, KeyLength, Party, Recordable, Validity, Wing};
 use crate::random::{Draw, Purpose};
 use crate::reconcile::{Plan, Reconciled, Task};
 use crate::stage::{Abort, Computed, Fault, Role};
@@ -398,6 +398,8 @@ impl Wing for CvWing {
 
     fn offer(&mut self, frame: Frame, desk: &mut Desk) -> Result<(), Fault> {
         self.offered += 1;
+        // A block that could not become key need not be distilled.
+        Validity::epsilon(self.protocol.validity.as_ref(), self.party.block, self.protocol.epsilon)?;
         let quadratures = match (frame, self.party.role, &self.calibration) {
             (Frame::Alice(frame), Role::Alice, _) => frame.quadratures,
             (Frame::Bob(mut frame), Role::Bob, Some(calibration)) => {
@@ -496,7 +498,7 @@ impl Wing for CvWing {
         else {
             return Err(Abort::NoKey { reason: "the block was not counted".into() });
         };
-        self.protocol.key_length(tally, calibration, plan, kept)
+        self.protocol.key_length(self.party.block, tally, calibration, plan, kept)
     }
 
     fn figures(&self) -> Vec<(&'static str, f64)> {

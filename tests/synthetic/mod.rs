@@ -7,6 +7,7 @@ use keystill::bb84::frame::{AliceFrame, BobFrame, Settings, click};
 use keystill::bb84::{Bb84, Frame};
 use keystill::cv::frame::CalibrationRecord;
 use keystill::cv::{self, Cv};
+use keystill::protocol::Validity;
 use keystill::reconcile::Method;
 use keystill::stage::Role;
 
@@ -26,6 +27,9 @@ pub(crate) fn protocol() -> Arc<Bb84> {
         frames_per_block: 4,
         intensities: [0.5, 0.2, 0.001],
         probabilities: [0.75, 0.125, 0.125],
+        intensity_spread: [0.0; 3],
+        probability_spread: [0.0; 3],
+        calibration: Some(Validity { epsilon: 0.0, blocks: 1_000 }),
         dead_gates: 0,
         most_clicks_per_frame: 60_000,
         epsilon: 1e-2,
@@ -75,6 +79,7 @@ pub(crate) fn cv_protocol(role: Role) -> Arc<Cv> {
         sample_symbols: 50_000,
         efficiency: [0.6, 0.6],
         electronic_noise: [0.1, 0.1],
+        validity: Some(Validity { epsilon: 0.0, blocks: 1_000 }),
         epsilon: 1e-2,
         calibration: (role == Role::Bob).then_some(calibration),
     })

@@ -20,7 +20,7 @@
 //! conditions "photon number n is tight" and "yₖ = 0" hold with equality as there are unknowns, and
 //! they are few enough to try them all. Lim's closed formula is one of those vertices.
 //!
-//! Where intensities are known as intervals, p(k|n) is one too, and (*) takes its worst end term by
+//! Where intensities and probabilities are known as intervals, p(k|n) is one too, and (*) takes its worst end term by
 //! term, after p(1|n) = 1 − p(2|n) − p(3|n). It then also holds for intensities that wander inside.
 //!
 //! What else is known of x₀ enters as a fourth count, to which empty pulses contribute with
@@ -50,6 +50,32 @@ pub(super) struct Mixture {
     coarse: Vec<[f64; COUNTS]>,
 }
 
+/// A number an intensity, each known within an interval.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Spread {
+    /// The middles of the intervals.
+    pub(super) middle: [f64; 3],
+    /// Half of their widths.
+    pub(super) half_width: [f64; 3],
+}
+
+impl Spread {
+    /// Numbers known exactly.
+    #[cfg(test)]
+    fn exact(middle: [f64; 3]) -> Self {
+        Self { middle, half_width: [0.0; 3] }
+    }
+
+    /// Both ends, none below zero.
+    fn ends(&self, k: usize) -> [Real; 2] {
+        let (middle, half) = (Real::from(self.middle[k]), Real::from(self.half_width[k]));
+        if self.half_width[k] == 0.0 {
+            return [middle; 2];
+        }
+        [(middle - half).max(Real::ZERO), middle + half]
+    }
+}
+
 /// p(k|n) for one n: at least, at most.
 #[derive(Clone, Copy, Debug)]
 struct Chances {
@@ -69,15 +95,11 @@ pub(super) struct Counts {
 }
 
 impl Mixture {
-    /// From mean photon numbers, decreasing, how far each may be off, and the probabilities of
-    /// choosing them.
-    pub(super) fn new(mean: [f64; 3], spread: [f64; 3], probability: [f64; 3]) -> Self {
-        let scale = Real::from(mean[0]);
-        let ends = |k: usize| {
-            let (mean, spread) = (Real::from(mean[k]), Real::from(spread[k]));
-            [(mean - spread).max(Real::ZERO), mean + spread]
-        };
-        let mut weights = [0, 1, 2].map(|k| Weight::new(ends(k), scale, Real::from(probability[k])));
+    /// From mean photon numbers, decreasing, and the probabilities of choosing them, each with how far it
+    /// may be off either way.
+    pub(super) fn new(mean: Spread, probability: Spread) -> Self {
+        let scale = Real::from(mean.middle[0]);
+        let mut weights = [0, 1, 2].map(|k| Weight::new(mean.ends(k), scale, probability.ends(k)));
         let mut chances = Vec::with_capacity(EVALUATED);
         for photons in 0..EVALUATED {
             let ranges = weights.map(|weight| weight.range(photons));
@@ -187,39 +209,43 @@ impl Mixture {
     }
 }
 
-/// pₖ e^{−μ} (μ/μ₁)ⁿ at both ends of an interval of μ: scaled, so that nothing underflows but what does
+/// pₖ e^{−μ} (μ/μ₁)ⁿ at the ends of the intervals of p and μ: scaled, so that nothing underflows but what does
 /// not matter.
 #[derive(Clone, Copy)]
 struct Weight {
     ends: [Real; 2],
-    values: [Real; 2],
+    /// At the least probability, at both ends of the interval.
+    least: [Real; 2],
+    /// At the greatest.
+    most: [Real; 2],
     scale: Real,
     probability: Real,
 }
 
 impl Weight {
-    fn new(ends: [Real; 2], scale: Real, probability: Real) -> Self {
-        Self { ends, values: ends.map(|mean| probability * (-mean).exp()), scale, probability }
+    fn new(ends: [Real; 2], scale: Real, probability: [Real; 2]) -> Self {
+        let [least, most] = probability.map(|probability| ends.map(|mean| probability * (-mean).exp()));
+        Self { ends, least, most, scale, probability: probability[1] }
     }
 
     /// For one photon more.
     fn next(self) -> Self {
-        let step = |end: usize| self.values[end] * self.ends[end] / self.scale;
-        Self { values: [step(0), step(1)], ..self }
+        let step = |values: [Real; 2]| [0, 1].map(|end: usize| values[end] * self.ends[end] / self.scale);
+        Self { least: step(self.least), most: step(self.most), ..self }
     }
 
-    /// The least and the greatest value in the interval: it rises until μ = n, and falls then.
+    /// The least and the greatest value in the intervals: it rises until μ = n, and falls then.
     fn range(&self, photons: usize) -> [Real; 2] {
-        let [first, last] = self.values;
+        let (least, most) = (self.least, self.most);
         let peak = Real::from(photons as u64);
         if peak <= self.ends[0] {
-            return [last, first];
+            return [least[1], most[0]];
         }
         if peak >= self.ends[1] {
-            return [first, last];
+            return [least[0], most[1]];
         }
         let power = (0..photons).fold(Real::ONE, |power, _| power * peak / self.scale);
-        [first.min(last), self.probability * (-peak).exp() * power]
+        [least[0].min(least[1]), self.probability * (-peak).exp() * power]
     }
 }
 
@@ -290,7 +316,7 @@ mod tests {
 
     #[test]
     fn bounds_enclose_the_truth_whatever_the_photon_numbers() {
-        let mixture = Mixture::new(MEAN, [0.0; 3], PROBABILITY);
+        let mixture = Mixture::new(Spread::exact(MEAN), Spread::exact(PROBABILITY));
         for events in [
             vec![1e5, 3e6, 6e5, 9e4, 8e3],
             vec![0.0, 1e6, 0.0, 0.0, 0.0],
@@ -309,7 +335,7 @@ mod tests {
 
     #[test]
     fn the_certificate_holds_for_any_multipliers() {
-        let mixture = Mixture::new(MEAN, [0.0; 3], PROBABILITY);
+        let mixture = Mixture::new(Spread::exact(MEAN), Spread::exact(PROBABILITY));
         let events = [1e5, 3e6, 6e5, 9e4, 8e3];
         let counts = exact(&mixture, &events);
         for y in [
@@ -326,7 +352,7 @@ mod tests {
 
     #[test]
     fn at_least_as_good_as_the_closed_formula() {
-        let mixture = Mixture::new(MEAN, [0.0; 3], PROBABILITY);
+        let mixture = Mixture::new(Spread::exact(MEAN), Spread::exact(PROBABILITY));
         let mut counts = exact(&mixture, &[1e5, 3e6, 6e5, 9e4, 8e3]);
         for k in 0..3 {
             let spread = counts.below[k].sqrt() * Real::from(10.0);
@@ -348,7 +374,7 @@ mod tests {
 
     #[test]
     fn what_is_known_of_empty_pulses_tightens_the_others() {
-        let mixture = Mixture::new(MEAN, [0.0; 3], PROBABILITY);
+        let mixture = Mixture::new(Spread::exact(MEAN), Spread::exact(PROBABILITY));
         let mut counts = exact(&mixture, &[1e5, 3e6, 6e5, 9e4, 8e3]);
         for k in 0..3 {
             counts.below[k] = counts.below[k] * Real::from(0.99);
@@ -364,20 +390,32 @@ mod tests {
     #[test]
     fn uncertain_intensities_enclose_every_certain_one() {
         let spread = [0.02, 0.01, 0.0005];
-        let uncertain = Mixture::new(MEAN, spread, PROBABILITY);
+        let uncertain = Mixture::new(Spread { middle: MEAN, half_width: spread }, Spread::exact(PROBABILITY));
         let events = [1e5, 3e6, 6e5, 9e4, 8e3];
         for corner in 0..27_u32 {
             let off = [corner % 3, corner / 3 % 3, corner / 9].map(|end| f64::from(end) - 1.0);
             let mean = [0, 1, 2].map(|k| MEAN[k] + off[k] * spread[k]);
-            let counts = exact(&Mixture::new(mean, [0.0; 3], PROBABILITY), &events);
+            let counts = exact(&Mixture::new(Spread::exact(mean), Spread::exact(PROBABILITY)), &events);
             assert!(!uncertain.contradicts(&counts), "corner {corner} is possible");
             let (fewest, most) = (uncertain.fewest(1, &counts), uncertain.most(1, &counts));
             assert!(fewest <= Real::from(events[1]) && most >= Real::from(events[1]), "corner {corner}");
         }
-        let bright = Mixture::new([2.5, 0.2, 0.0], [1.0, 0.1, 0.0], PROBABILITY);
+        let off = [0.02, 0.02, 0.01];
+        let loose = Mixture::new(Spread::exact(MEAN), Spread { middle: PROBABILITY, half_width: off });
+        for corner in 0..8_u32 {
+            let end = |k: u32| if corner >> k & 1 == 0 { -1.0 } else { 1.0 };
+            let chosen = [0, 1, 2].map(|k: u32| PROBABILITY[k as usize] + end(k) * off[k as usize]);
+            let counts = exact(&Mixture::new(Spread::exact(MEAN), Spread::exact(chosen)), &events);
+            let (fewest, most) = (loose.fewest(1, &counts), loose.most(1, &counts));
+            assert!(fewest <= Real::from(events[1]) && most >= Real::from(events[1]), "choice {corner}");
+        }
+        let bright = Mixture::new(
+            Spread { middle: [2.5, 0.2, 0.0], half_width: [1.0, 0.1, 0.0] },
+            Spread::exact(PROBABILITY),
+        );
         for (photons, chances) in bright.chances.iter().enumerate().take(12) {
             for mean in [1.5, 1.9, 2.0, 2.5, 3.0, 3.5] {
-                let certain = Mixture::new([mean, 0.25, 0.0], [0.0; 3], PROBABILITY);
+                let certain = Mixture::new(Spread::exact([mean, 0.25, 0.0]), Spread::exact(PROBABILITY));
                 let chance = certain.chances[photons].low[0];
                 let inside = chances.low[0] <= chance && chance <= chances.high[0];
                 assert!(inside, "{photons} photons at {mean}: {chance:?} in {chances:?}");
@@ -387,7 +425,7 @@ mod tests {
 
     #[test]
     fn contradictions_are_proved_and_nothing_else_is() {
-        let mixture = Mixture::new(MEAN, [0.0; 3], PROBABILITY);
+        let mixture = Mixture::new(Spread::exact(MEAN), Spread::exact(PROBABILITY));
         let mut counts = exact(&mixture, &[1e5, 3e6, 6e5, 9e4, 8e3]);
         assert!(!mixture.contradicts(&counts), "counts of a world that there is");
         counts.below[2] = counts.total;
@@ -411,7 +449,7 @@ mod tests {
 
     #[test]
     fn no_events_are_no_photons() {
-        let mixture = Mixture::new([0.5, 0.15, 0.0], [0.0; 3], PROBABILITY);
+        let mixture = Mixture::new(Spread::exact([0.5, 0.15, 0.0]), Spread::exact(PROBABILITY));
         let none =
             Counts { below: [Real::ZERO; COUNTS], above: [Real::from(50.0); COUNTS], total: Real::ZERO };
         assert_eq!(mixture.fewest(1, &none).to_f64(), 0.0, "none at least");

@@ -81,8 +81,14 @@ fn keystill(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
     let test_probability = fields.numbers(if fields.has("p_test") { "p_test" } else { "p" })?;
     let test_share = if fields.has("test_share") { Some(fields.number("test_share")?) } else { None };
     let mean_spread = if fields.has("mu_spread") { fields.numbers("mu_spread")? } else { [0.0; 3] };
-    let mean_photons = fields.numbers("mu")?;
-    let source = Source { mean_photons, mean_spread, key_probability, test_probability, test_share };
+    let source = Source {
+        mean_photons: fields.numbers("mu")?,
+        mean_spread,
+        key_probability,
+        test_probability,
+        probability_spread: if fields.has("p_spread") { fields.numbers("p_spread")? } else { [0.0; 3] },
+        test_share,
+    };
     let seen = Observation {
         key: fields.counts("n_key")?,
         test: fields.counts("n_test")?,

@@ -95,6 +95,11 @@ fn keystill(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
     let receiver = Receiver {
         efficiency: interval(fields, "eta")?,
         electronic_noise: interval(fields, "v_el")?,
+        electronic_measured: if fields.has("v_el_measured") {
+            Some(fields.number("v_el_measured")?)
+        } else {
+            None
+        },
         calibration_samples: fields.count("calibration_samples")?,
         trust: if fields.has("trusted") { trust(fields)? } else { Trust::Trusted },
     };

@@ -136,6 +136,7 @@ mod tests {
         let receiver = Receiver {
             efficiency: Interval::exact(0.6),
             electronic_noise: Interval::exact(0.1),
+            electronic_measured: None,
             calibration_samples: 1 << 40,
             trust: Trust::Trusted,
         };

@@ -6,7 +6,7 @@ use crate::bounds::gauss::{quantile, variance_above, variance_below};
 use super::gaussian::{Detection, Link, holevo};
 use super::{Budget, Interval, Moments, NoKey, Receiver, check};
 
-/// Sides of intervals that share ε_PE: two each for t, σ² and N₀.
+/// Sides of intervals that share ε_PE: two each for t, σ² and the vacuum's variance.
 const EVENTS: f64 = 6.0;
 
 /// The box that holds the link but for ε_PE, and the corner where Eve knows most.
@@ -74,10 +74,12 @@ struct Channel {
     amplitude_spread: f64,
     noise: f64,
     noise_above: f64,
-    shot: Interval,
+    /// The true variance of the vacuum over the measured one.
+    vacuum: Interval,
 }
 
-/// One point of the box.
+/// One point of the box; `shot` is N₀ over its measured value: what is left of the vacuum's variance
+/// without the electronic noise.
 struct Corner {
     amplitude: f64,
     noise: f64,
@@ -102,39 +104,45 @@ impl Channel {
         if amplitude - amplitude_spread <= 0.0 {
             return Err(NoKey::Untested { pairs: moments.pairs });
         }
-        let shot = Interval {
+        let vacuum = Interval {
             low: variance_below(receiver.calibration_samples, epsilon),
             high: variance_above(receiver.calibration_samples, epsilon),
         };
-        if !shot.high.is_finite() {
+        if !vacuum.high.is_finite() {
             return Err(NoKey::Impossible("the shot noise was not calibrated"));
         }
         let modulation_variance = moments.alice / moments.pairs as f64;
-        Ok(Self { modulation_variance, amplitude, amplitude_spread, noise, noise_above, shot })
+        Ok(Self { modulation_variance, amplitude, amplitude_spread, noise, noise_above, vacuum })
     }
 
     fn middle(&self, receiver: &Receiver) -> Corner {
+        let electronic_noise = 0.5 * (receiver.electronic_noise.low + receiver.electronic_noise.high);
         Corner {
             amplitude: self.amplitude,
             noise: self.noise,
-            shot: 1.0,
+            shot: 1.0 + receiver.electronic_measured.unwrap_or(electronic_noise) - electronic_noise,
             efficiency: 0.5 * (receiver.efficiency.low + receiver.efficiency.high),
-            electronic_noise: 0.5 * (receiver.electronic_noise.low + receiver.electronic_noise.high),
+            electronic_noise,
         }
     }
 
     fn corners(&self, receiver: &Receiver) -> impl Iterator<Item = Corner> {
         let (noise, spread) = (self.noise_above, self.amplitude_spread);
         let amplitudes = [self.amplitude - spread, self.amplitude + spread];
-        let shots = [self.shot.low, self.shot.high];
+        let vacuums = [self.vacuum.low, self.vacuum.high];
         let efficiencies = [receiver.efficiency.low, receiver.efficiency.high];
         let electronics = [receiver.electronic_noise.low, receiver.electronic_noise.high];
-        (0..16).map(move |corner: usize| Corner {
-            amplitude: amplitudes[corner & 1],
-            noise,
-            shot: shots[corner >> 1 & 1],
-            efficiency: efficiencies[corner >> 2 & 1],
-            electronic_noise: electronics[corner >> 3],
+        let measured = receiver.electronic_measured.map_or(electronics, |measured| [measured; 2]);
+        (0..32).map(move |corner: usize| {
+            let electronic_noise = electronics[corner >> 3 & 1];
+            let vacuum = (1.0 + measured[corner >> 4]) * vacuums[corner >> 1 & 1];
+            Corner {
+                amplitude: amplitudes[corner & 1],
+                noise,
+                shot: vacuum - electronic_noise,
+                efficiency: efficiencies[corner >> 2 & 1],
+                electronic_noise,
+            }
         })
     }
 
@@ -163,6 +171,7 @@ mod tests {
         let receiver = Receiver {
             efficiency: Interval::exact(0.6),
             electronic_noise: Interval::exact(0.1),
+            electronic_measured: None,
             calibration_samples: 100_000_000,
             trust: Trust::Trusted,
         };
@@ -179,7 +188,7 @@ mod tests {
                     [2.0 * channel.noise - channel.noise_above, channel.noise_above],
                     point / 9 % 9,
                 ),
-                shot: between([channel.shot.low, channel.shot.high], point / 81),
+                shot: 1.1 * between([channel.vacuum.low, channel.vacuum.high], point / 81) - 0.1,
                 efficiency: 0.6,
                 electronic_noise: 0.1,
             };
