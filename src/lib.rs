@@ -33,7 +33,7 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 11 | the command line |
-//! | 10 | `sim` (feature `sim`): a seeded world that makes raw frames |
+//! | 10 | `sim` (feature `sim`): a seeded world that makes raw frames · `deliver` (feature `serve`): keys to applications |
 //! | 9 | [`pipeline`]: the only threads, sockets and clock; recordings |
 //! | 8 | [`session`] · [`store`] |
 //! | 7 | [`amplify`] |
@@ -72,6 +72,8 @@ pub mod bounds;
 #[cfg(feature = "sim")]
 pub mod channel;
 pub mod cv;
+#[cfg(feature = "serve")]
+pub mod deliver;
 pub mod ledger;
 pub mod pipeline;
 pub mod protocol;

@@ -1,0 +1,255 @@
+//! The server: sockets, TLS and HTTP/1.1 around [`Kme::answer`].
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::{Bytes, Incoming};
+use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::rustls::server::ServerConfig;
+
+use super::kme::{Kme, Method, Reply, Request};
+use super::tls::{SaeIdFrom, sae_id};
+
+/// The longest body that is read: 4096 key IDs with room to spare.
+const MOST_BODY_BYTES: usize = 1 << 20;
+
+/// Connections at once.
+const MOST_CONNECTIONS: usize = 4096;
+
+/// How long a handshake, or a request's head, may take.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How long open requests may take after the end was asked for.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// Why a server cannot serve.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ServerError {
+    /// The address cannot be had.
+    #[error("cannot listen at {address}: {source}; choose another address or end who has it")]
+    Listen {
+        /// The address.
+        address: String,
+        /// What the operating system said.
+        source: std::io::Error,
+    },
+}
+
+/// A key management entity at a socket.
+#[derive(Debug)]
+pub struct Server {
+    kme: Arc<Kme>,
+    listener: TcpListener,
+    tls: Arc<ServerConfig>,
+    sae_id_from: SaeIdFrom,
+    metrics: Option<TcpListener>,
+}
+
+impl Server {
+    /// Listens at an address.
+    ///
+    /// # Errors
+    /// [`ServerError::Listen`].
+    pub async fn bind(
+        kme: Arc<Kme>,
+        address: &str,
+        tls: Arc<ServerConfig>,
+        sae_id_from: SaeIdFrom,
+    ) -> Result<Self, ServerError> {
+        let listener = listen(address).await?;
+        Ok(Self { kme, listener, tls, sae_id_from, metrics: None })
+    }
+
+    /// Serves the metrics in plain HTTP at an address that only the operator reaches.
+    ///
+    /// # Errors
+    /// [`ServerError::Listen`].
+    pub async fn with_metrics(mut self, address: &str) -> Result<Self, ServerError> {
+        self.metrics = Some(listen(address).await?);
+        Ok(self)
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.listener.local_addr().ok()
+    }
+
+    /// Where the metrics are.
+    #[must_use]
+    pub fn metrics_address(&self) -> Option<SocketAddr> {
+        self.metrics.as_ref()?.local_addr().ok()
+    }
+
+    /// Serves until `end` is done, then finishes the requests that are open.
+    pub async fn run(self, end: impl Future<Output = ()>) {
+        let (ending, ended) = watch::channel(false);
+        let slots = Arc::new(Semaphore::new(MOST_CONNECTIONS));
+        if let Some(listener) = self.metrics {
+            tokio::spawn(serve_metrics(self.kme.clone(), listener, ended.clone()));
+        }
+        tokio::pin!(end);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut end => break,
+                accepted = self.listener.accept() => accepted,
+            };
+            let Ok((stream, _)) = accepted else {
+                // Out of file descriptors, most likely: let some connections end.
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            };
+            let Ok(slot) = slots.clone().try_acquire_owned() else { continue };
+            let connection = connection(
+                self.kme.clone(),
+                TlsAcceptor::from(self.tls.clone()),
+                self.sae_id_from,
+                stream,
+                ended.clone(),
+            );
+            tokio::spawn(async move {
+                connection.await;
+                drop(slot);
+            });
+        }
+        // Nobody listens any more if there was no connection: that is fine.
+        let _ = ending.send(true);
+        let all = u32::try_from(MOST_CONNECTIONS).unwrap_or(u32::MAX);
+        let _ = tokio::time::timeout(DRAIN, slots.acquire_many(all)).await;
+    }
+}
+
+async fn listen(address: &str) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address)
+        .await
+        .map_err(|source| ServerError::Listen { address: address.to_owned(), source })
+}
+
+async fn connection(
+    kme: Arc<Kme>,
+    tls: TlsAcceptor,
+    from: SaeIdFrom,
+    stream: TcpStream,
+    mut ended: watch::Receiver<bool>,
+) {
+    // Small answers: waiting for more to send would only add latency.
+    let _ = stream.set_nodelay(true);
+    let Ok(Ok(stream)) = tokio::time::timeout(PATIENCE, tls.accept(stream)).await else {
+        kme.metrics().count_refused_handshake();
+        return;
+    };
+    kme.metrics().count_connection();
+    let certificate = stream.get_ref().1.peer_certificates().and_then(<[_]>::first);
+    let sae: Option<Arc<str>> = certificate.and_then(|own| sae_id(own, from)).map(Into::into);
+    let service = service_fn(|request| {
+        let (kme, sae) = (kme.clone(), sae.clone());
+        async move { Ok::<_, Infallible>(answer(&kme, sae, request).await) }
+    });
+    let mut http = hyper::server::conn::http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    let serving = http.serve_connection(TokioIo::new(stream), service);
+    tokio::pin!(serving);
+    tokio::select! {
+        // A connection that breaks is the client's affair.
+        _ = serving.as_mut() => return,
+        _ = ended.wait_for(|ended| *ended) => {}
+    }
+    serving.as_mut().graceful_shutdown();
+    let _ = serving.await;
+}
+
+async fn answer(
+    kme: &Arc<Kme>,
+    sae: Option<Arc<str>>,
+    request: hyper::Request<Incoming>,
+) -> hyper::Response<Full<Bytes>> {
+    let began = Instant::now();
+    let (head, body) = request.into_parts();
+    let reply = match Limited::new(body, MOST_BODY_BYTES).collect().await {
+        Ok(body) => {
+            let (kme, body) = (kme.clone(), body.to_bytes());
+            // The store waits for the disk: not on a thread that others wait for.
+            let asked = tokio::task::spawn_blocking(move || {
+                let method = match head.method {
+                    hyper::Method::GET => Method::Get,
+                    hyper::Method::POST => Method::Post,
+                    _ => Method::Other,
+                };
+                let (path, query) = (head.uri.path(), head.uri.query().unwrap_or_default());
+                kme.answer(Request { method, path, query, body: &body, sae: sae.as_deref() })
+            });
+            asked.await.unwrap_or_else(|_| Reply::error(500, "internal error", &[]))
+        }
+        Err(_) => Reply::error(413, "the body is longer than any request of this interface", &[]),
+    };
+    kme.metrics().count_latency(began.elapsed().as_secs_f64());
+    response(reply)
+}
+
+fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {
+    let status = reply.status;
+    // The bytes stay in the wiping buffer until the last of them is sent.
+    let mut response = hyper::Response::new(Full::new(Bytes::from_owner(Wiped(reply))));
+    *response.status_mut() =
+        hyper::StatusCode::from_u16(status).unwrap_or(hyper::StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, hyper::header::HeaderValue::from_static("application/json"));
+    headers.insert(CACHE_CONTROL, hyper::header::HeaderValue::from_static("no-store"));
+    if status == 405 {
+        headers.insert(ALLOW, hyper::header::HeaderValue::from_static("GET, POST"));
+    }
+    response
+}
+
+/// A reply as bytes that are wiped when they were sent.
+struct Wiped(Reply);
+
+impl AsRef<[u8]> for Wiped {
+    fn as_ref(&self) -> &[u8] {
+        &self.0.body
+    }
+}
+
+async fn serve_metrics(kme: Arc<Kme>, listener: TcpListener, mut ended: watch::Receiver<bool>) {
+    loop {
+        let accepted = tokio::select! {
+            _ = ended.wait_for(|ended| *ended) => return,
+            accepted = listener.accept() => accepted,
+        };
+        let Ok((stream, _)) = accepted else {
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            continue;
+        };
+        let kme = kme.clone();
+        tokio::spawn(async move {
+            let service = service_fn(|request: hyper::Request<Incoming>| {
+                let text = (request.uri().path() == "/metrics").then(|| kme.exposition());
+                async move { Ok::<_, Infallible>(exposition(text)) }
+            });
+            let mut http = hyper::server::conn::http1::Builder::new();
+            http.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+            // A scraper that goes away is no error of ours.
+            let _ = http.serve_connection(TokioIo::new(stream), service).await;
+        });
+    }
+}
+
+fn exposition(text: Option<String>) -> hyper::Response<Full<Bytes>> {
+    let status = if text.is_some() { hyper::StatusCode::OK } else { hyper::StatusCode::NOT_FOUND };
+    let mut response =
+        hyper::Response::new(Full::new(Bytes::from(text.unwrap_or_else(|| "see /metrics\n".into()))));
+    *response.status_mut() = status;
+    let kind = hyper::header::HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(CONTENT_TYPE, kind);
+    response
+}
