@@ -150,6 +150,16 @@ pub enum AuthError {
         /// Who sends in the direction that is out of pads.
         direction: Role,
     },
+    /// A tag names a pad that was spent before: a message of the past, or a restored backup.
+    #[error("a {direction:?} → {:?} tag names pad {index}, but pads below {next} are spent", direction.peer())]
+    PadReplayed {
+        /// Who sends in the direction.
+        direction: Role,
+        /// The pad named.
+        index: u64,
+        /// The first pad that is not spent.
+        next: u64,
+    },
 }
 
 /// One protocol's hash keys and pads, in both directions. The two sides' are equal.
@@ -161,7 +171,20 @@ pub struct Pool {
 struct Direction {
     hash_key: u128,
     pads: VecDeque<u128>,
+    /// The number of the first pad held: all below are spent.
+    next: u64,
     uses: u64,
+}
+
+impl Direction {
+    /// Takes the next pad and wipes its place in the queue.
+    fn pop(&mut self) -> Option<u128> {
+        let first = self.pads.front_mut()?;
+        let pad = std::mem::take(first);
+        self.pads.pop_front();
+        self.next += 1;
+        Some(pad)
+    }
 }
 
 impl Drop for Direction {
@@ -188,10 +211,69 @@ impl Pool {
             });
         }
         let (keys, pads) = key.split_at(32);
-        let direction = |bytes| Direction { hash_key: word(bytes), pads: VecDeque::new(), uses: 0 };
-        let mut pool = Self { alice_to_bob: direction(&keys[..16]), bob_to_alice: direction(&keys[16..]) };
-        pool.refill(pads);
-        Ok(pool)
+        Ok(Self::restore(keys, 0, pads))
+    }
+
+    /// A pool as a store kept it: 32 bytes of hash keys, and the pairs of pads from number `first` on.
+    ///
+    /// # Panics
+    /// Below 32 bytes of hash keys.
+    #[must_use]
+    pub fn restore(hash_keys: &[u8], first: u64, pairs: &[u8]) -> Self {
+        let direction =
+            |bytes| Direction { hash_key: word(bytes), pads: VecDeque::new(), next: first, uses: 0 };
+        let (alice, bob) = (&hash_keys[..16], &hash_keys[16..32]);
+        let mut pool = Self { alice_to_bob: direction(alice), bob_to_alice: direction(bob) };
+        pool.refill(pairs);
+        pool
+    }
+
+    /// Spends all pads below a number without using them.
+    pub fn skip_to(&mut self, sender: Role, index: u64) {
+        let direction = self.direction_mut(sender);
+        while direction.next < index && !direction.pads.is_empty() {
+            direction.pop();
+        }
+        direction.next = direction.next.max(index);
+    }
+
+    /// The number of the next pad for a tag that `sender` sends; all below are spent.
+    #[must_use]
+    pub fn next_pad(&self, sender: Role) -> u64 {
+        self.direction(sender).next
+    }
+
+    /// Pads left for tags that `sender` sends.
+    #[must_use]
+    pub fn pads_left(&self, sender: Role) -> usize {
+        self.direction(sender).pads.len()
+    }
+
+    /// Whether a tag under pad `index` closes this transcript. If it does, the pad and all before it
+    /// are spent; if not, none is: the honest sender may still use it.
+    ///
+    /// # Errors
+    /// [`AuthError::PadReplayed`] for a pad that was spent, [`AuthError::PadsSpent`] for one that is not
+    /// there yet.
+    pub fn check(
+        &mut self,
+        sender: Role,
+        index: u64,
+        transcript: Transcript,
+        tag: &Tag,
+    ) -> Result<bool, AuthError> {
+        let direction = self.direction_mut(sender);
+        let next = direction.next;
+        let place =
+            index.checked_sub(next).ok_or(AuthError::PadReplayed { direction: sender, index, next })?;
+        let pad = usize::try_from(place).ok().and_then(|place| direction.pads.get(place));
+        let pad = Pad(*pad.ok_or(AuthError::PadsSpent { direction: sender })?);
+        direction.uses += 1;
+        let matches = transcript.tag(pad).matches(tag);
+        if matches {
+            self.skip_to(sender, index + 1);
+        }
+        Ok(matches)
     }
 
     /// Adds pads: for Alice → Bob and Bob → Alice in turn, 32 bytes a pair; a rest is dropped.
@@ -219,12 +301,9 @@ impl Pool {
     /// # Errors
     /// [`AuthError::PadsSpent`] if there is none.
     pub fn pad(&mut self, sender: Role) -> Result<Pad, AuthError> {
-        let direction = match sender {
-            Role::Alice => &mut self.alice_to_bob,
-            Role::Bob => &mut self.bob_to_alice,
-        };
+        let direction = self.direction_mut(sender);
         direction.uses += 1;
-        direction.pads.pop_front().map(Pad).ok_or(AuthError::PadsSpent { direction: sender })
+        direction.pop().map(Pad).ok_or(AuthError::PadsSpent { direction: sender })
     }
 
     /// Blocks whose four tags the pads left can still close.
@@ -243,6 +322,13 @@ impl Pool {
         match sender {
             Role::Alice => &self.alice_to_bob,
             Role::Bob => &self.bob_to_alice,
+        }
+    }
+
+    fn direction_mut(&mut self, sender: Role) -> &mut Direction {
+        match sender {
+            Role::Alice => &mut self.alice_to_bob,
+            Role::Bob => &mut self.bob_to_alice,
         }
     }
 }
@@ -301,6 +387,31 @@ mod tests {
         assert!(pool.pad(Role::Bob).is_ok(), "the other direction has its own");
         pool.refill(&[1; 32]);
         assert!(pool.pad(Role::Alice).is_ok(), "refilled");
+    }
+
+    #[test]
+    fn a_tag_names_its_pad_and_the_past_is_refused() {
+        let (mut ours, mut theirs) = (pool(), pool());
+        let lost = ours.pad(Role::Alice);
+        assert!(lost.is_ok(), "this tag never arrives");
+        let index = ours.next_pad(Role::Alice);
+        let tag = tag_of(&mut ours, &[b"hello"]);
+        let transcript = |pool: &Pool| {
+            let mut transcript = pool.transcript(Isa::best(), Role::Alice);
+            transcript.absorb(b"hello");
+            transcript
+        };
+        let hello = transcript(&theirs);
+        assert_eq!(theirs.check(Role::Alice, index - 1, hello, &tag), Ok(false), "another pad");
+        let hello = transcript(&theirs);
+        assert_eq!(theirs.check(Role::Alice, index, hello, &tag), Ok(true), "the pad named");
+        assert_eq!(theirs.next_pad(Role::Alice), index + 1, "it and all before it are spent");
+        let replayed = AuthError::PadReplayed { direction: Role::Alice, index, next: index + 1 };
+        let hello = transcript(&theirs);
+        assert_eq!(theirs.check(Role::Alice, index, hello, &tag), Err(replayed), "once only");
+        let hello = transcript(&theirs);
+        let early = theirs.check(Role::Alice, index + 9, hello, &tag);
+        assert_eq!(early, Err(AuthError::PadsSpent { direction: Role::Alice }), "not there yet");
     }
 
     #[test]

@@ -295,6 +295,11 @@ pub enum Abort {
     /// The peer gave the block up.
     #[error("the peer gave the block up")]
     Peer,
+    /// The connection or this node was lost while the block was on its way.
+    #[error(
+        "the connection was lost before the block was closed; what it disclosed is booked, its key wiped"
+    )]
+    Cut,
 }
 
 /// Why a stage cannot go on: nature took the block, or the peer broke the protocol.

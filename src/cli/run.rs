@@ -14,9 +14,9 @@ use keystill::bb84::Bb84;
 use keystill::cv::Cv;
 use keystill::pipeline::{Actor, ActorError, News, Pace, Workers, drive};
 use keystill::protocol::Protocol;
-use keystill::session::{BlockReport, Certificate, Event, Outcome, SecretKey};
+use keystill::session::{BlockReport, Certificate, Entry, Event, Outcome, SecretKey};
 use keystill::stage::Role;
-use keystill::store::KeyStore;
+use keystill::store::{InMemory, KeyStore, Limits, Share, Store, StoreError};
 
 use super::keylen::certificate_json;
 use super::summary::{Digests, Summary, block_json, table};
@@ -61,9 +61,6 @@ enum Speed {
     Realtime,
 }
 
-/// Bits of a delivered key.
-const KEY_BITS: usize = 256;
-
 /// Bits that a run's key stores hold, at most.
 const STORE_BITS: u64 = 1 << 32;
 
@@ -72,7 +69,7 @@ struct Link {
     protocol: &'static str,
     summary: Summary,
     /// Keys that one side has and the other not yet.
-    stores: [KeyStore; 2],
+    stores: [Store<InMemory>; 2],
     pending: BTreeMap<u64, Pending>,
 }
 
@@ -97,11 +94,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let mut links = Vec::new();
     if world.has(Bb84::NAME) {
         actors.extend(world.bb84_actors(&recordings, pace)?);
-        links.push(Link::new(Bb84::NAME, Bb84::REFERENCE, &world));
+        links.push(Link::new(Bb84::NAME, Bb84::REFERENCE, &world)?);
     }
     if world.has(Cv::NAME) {
         actors.extend(world.cv_actors(&recordings, pace)?);
-        links.push(Link::new(Cv::NAME, Cv::REFERENCE, &world));
+        links.push(Link::new(Cv::NAME, Cv::REFERENCE, &world)?);
     }
     let mut console = Console::new(args, &world, threads)?;
     let began = Instant::now();
@@ -164,14 +161,22 @@ fn conclude(links: Vec<Link>, elapsed: Duration, args: &Args, console: &Console)
 }
 
 impl Link {
-    fn new(protocol: &'static str, reference: Role, world: &World) -> Self {
-        let store = || KeyStore::new(world.session(), KEY_BITS, STORE_BITS);
-        Self {
+    fn new(protocol: &'static str, reference: Role, world: &World) -> Result<Self, Failure> {
+        let store = || {
+            let limits = Limits { capacity_bits: STORE_BITS, ..Limits::default() };
+            let mut store = Store::open(InMemory::new(), limits)?;
+            // The sessions keep their pads themselves.
+            store.install(protocol, world.session(), &[0; 32])?;
+            Ok(store)
+        };
+        let stores = [store(), store()].into_iter().collect::<Result<Vec<_>, StoreError>>();
+        let stores = <[_; 2]>::try_from(stores.or_exit(Exit::Storage)?);
+        Ok(Self {
             protocol,
             summary: Summary::new(protocol, reference, world.block_time(protocol)),
-            stores: [store(), store()],
+            stores: stores.map_err(|_| Failure::new(Exit::Internal, anyhow!("two stores")))?,
             pending: BTreeMap::new(),
-        }
+        })
     }
 
     fn hear(&mut self, number: usize, news: News, console: &mut Console) -> Result<(), Failure> {
@@ -204,7 +209,7 @@ impl Link {
             Role::Bob => (&mut digests.bob, &mut self.stores[1]),
         };
         *own = digest;
-        store.add(self.protocol, key).or_exit(Exit::Storage)?;
+        add(store, self.protocol, key).or_exit(Exit::Storage)?;
         Ok(block)
     }
 
@@ -234,11 +239,21 @@ impl Link {
     fn deliver_all(&mut self) -> bool {
         let [alice, bob] = &mut self.stores;
         let mut equal = true;
-        while let Some(key) = alice.deliver_next() {
+        let keys = alice.deliver_next(Share::All, usize::MAX);
+        for key in keys.iter().flatten() {
             equal &= bob.deliver(key.id).is_ok_and(|other| other.bytes() == key.bytes());
         }
-        equal && bob.available() == 0
+        equal && keys.is_ok() && bob.available() == 0
     }
+}
+
+/// Stores a key that both sides hold.
+fn add(store: &mut Store<InMemory>, protocol: &str, key: SecretKey) -> Result<(), StoreError> {
+    let (block, spent) = (key.block(), [0; 2]);
+    let bits = key.into_bits();
+    store.write(protocol, &Entry::Prepare { block, spent, tag: [0; 16], bits, refill_bits: 0 })?;
+    store.write(protocol, &Entry::Commit { block, spent })?;
+    store.sync()
 }
 
 /// Where a run tells what it does.

@@ -87,32 +87,6 @@ impl Certificate {
         }
     }
 
-    #[cfg(test)]
-    pub(super) fn for_tests(block: u64) -> Self {
-        Self {
-            protocol: "test",
-            session: 0,
-            block,
-            role: Role::Alice,
-            parameter_set: [0; 32],
-            key_length: KeyLength {
-                secret_bits: 0,
-                epsilons: vec![],
-                terms: vec![],
-                proof: "none",
-                inputs: vec![],
-            },
-            ledger: Ledger::new(),
-            frames: 0,
-            frames_failed: 0,
-            kept_bits: 0,
-            refilled_bits: 0,
-            session_epsilon: 0.0,
-            foundation: Foundation::Simulated,
-            draws: vec![],
-        }
-    }
-
     /// ℓ, the bits that the proof leaves.
     #[must_use]
     pub fn secret_bits(&self) -> u64 {

@@ -81,11 +81,6 @@ pub struct SecretKey {
 }
 
 impl SecretKey {
-    #[cfg(test)]
-    pub(crate) fn for_tests(block: u64, bits: BitBlock) -> Self {
-        Self { block, bits, certificate: Arc::new(Certificate::for_tests(block)) }
-    }
-
     /// Why these bits are secret, and what it rests on.
     #[must_use]
     pub fn certificate(&self) -> &Certificate {
@@ -102,6 +97,12 @@ impl SecretKey {
     #[must_use]
     pub fn bits(&self) -> &BitBlock {
         &self.bits
+    }
+
+    /// The bits, to be stored.
+    #[must_use]
+    pub fn into_bits(self) -> BitBlock {
+        self.bits
     }
 }
 

@@ -13,6 +13,7 @@ mod certificate;
 mod config;
 mod event;
 mod message;
+mod record;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
@@ -29,6 +30,7 @@ pub use certificate::Certificate;
 pub use config::Config;
 pub use event::{BlockReport, Error, Event, Finished, Input, Outcome, Output, SecretKey, Time, Work};
 pub use message::VERSION;
+pub use record::{Accepted, Entry, Memory, Prepared, Record, Remembered, Spent, Ticket, spent};
 
 /// Why a raw frame was not taken.
 #[derive(Debug)]
@@ -434,5 +436,6 @@ fn abort_number(abort: &Abort) -> u8 {
         Abort::LengthsDiffer { .. } => 7,
         Abort::Random(_) => 8,
         Abort::Peer => 9,
+        Abort::Cut => 10,
     }
 }

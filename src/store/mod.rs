@@ -1,34 +1,76 @@
-//! Key store: keys become available once both sides hold them, and are delivered once.
+//! Key store: what a node remembers over crashes, and the keys that it delivers once.
 //!
-//! A block's key is cut into keys of a fixed length. Their IDs follow from the session, the protocol,
-//! the block and the place in it, so both sides name them alike without a message. A key that was
-//! delivered, or asked for under its ID, is wiped and gone.
+//! A [`Store`] keeps the [records](crate::session::Entry) of a node's sessions in a journal and their
+//! secrets in a vault, and gives a party back what it goes on from ([`Store::recall`]). A block's key
+//! is cut into keys of 256 bits. Their IDs follow from the session, the protocol, the block and the
+//! place in it, so both sides name them alike without a message.
+//!
+//! A key is marked spent, lastingly, before its bytes leave: a crash in between wastes it, and never
+//! delivers it twice. A group of records is on the disk with one sync for its secrets and one for
+//! the journal. When a write or a sync fails the store closes: what the disk holds is found out by
+//! opening it again, never guessed. Everything has a limit ([`Limits`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+mod book;
+mod disk;
+mod error;
+mod journal;
+mod keeper;
+mod vault;
+
+use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 
-use zeroize::Zeroize;
+use zeroize::{Zeroize, Zeroizing};
 
+use crate::auth::Pool;
 use crate::bits::BitBlock;
-use crate::session::SecretKey;
+use crate::session::{Entry, Memory, Remembered};
+use crate::stage::Role;
+use crate::wire::{Reader, Writer};
+
+use book::{Book, Held};
+use journal::Journal;
+use vault::{Contents, SECRET, Slots, Vault};
+
+pub use disk::{Disk, Folder, InMemory};
+pub use error::StoreError;
+pub use journal::VERSION as JOURNAL_VERSION;
+pub use keeper::{Forgetful, Keeper, Kept};
+
+/// Bits of a key.
+pub const KEY_BITS: usize = 8 * SECRET;
 
 /// The ID of a key: the same on both sides.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct KeyId([u8; 16]);
 
 impl KeyId {
-    fn new(prefix: [u8; 8], place: u64) -> Self {
+    fn new(link: [u8; 6], block: u64, place: u32) -> Self {
         let mut id = [0; 16];
-        id[..8].copy_from_slice(&prefix);
-        id[8..].copy_from_slice(&place.to_be_bytes());
+        id[..6].copy_from_slice(&link);
+        id[6..12].copy_from_slice(&block.to_be_bytes()[2..]);
+        id[12..].copy_from_slice(&place.to_be_bytes());
         Self(id)
     }
 
-    fn parts(self) -> ([u8; 8], u64) {
-        let (mut prefix, mut place) = ([0; 8], [0; 8]);
-        prefix.copy_from_slice(&self.0[..8]);
-        place.copy_from_slice(&self.0[8..]);
-        (prefix, u64::from_be_bytes(place))
+    /// The ID of 16 bytes, as [`KeyId::bytes`] gives them.
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 16]) -> Self {
+        Self(bytes)
+    }
+
+    /// Its 16 bytes.
+    #[must_use]
+    pub fn bytes(self) -> [u8; 16] {
+        self.0
+    }
+
+    fn parts(self) -> ([u8; 6], u64, u32) {
+        let (mut link, mut block, mut place) = ([0; 6], [0; 8], [0; 4]);
+        link.copy_from_slice(&self.0[..6]);
+        block[2..].copy_from_slice(&self.0[6..12]);
+        place.copy_from_slice(&self.0[12..]);
+        (link, u64::from_be_bytes(block), u32::from_be_bytes(place))
     }
 }
 
@@ -52,7 +94,7 @@ impl fmt::Debug for KeyId {
 pub struct Key {
     /// Its ID.
     pub id: KeyId,
-    bytes: Vec<u8>,
+    bytes: [u8; SECRET],
 }
 
 impl Key {
@@ -75,193 +117,429 @@ impl fmt::Debug for Key {
     }
 }
 
-/// Why a key cannot be had.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unavailable {
-    /// It was delivered before.
-    #[error("key {id} was delivered before; a key is delivered once")]
-    Delivered {
-        /// The key.
-        id: KeyId,
-    },
-    /// No key has this ID here, or not yet.
-    #[error("key {id} is not in this store")]
-    Unknown {
-        /// The key.
-        id: KeyId,
-    },
-    /// The store is full: deliver or discard keys first.
-    #[error("the store holds {held_bits} bits of its {capacity_bits}; deliver keys before adding more")]
-    Full {
-        /// Bits held.
-        held_bits: u64,
-        /// Bits that it may hold.
-        capacity_bits: u64,
-    },
+/// Which keys are handed out first at this side. Two consumers who ask at the two ends at the same
+/// time get different keys if one end hands out the even ones and the other the odd ones.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Share {
+    /// Every key: the other end hands out none by itself.
+    All,
+    /// Keys at even places of their block.
+    Even,
+    /// Keys at odd places.
+    Odd,
 }
 
-#[derive(Debug)]
-struct Stored {
-    /// Keys from here on are held, unless in `gone`.
-    bits: BitBlock,
-    next: u64,
-    gone: BTreeSet<u64>,
-}
-
-/// The keys of one side, in memory.
-#[derive(Debug)]
-pub struct KeyStore {
-    session: u128,
-    key_bits: usize,
-    capacity_bits: u64,
-    held_bits: u64,
-    order: Vec<[u8; 8]>,
-    blocks: BTreeMap<[u8; 8], Stored>,
-}
-
-impl KeyStore {
-    /// An empty store of keys of `key_bits`, a multiple of 8 and at least 8.
-    #[must_use]
-    pub fn new(session: u128, key_bits: usize, capacity_bits: u64) -> Self {
-        let key_bits = key_bits.next_multiple_of(8).max(8);
-        Self { session, key_bits, capacity_bits, held_bits: 0, order: Vec::new(), blocks: BTreeMap::new() }
+impl Share {
+    fn holds(self, place: u32) -> bool {
+        match self {
+            Self::All => true,
+            Self::Even => place.is_multiple_of(2),
+            Self::Odd => !place.is_multiple_of(2),
+        }
     }
+}
 
-    /// Takes a block's key in. Bits that do not fill a key are wiped.
+/// Where consumers get keys: each is delivered once, ever.
+pub trait KeyStore: Send + fmt::Debug {
+    /// Keys that can be delivered.
+    fn available(&self) -> u64;
+
+    /// Delivers up to `most` keys of a share, oldest block first.
     ///
     /// # Errors
-    /// [`Unavailable::Full`] if the store cannot hold it.
-    #[expect(clippy::needless_pass_by_value, reason = "a key is stored once: the store takes it")]
-    pub fn add(&mut self, protocol: &str, key: SecretKey) -> Result<(), Unavailable> {
-        let bits = key.bits().len() as u64;
-        if self.held_bits + bits > self.capacity_bits {
-            return Err(Unavailable::Full { held_bits: self.held_bits, capacity_bits: self.capacity_bits });
-        }
-        let prefix = self.prefix(protocol, key.block());
-        let bits_held = key.bits().slice(0..key.bits().len() / self.key_bits * self.key_bits);
-        self.held_bits += bits_held.len() as u64;
-        let stored = Stored { bits: bits_held, next: 0, gone: BTreeSet::new() };
-        self.blocks.insert(prefix, stored);
-        self.order.push(prefix);
-        Ok(())
-    }
-
-    /// Keys that can be delivered.
-    #[must_use]
-    pub fn available(&self) -> u64 {
-        self.held_bits / self.key_bits as u64
-    }
-
-    /// Delivers the next key, oldest block first.
-    pub fn deliver_next(&mut self) -> Option<Key> {
-        let prefixes = self.order.clone();
-        prefixes.into_iter().find_map(|prefix| {
-            let stored = self.blocks.get(&prefix)?;
-            let keys = (stored.bits.len() / self.key_bits) as u64;
-            let place = (stored.next..keys).find(|place| !stored.gone.contains(place))?;
-            self.deliver(KeyId::new(prefix, place)).ok()
-        })
-    }
+    /// [`StoreError`]; no key is then delivered.
+    fn deliver_next(&mut self, share: Share, most: usize) -> Result<Vec<Key>, StoreError>;
 
     /// Delivers the key of an ID.
     ///
     /// # Errors
-    /// [`Unavailable`] if it was delivered before, or was never here.
-    pub fn deliver(&mut self, id: KeyId) -> Result<Key, Unavailable> {
-        let (prefix, place) = id.parts();
-        let key_bits = self.key_bits;
-        let stored = self.blocks.get_mut(&prefix).ok_or(Unavailable::Unknown { id })?;
-        let start = usize::try_from(place).ok().and_then(|place| place.checked_mul(key_bits));
-        let start = start.filter(|start| start + key_bits <= stored.bits.len());
-        let start = start.ok_or(Unavailable::Unknown { id })?;
-        if place < stored.next || !stored.gone.insert(place) {
-            return Err(Unavailable::Delivered { id });
-        }
-        let key = Key { id, bytes: stored.bits.slice(start..start + key_bits).to_bytes() };
-        stored.wipe(start, key_bits);
-        while stored.gone.remove(&stored.next) {
-            stored.next += 1;
-        }
-        self.held_bits -= key_bits as u64;
-        Ok(key)
-    }
+    /// [`StoreError::Delivered`], [`StoreError::Unknown`], [`StoreError::Spoilt`], or that the disk failed.
+    fn deliver(&mut self, id: KeyId) -> Result<Key, StoreError>;
+}
 
-    fn prefix(&self, protocol: &str, block: u64) -> [u8; 8] {
-        let mut hasher = blake3::Hasher::new();
-        hasher.update(b"keystill key id");
-        hasher.update(&self.session.to_le_bytes());
-        hasher.update(protocol.as_bytes());
-        hasher.update(&block.to_le_bytes());
-        let mut prefix = [0; 8];
-        prefix.copy_from_slice(&hasher.finalize().as_bytes()[..8]);
-        prefix
+/// What a store may hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bits of undelivered key.
+    pub capacity_bits: u64,
+    /// Bytes of the journal before it is summed up: a few kilobytes a block are added.
+    pub journal_bytes: u64,
+}
+
+impl Default for Limits {
+    /// 256 Mbit of key, 4 MiB of journal.
+    fn default() -> Self {
+        Self { capacity_bits: 1 << 28, journal_bytes: 1 << 22 }
     }
 }
 
-impl Stored {
-    fn wipe(&mut self, start: usize, bits: usize) {
-        self.bits.edit(|words| {
-            for place in start..start + bits {
-                words[place / 64] &= !(1 << (place % 64));
-            }
-        });
+/// The embedded key store.
+#[derive(Debug)]
+pub struct Store<D: Disk> {
+    disk: D,
+    limits: Limits,
+    journal: Journal,
+    vault: Vault,
+    books: Vec<Book>,
+    held: BTreeMap<(usize, u64), Held>,
+    /// Blocks with keys, in the order of their commits.
+    order: VecDeque<(usize, u64)>,
+    held_keys: u64,
+    /// Records of the group that is being made.
+    pending: Vec<u8>,
+    /// Slots to overwrite once the group lasts.
+    spent: Vec<Slots>,
+    closed: Option<StoreError>,
+}
+
+impl<D: Disk> Store<D> {
+    /// Opens a store: reads what is there, drops what a crash left half-done, and sums it up.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the disk fails, or if what it holds is damaged or of another version.
+    pub fn open(mut disk: D, limits: Limits) -> Result<Self, StoreError> {
+        let found = journal::read(&mut disk)?;
+        let mut store = Self {
+            disk,
+            limits,
+            journal: Journal::default(),
+            vault: Vault::default(),
+            books: Vec::new(),
+            held: BTreeMap::new(),
+            order: VecDeque::new(),
+            held_keys: 0,
+            pending: Vec::new(),
+            spent: Vec::new(),
+            closed: None,
+        };
+        let (generation, groups) = found.unwrap_or_default();
+        for group in &groups {
+            store.replay(group)?;
+        }
+        store.pending.clear();
+        store.spent.clear();
+        store.vault = Vault::new(store.used().into_iter());
+        let sum = store.sum();
+        store.journal = Journal::begin(&mut store.disk, generation + 1, &sum)?;
+        let contents = Contents::read(&mut store.disk)?;
+        store.vault.sweep(&mut store.disk, &contents)?;
+        Ok(store)
     }
+
+    /// Installs a protocol's pre-shared key: at first, or a fresh one when pads run out. Both sides
+    /// install as many, in the same order. Bytes beyond the last pair of pads are not used.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is then installed.
+    pub fn install(&mut self, protocol: &str, session: u128, pre_shared: &[u8]) -> Result<(), StoreError> {
+        self.check_open()?;
+        let secrets = pre_shared.len() / SECRET;
+        let slots = self.vault.take(secrets as u64);
+        let written = self.vault.write(&mut self.disk, &slots, pre_shared);
+        self.or_close(written)?;
+        let mut writer = Writer::new();
+        writer.u8(record::INSTALL).u128(session).count(protocol.len()).bytes(protocol.as_bytes());
+        book::write_slots(&mut writer, &slots);
+        self.add_record(&writer.finish())?;
+        self.sync()
+    }
+
+    /// Whether a protocol's pre-shared key was installed.
+    #[must_use]
+    pub fn has(&self, protocol: &str) -> bool {
+        self.book(protocol).is_some()
+    }
+
+    /// What a party of a protocol goes on from.
+    ///
+    /// # Errors
+    /// [`StoreError::Foreign`] if no key was installed, or for another session; [`StoreError`] if
+    /// secrets cannot be read.
+    pub fn recall(&mut self, protocol: &str, session: u128) -> Result<Remembered, StoreError> {
+        self.sync()?;
+        let book = self.book(protocol).ok_or(StoreError::Foreign { what: "another set of protocols" })?;
+        let book = &self.books[book];
+        if book.session != session {
+            return Err(StoreError::Foreign { what: "another session" });
+        }
+        let contents = Contents::read(&mut self.disk)?;
+        let hash_keys = contents.secrets(&book.hash_keys)?;
+        let first = book.pads.first().map_or(book.next_pair, |(first, _)| *first);
+        let mut pairs = Zeroizing::new(Vec::new());
+        for (_, slots) in &book.pads {
+            pairs.extend_from_slice(&contents.secrets(slots)?);
+        }
+        let mut pool = Pool::restore(&hash_keys, first, &pairs);
+        pool.skip_to(Role::Alice, book.memory.spent[0]);
+        pool.skip_to(Role::Bob, book.memory.spent[1]);
+        let in_doubt = match (&book.memory.prepared, &book.prepared) {
+            (Some(prepared), Some((refill, keys))) if prepared.ready => {
+                let mut bytes = contents.secrets(refill)?;
+                bytes.extend_from_slice(&contents.secrets(keys)?);
+                Some(BitBlock::from_bytes(&bytes, 8 * bytes.len()))
+            }
+            _ => None,
+        };
+        Ok(Remembered { memory: book.memory.clone(), pool, in_doubt })
+    }
+
+    /// What a protocol's records add up to.
+    #[must_use]
+    pub fn memory(&self, protocol: &str) -> Option<&Memory> {
+        self.book(protocol).map(|book| &self.books[book].memory)
+    }
+
+    /// Adds an entry to the group that is being made. It lasts once [`Store::sync`] has returned.
+    ///
+    /// # Errors
+    /// [`StoreError::Full`] if its key does not fit; [`StoreError`] if the disk fails.
+    pub fn write(&mut self, protocol: &str, entry: &Entry) -> Result<(), StoreError> {
+        self.check_open()?;
+        let book = self.book(protocol).ok_or(StoreError::Foreign { what: "another set of protocols" })?;
+        let mut slots = [Slots::default(), Slots::default()];
+        if let Entry::Prepare { bits, refill_bits, .. } = entry {
+            if !self.has_room(bits.len() as u64) {
+                let capacity_bits = self.limits.capacity_bits;
+                return Err(StoreError::Full { held_bits: self.held_bits(), capacity_bits });
+            }
+            let bytes = Zeroizing::new(bits.to_bytes());
+            let refill = refill_bits / KEY_BITS as u64;
+            let whole = (bits.len() / KEY_BITS) as u64;
+            slots = [self.vault.take(refill), self.vault.take(whole.saturating_sub(refill))];
+            let (refill, keys) = bytes.split_at(SECRET * usize::try_from(refill).unwrap_or(0));
+            for (slots, secrets) in slots.iter().zip([refill, keys]) {
+                let written = self.vault.write(&mut self.disk, slots, secrets);
+                self.or_close(written)?;
+            }
+        }
+        let mut writer = Writer::new();
+        writer.u8(record::ENTRY).count(book);
+        book::write_entry(&mut writer, entry, &slots);
+        self.add_record(&writer.finish())
+    }
+
+    /// Makes everything written last, and overwrites what it spent.
+    ///
+    /// # Errors
+    /// [`StoreError`], ever after: the store is closed.
+    pub fn sync(&mut self) -> Result<(), StoreError> {
+        self.check_open()?;
+        if self.pending.is_empty() {
+            return Ok(());
+        }
+        let synced = self.try_sync();
+        self.or_close(synced)
+    }
+
+    fn try_sync(&mut self) -> Result<(), StoreError> {
+        self.vault.sync(&mut self.disk)?;
+        let group = std::mem::take(&mut self.pending);
+        self.journal.append(&mut self.disk, &group)?;
+        for slots in std::mem::take(&mut self.spent) {
+            self.vault.shred(&mut self.disk, &slots)?;
+        }
+        if self.journal.bytes() > self.limits.journal_bytes {
+            let sum = self.sum();
+            // A sum that is itself long is written anew only when as much again was added.
+            self.limits.journal_bytes = self.limits.journal_bytes.max(2 * sum.len() as u64);
+            self.journal = Journal::begin(&mut self.disk, self.journal.generation() + 1, &sum)?;
+        }
+        Ok(())
+    }
+
+    /// Whether key of so many bits fits.
+    #[must_use]
+    pub fn has_room(&self, bits: u64) -> bool {
+        self.held_bits().saturating_add(bits) <= self.limits.capacity_bits
+    }
+
+    /// Bits of undelivered key.
+    #[must_use]
+    pub fn held_bits(&self) -> u64 {
+        self.held_keys * KEY_BITS as u64
+    }
+
+    /// Gives the disk back, as a crash would: nothing is synced.
+    #[must_use]
+    pub fn into_disk(self) -> D {
+        self.disk
+    }
+
+    fn check_open(&self) -> Result<(), StoreError> {
+        self.closed.clone().map_or(Ok(()), Err)
+    }
+
+    fn or_close<T>(&mut self, result: Result<T, StoreError>) -> Result<T, StoreError> {
+        result.inspect_err(|error| self.closed = Some(error.clone()))
+    }
+
+    fn book(&self, protocol: &str) -> Option<usize> {
+        self.books.iter().position(|book| book.protocol == protocol)
+    }
+
+    /// Slots that something refers to.
+    fn used(&self) -> Vec<u64> {
+        let books = self.books.iter().flat_map(Book::slots);
+        books.chain(self.held.values().flat_map(Held::slots)).collect()
+    }
+
+    /// Records that say all that is known.
+    fn sum(&self) -> Vec<u8> {
+        let mut writer = Writer::new();
+        for book in &self.books {
+            writer.u8(record::BOOK);
+            book.write(&mut writer);
+        }
+        for (number, block) in &self.order {
+            let Some(held) = self.held.get(&(*number, *block)) else { continue };
+            writer.u8(record::HELD).count(*number).varint(*block);
+            held.write(&mut writer);
+        }
+        writer.finish()
+    }
+
+    fn add_record(&mut self, record: &[u8]) -> Result<(), StoreError> {
+        self.pending.extend_from_slice(record);
+        self.replay(record)
+    }
+
+    /// Takes in records, whether they are new or read.
+    fn replay(&mut self, records: &[u8]) -> Result<(), StoreError> {
+        let mut reader = Reader::new(records);
+        while reader.remaining() > 0 {
+            let offset = (records.len() - reader.remaining()) as u64;
+            let taken = self.replay_one(&mut reader);
+            taken.ok().flatten().ok_or(StoreError::Damaged { file: "journal", offset })?;
+        }
+        Ok(())
+    }
+
+    fn replay_one(&mut self, reader: &mut Reader<'_>) -> Result<Option<()>, crate::wire::Malformed> {
+        match reader.u8()? {
+            record::INSTALL => {
+                let session = reader.u128()?;
+                let protocol = book::read_name(reader)?;
+                let slots = book::read_slots(reader)?;
+                let fresh = match self.book(&protocol) {
+                    Some(number) => &mut self.books[number],
+                    None => {
+                        self.books.push(Book::new(protocol, session));
+                        let Some(last) = self.books.last_mut() else { return Ok(None) };
+                        last
+                    }
+                };
+                self.spent.extend(fresh.install(session, slots));
+            }
+            record::BOOK => self.books.push(Book::read(reader)?),
+            record::HELD => {
+                let number = reader.count(self.books.len(), "book")?;
+                let block = reader.varint()?;
+                self.hold(number, block, Held::read(reader)?);
+            }
+            record::ENTRY => {
+                let number = reader.count(self.books.len(), "book")?;
+                let (entry, slots) = book::read_entry(reader)?;
+                let Some(book) = self.books.get_mut(number) else { return Ok(None) };
+                let (spent, committed) = book.apply(&entry, slots);
+                self.spent.extend(spent);
+                if let Some((block, keys)) = committed {
+                    self.hold(number, block, Held::new(keys));
+                }
+            }
+            record::SPENT => {
+                let number = reader.count(self.books.len(), "book")?;
+                let (block, place) = (reader.varint()?, reader.u32()?);
+                let Some(held) = self.held.get_mut(&(number, block)) else { return Ok(None) };
+                let Some(slot) = held.spend(place) else { return Ok(None) };
+                self.spent.push(Slots(vec![(slot, 1)]));
+                self.held_keys -= 1;
+                if held.left() == 0 {
+                    self.held.remove(&(number, block));
+                    self.order.retain(|key| *key != (number, block));
+                }
+            }
+            _ => return Ok(None),
+        }
+        Ok(Some(()))
+    }
+
+    fn hold(&mut self, number: usize, block: u64, held: Held) {
+        if held.left() > 0 {
+            self.held_keys += held.left();
+            self.held.insert((number, block), held);
+            self.order.push_back((number, block));
+        }
+    }
+
+    /// Marks a key spent and reads it. Its bytes may leave once the mark lasts.
+    fn take(&mut self, number: usize, block: u64, place: u32) -> Result<Key, StoreError> {
+        let id = KeyId::new(self.books[number].link(), block, place);
+        let slot = self.held.get(&(number, block)).and_then(|held| held.slot(place));
+        let slot = slot.ok_or(StoreError::Unknown { id })?;
+        let secret = self.vault.read(&mut self.disk, slot);
+        let secret = self.or_close(secret)?;
+        let mut writer = Writer::new();
+        writer.u8(record::SPENT).count(number).varint(block).bytes(&place.to_le_bytes());
+        self.add_record(&writer.finish())?;
+        let secret = secret.ok_or(StoreError::Spoilt { id })?;
+        Ok(Key { id, bytes: *secret })
+    }
+
+    /// The first keys of a share that can be delivered.
+    fn next_places(&self, share: Share, most: usize) -> Vec<(usize, u64, u32)> {
+        let places = self.order.iter().flat_map(|(number, block)| {
+            let held = self.held.get(&(*number, *block));
+            held.into_iter().flat_map(Held::places).map(|place| (*number, *block, place))
+        });
+        places.filter(|(_, _, place)| share.holds(*place)).take(most).collect()
+    }
+}
+
+impl<D: Disk> KeyStore for Store<D> {
+    fn available(&self) -> u64 {
+        self.held_keys
+    }
+
+    fn deliver_next(&mut self, share: Share, most: usize) -> Result<Vec<Key>, StoreError> {
+        self.check_open()?;
+        let mut keys = Vec::new();
+        for (number, block, place) in self.next_places(share, most) {
+            match self.take(number, block, place) {
+                Ok(key) => keys.push(key),
+                // It is spent, and the next one does as well.
+                Err(StoreError::Spoilt { .. }) => {}
+                Err(error) => return Err(error),
+            }
+        }
+        self.sync()?;
+        Ok(keys)
+    }
+
+    fn deliver(&mut self, id: KeyId) -> Result<Key, StoreError> {
+        self.check_open()?;
+        let (link, block, place) = id.parts();
+        let number = self.books.iter().position(|book| book.link() == link);
+        let number = number.ok_or(StoreError::Unknown { id })?;
+        if self.held.get(&(number, block)).and_then(|held| held.slot(place)).is_none() {
+            let memory = &self.books[number].memory;
+            let open = memory.prepared.as_ref().is_some_and(|prepared| prepared.block == block);
+            let over = block < memory.next_block && !open;
+            return Err(if over { StoreError::Delivered { id } } else { StoreError::Unknown { id } });
+        }
+        let key = self.take(number, block, place);
+        self.sync()?;
+        key
+    }
+}
+
+/// The kinds of the journal's records.
+mod record {
+    pub(super) const BOOK: u8 = 0;
+    pub(super) const INSTALL: u8 = 1;
+    pub(super) const ENTRY: u8 = 2;
+    pub(super) const HELD: u8 = 3;
+    pub(super) const SPENT: u8 = 4;
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn key(block: u64, bits: usize) -> SecretKey {
-        let bools: Vec<bool> = (0..bits).map(|i| (i * 31 + block as usize).is_multiple_of(3)).collect();
-        SecretKey::for_tests(block, BitBlock::from_bools(&bools))
-    }
-
-    fn store() -> KeyStore {
-        let mut store = KeyStore::new(7, 256, 10_000);
-        store.add("bb84", key(0, 1000)).expect("room");
-        store.add("cv", key(0, 600)).expect("room");
-        store
-    }
-
-    #[test]
-    fn both_sides_name_the_same_keys_without_a_message() {
-        let (mut ours, mut theirs) = (store(), store());
-        let mut delivered = 0;
-        while let Some(key) = ours.deliver_next() {
-            let same = theirs.deliver(key.id).expect("the peer holds it");
-            assert_eq!(key.bytes(), same.bytes(), "{}", key.id);
-            delivered += 1;
-        }
-        assert_eq!(delivered, 3 + 2, "rests shorter than a key are wiped");
-        assert_eq!(theirs.available(), 0, "both are empty");
-    }
-
-    #[test]
-    fn a_key_is_delivered_once_ever() {
-        let mut store = store();
-        let id = store.deliver_next().expect("the first").id;
-        assert_eq!(store.deliver(id).err(), Some(Unavailable::Delivered { id }), "by its ID");
-        let next = store.deliver_next().expect("the second").id;
-        assert_ne!(id, next, "nor as the next one");
-        let unknown = KeyId::new([9; 8], 0);
-        assert_eq!(store.deliver(unknown).err(), Some(Unavailable::Unknown { id: unknown }), "never here");
-    }
-
-    #[test]
-    fn a_full_store_takes_no_more_and_loses_nothing() {
-        let mut store = KeyStore::new(7, 256, 1_500);
-        store.add("bb84", key(0, 1_000)).expect("room");
-        let full = store.add("bb84", key(1, 1_000));
-        assert!(matches!(full, Err(Unavailable::Full { .. })), "{full:?}");
-        assert_eq!(store.available(), 3, "what was there stays");
-    }
-
-    #[test]
-    fn ids_and_keys_print_no_bit() {
-        let mut store = store();
-        let key = store.deliver_next().expect("a key");
-        assert!(format!("{key:?}").ends_with("32 bytes)"), "{key:?}");
-        assert_eq!(key.id.to_string().len(), 36, "like a UUID");
-    }
-}
+mod tests;
