@@ -2,7 +2,9 @@
 //!
 //! Every draw names its block, its purpose and an index. A source of real randomness ignores
 //! them; the simulated one (feature `sim`) is keyed by them and never by the order of calls, so
-//! that a simulated run is the same whatever the threads do.
+//! that a simulated run is the same whatever the threads do. Sessions draw through [`health::Tested`] only.
+
+pub mod health;
 
 use std::fmt;
 
@@ -18,6 +20,8 @@ pub enum Purpose {
     VerificationKey,
     /// The seed of privacy amplification.
     AmplificationSeed,
+    /// Bytes that are tested and thrown away.
+    HealthTest,
 }
 
 impl Purpose {
@@ -29,6 +33,7 @@ impl Purpose {
             Self::KeyBits => "key_bits",
             Self::VerificationKey => "verification_key",
             Self::AmplificationSeed => "amplification_seed",
+            Self::HealthTest => "health_test",
         }
     }
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 
 use crate::bits::{BitBlock, Llrs};
 use crate::protocol::{Desk, Kept, KeyLength, Party, Recordable, Validity, Wing};
-use crate::random::{Draw, Purpose, RandomFailure};
+use crate::random::{Draw, Purpose, RandomFailure, health};
 use crate::reconcile::{Plan, Reconciled, Task};
 use crate::stage::{Abort, Computed, Fault, Role, Side};
 use crate::wire::{Malformed, Reader, Writer};
@@ -217,6 +217,8 @@ impl Bb84Wing {
             key.append(&sifted.bits);
             self.tally += sifted.tally;
         }
+        health::raw_key(key.words(), key.len())
+            .map_err(|implausible| Abort::Unusable { reason: implausible.to_string() })?;
         self.key = Some(key);
         if self.party.side::<Bb84>() == Side::Reference {
             let plan = self.choose_plan()?;

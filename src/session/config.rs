@@ -6,6 +6,7 @@ use keystill_kernels::Isa;
 
 use crate::protocol::Protocol;
 use crate::random::RandomSource;
+use crate::random::health::Tested;
 use crate::stage::Role;
 
 /// The configuration of one session: one party, one protocol.
@@ -17,8 +18,8 @@ pub struct Config<P> {
     pub session: u128,
     /// The protocol and its parameters.
     pub protocol: Arc<P>,
-    /// The source of secrets and public seeds.
-    pub random: Arc<dyn RandomSource>,
+    /// The source of secrets and public seeds, under continuous test.
+    pub random: Arc<Tested>,
     /// Blocks that may be open at once, at least 1: one takes in raw data while others are distilled.
     pub window_blocks: u64,
     /// Blocks whose tags the pads should cover: below it, a block's key refills them twice.
@@ -39,7 +40,7 @@ impl<P: Protocol> Config<P> {
     #[must_use]
     pub fn new(role: Role, session: u128, protocol: Arc<P>, random: Arc<dyn RandomSource>) -> Self {
         let epsilon_cap = (BLOCKS_UNDER_CAP * protocol.epsilon()).min(1.0);
-        let isa = Isa::best();
+        let (random, isa) = (Arc::new(Tested::new(random)), Isa::best());
         Self { role, session, protocol, random, window_blocks: 3, reserve_blocks: 100, epsilon_cap, isa }
     }
 

@@ -19,6 +19,7 @@ use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::auth::{Pool, Tag};
 use crate::protocol::{Party, Protocol};
+use crate::random::RandomSource;
 use crate::stage::{Abort, Computation, Computed, Fault, Role};
 use crate::wire::{Malformed, Reader, Writer};
 
