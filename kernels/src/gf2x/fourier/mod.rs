@@ -18,15 +18,20 @@
 //! | avx512 | byte planes of GF(2^32), one `gf2p8mulb` for 64 products | multiplier port in the layers, shuffles and L2 in the change of basis |
 //! | below | the coefficients themselves: products by Karatsuba's rule | carry-less multiplier |
 
-use crate::Isa;
-
+mod basis_change;
+mod layers;
+mod planes;
 mod tables;
 
 #[cfg(target_arch = "x86_64")]
-mod avx512;
+mod avx2;
 #[cfg(target_arch = "x86_64")]
-mod basis_change;
+mod avx512;
+mod portable;
 mod scalar;
+
+#[cfg(target_arch = "aarch64")]
+use portable as neon;
 
 pub use tables::Tables;
 
@@ -36,47 +41,49 @@ kernel! {
     /// `values`: N/64 words, the coefficients before; `scratch`: [`scratch_words`]. Panics otherwise.
     /// Time depends on N only; O(N log N).
     pub fn forward(tables: &Tables, values: &mut [u64], scratch: &mut [u64]);
-    /// Adds products: `sum += a · b`, value by value. All N/64 words; scratch as in [`forward`].
-    pub fn multiply_add(tables: &Tables, sum: &mut [u64], a: &[u64], b: &[u64], scratch: &mut [u64]);
+    /// Sums of products, value by value: x_r becomes Σ_(c < terms) x_c · t_(r + terms − 1 − c) for every r
+    /// up to the number of t's less `terms`.
+    ///
+    /// `t` and `x` hold N/64 words each or the same part of all, in whole [`part_words`]; there are at least
+    /// `terms` of x and as many as results. `scratch`: 32 words for each term and each t, and
+    /// [`scratch_words`]. Panics otherwise. Time depends on the lengths only.
+    pub fn convolve(tables: &Tables, t: &[&[u64]], x: &mut [&mut [u64]], terms: usize, scratch: &mut [u64]);
     /// Turns values back into the coefficients: the inverse of [`forward`].
     pub fn inverse(tables: &Tables, values: &mut [u64], scratch: &mut [u64]);
 }
 
 /// Words of scratch for transforms of 2^`log` bits.
 #[must_use]
-pub fn scratch_words(isa: Isa, log: usize) -> usize {
-    let words = 1 << (log - 6);
-    if is_transform(isa) { words } else { 6 * words }
+pub fn scratch_words(log: usize) -> usize {
+    (basis_change::PITCH << (log - 16)) + SMALL
 }
 
-/// Whether the values are of a transform, where products cost O(N), or the coefficients, where
-/// transforms are free.
+/// Words of which [`convolve`] takes whole multiples.
 #[must_use]
-pub fn is_transform(isa: Isa) -> bool {
-    isa.name() == "avx512"
+pub fn part_words(log: usize) -> usize {
+    layers::CELL << (log - 15)
 }
 
-use scalar as portable;
-#[cfg(target_arch = "aarch64")]
-use scalar as neon;
-#[cfg(target_arch = "x86_64")]
-mod avx2 {
-    //! The coefficients, multiplied by the `pclmulqdq` rung of the product.
-    use super::Tables;
+/// Words of scratch for a column of 256 rows or a group of 128 vectors.
+const SMALL: usize = 2048;
 
-    pub(super) use super::scalar::{forward, inverse};
-
-    #[target_feature(enable = "avx2,pclmulqdq")]
-    pub(super) fn multiply_add(tables: &Tables, sum: &mut [u64], a: &[u64], b: &[u64], scratch: &mut [u64]) {
-        super::scalar::with_product(tables, sum, scratch, |out, rest| {
-            crate::gf2x::avx2::product(a, b, out, rest);
-        });
-    }
+/// The working copy and the small part of the scratch memory.
+fn split<'a>(tables: &Tables, values: &[u64], scratch: &'a mut [u64]) -> (&'a mut [u64], &'a mut [u64]) {
+    let (n, work) = (tables.words(), basis_change::PITCH << (tables.log() - 16));
+    assert!(
+        values.len() == n && scratch.len() >= work + SMALL,
+        "{} and {} words",
+        values.len(),
+        scratch.len()
+    );
+    let (work, small) = scratch.split_at_mut(work);
+    (work, &mut small[..SMALL])
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Isa;
 
     fn words(count: usize, mut seed: u64) -> Vec<u64> {
         let mut next = || {
@@ -94,22 +101,58 @@ mod tests {
             let tables = Tables::new(log);
             let n = tables.words();
             let (a, b) = (words(n, 3), words(n, 5));
-            // The plain product of 2^24 bits takes the slower levels minutes.
-            let fast = |isa: &Isa| matches!(isa.name(), "avx2" | "avx512");
-            let levels: Vec<Isa> = Isa::available().filter(|isa| log == 20 || fast(isa)).collect();
             let run = |isa: Isa| {
-                let mut scratch = vec![0; scratch_words(isa, log)];
-                let (mut a, mut b, mut sum) = (a.clone(), b.clone(), vec![0; n]);
+                let mut scratch = vec![0; scratch_words(log)];
+                let (mut a, mut b) = (a.clone(), b.clone());
                 forward(isa, &tables, &mut a, &mut scratch);
                 forward(isa, &tables, &mut b, &mut scratch);
-                multiply_add(isa, &tables, &mut sum, &a, &b, &mut scratch);
-                inverse(isa, &tables, &mut sum, &mut scratch);
-                sum
+                convolve(isa, &tables, &[&a], &mut [&mut b], 1, &mut scratch);
+                inverse(isa, &tables, &mut b, &mut scratch);
+                b
             };
+            let levels: Vec<Isa> = Isa::available().collect();
             let products: Vec<Vec<u64>> = levels.iter().map(|isa| run(*isa)).collect();
             for (product, isa) in products.iter().zip(&levels) {
                 assert!(*product == products[0], "2^{log} bits: {isa} differs from {}", levels[0]);
             }
+        }
+    }
+
+    /// Flips the coefficients of a word's bits, moved up.
+    fn add(to: &mut [u64], from: &[u64], shift: usize) {
+        for bit in (0..64 * from.len()).filter(|bit| from[bit / 64] >> (bit % 64) & 1 == 1) {
+            to[(bit + shift) / 64] ^= 1 << ((bit + shift) % 64);
+        }
+    }
+
+    #[test]
+    fn the_product_is_that_of_karatsuba_reduced() {
+        let tables = Tables::new(20);
+        let n = tables.words();
+        let (mut a, mut b) = (words(n, 7), words(n, 9));
+        let (mut product, mut scratch) = (vec![0; 2 * n], vec![0; 4 * n]);
+        crate::gf2x::product(Isa::best(), &a, &b, &mut product, &mut scratch);
+        while product[n..].iter().any(|word| *word != 0) {
+            let high = product.split_off(n);
+            product.resize(2 * n, 0);
+            [0, 1, 16, 1 << 16].into_iter().for_each(|wrap| add(&mut product, &high, wrap));
+        }
+        forward(Isa::SCALAR, &tables, &mut a, &mut scratch);
+        forward(Isa::SCALAR, &tables, &mut b, &mut scratch);
+        convolve(Isa::SCALAR, &tables, &[&a], &mut [&mut b], 1, &mut scratch);
+        inverse(Isa::SCALAR, &tables, &mut b, &mut scratch);
+        assert!(b == product[..n], "the reference multiplies modulo x^N + x^(2^16) + x^16 + x + 1");
+    }
+
+    #[test]
+    fn every_level_comes_back() {
+        let tables = Tables::new(20);
+        let a = words(tables.words(), 3);
+        for isa in Isa::available() {
+            let (mut scratch, mut values) = (vec![0; scratch_words(20)], a.clone());
+            forward(isa, &tables, &mut values, &mut scratch);
+            inverse(isa, &tables, &mut values, &mut scratch);
+            assert!(values == a, "{isa}: there and back again");
         }
     }
 }

@@ -8,12 +8,14 @@
 pub struct Tables {
     log: usize,
     basis: [u32; 32],
+    pub(super) maps: Maps,
     /// For each index bit, the part of the twiddle that the lane decides, by byte plane.
-    #[cfg(target_arch = "x86_64")]
     pub(super) lanes: Vec<[[u8; 64]; 4]>,
+    /// The layers 5 to 11 of both halves that layer 3 leaves.
+    pub(super) spread: [Spread; 2],
 }
 
-/// The index bits that the six bits of a lane number stand for, below J.
+/// The index bits that the six bits of a lane number stand for after layer 11, below J.
 pub(super) const LANE_BITS: [usize; 6] = [5, 6, 7, 9, 10, 11];
 
 impl Tables {
@@ -25,14 +27,10 @@ impl Tables {
     pub fn new(log: usize) -> Self {
         assert!(log == 20 || log == 24, "transforms have 2^20 or 2^24 bits, not 2^{log}");
         let basis = cantor_basis();
-        #[cfg(target_arch = "x86_64")]
         let lanes = (0..log - 11).map(|bit| lane_part(&basis, log, bit)).collect();
-        Self {
-            log,
-            basis,
-            #[cfg(target_arch = "x86_64")]
-            lanes,
-        }
+        let field = Field { log, basis };
+        let spread = [Spread::new(&field, 0), Spread::new(&field, 1)];
+        Self { log, basis, maps: Maps::new(&basis), lanes, spread }
     }
 
     /// J.
@@ -52,14 +50,14 @@ impl Tables {
         self.basis[i]
     }
 
-    /// Where coefficient N lands: the exponents of the modulus below N.
-    pub(super) fn wraps(&self) -> [usize; 4] {
-        [0, 1, 1 << (self.log - 16), 1 << 16]
-    }
-
     /// Σ v_(b−i) over the bits b > i of a mask of index bits.
     pub(super) fn chosen(&self, i: usize, mask: u32) -> u32 {
-        (i + 1..self.log).filter(|b| mask >> b & 1 == 1).fold(0, |sum, b| sum ^ self.basis[b - i])
+        Field { log: self.log, basis: self.basis }.chosen(i, mask)
+    }
+
+    /// a · b in GF(2^32).
+    pub(super) fn multiply32(&self, a: u32, b: u32) -> u32 {
+        multiply32(self.basis[7] as u8, self.basis[15] as u16, a, b)
     }
 
     /// The whole twiddle of layer i.
@@ -68,7 +66,18 @@ impl Tables {
     }
 }
 
-#[cfg(target_arch = "x86_64")]
+/// Cantor's basis and the size.
+struct Field {
+    log: usize,
+    basis: [u32; 32],
+}
+
+impl Field {
+    fn chosen(&self, i: usize, mask: u32) -> u32 {
+        (i + 1..self.log).filter(|b| mask >> b & 1 == 1).fold(0, |sum, b| sum ^ self.basis[b - i])
+    }
+}
+
 fn lane_part(basis: &[u32; 32], log: usize, bit: usize) -> [[u8; 64]; 4] {
     let mut planes = [[0; 64]; 4];
     for lane in 0..64 {
@@ -79,6 +88,139 @@ fn lane_part(basis: &[u32; 32], log: usize, bit: usize) -> [[u8; 64]; 4] {
         }
     }
     planes
+}
+
+/// Twiddles of the layers 5 to 11 in one of the halves that layer 3 leaves; number bit k of a group of
+/// 64 stands for index bit J − [`LANE_BITS`]\[k\], and the bits 0 to 2 are lane bits from layer 8 on.
+#[derive(Debug)]
+pub(super) struct Spread {
+    /// Layers 5, 6, 7 (k = 0, 1, 2) by the number bits below k: the byte for 2^k + number.
+    pub(super) bytes: [u8; 8],
+    /// Layer 8, lane by lane.
+    pub(super) eighth: [u8; 64],
+    /// Layers 9, 10, 11 (k = 0, 1, 2) by the number bits 3 to 2 + k: the two planes for 2^k + number.
+    pub(super) pairs: [[[u8; 64]; 2]; 8],
+}
+
+impl Spread {
+    fn new(field: &Field, half: u32) -> Self {
+        let log = field.log;
+        let mask = |number: usize| {
+            let bits = (0..6).filter(|k| number >> k & 1 == 1).map(|k| 1 << (log - LANE_BITS[k]));
+            bits.fold(half << (log - 3), |mask, bit: u32| mask | bit)
+        };
+        let twiddle = |k: usize, number: usize| {
+            let i = log - LANE_BITS[k];
+            field.basis[log - i] ^ field.chosen(i, mask(number))
+        };
+        let layer = |place: usize| place.max(1).ilog2() as usize;
+        let rest = |place: usize| place - (1 << layer(place));
+        let wide = |place: usize, lane: usize| {
+            let twiddle = twiddle(3 + layer(place), rest(place) << 3 | lane & 7);
+            twiddle.to_le_bytes()
+        };
+        Self {
+            bytes: std::array::from_fn(|place| match place {
+                0 => 0,
+                _ => twiddle(layer(place), rest(place)) as u8,
+            }),
+            eighth: std::array::from_fn(|lane| field.chosen(log - 8, mask(lane & 7)) as u8),
+            pairs: std::array::from_fn(|place| match place {
+                0 => [[0; 64]; 2],
+                _ => [0, 1].map(|plane| std::array::from_fn(|lane| wide(place, lane)[plane])),
+            }),
+        }
+    }
+}
+
+/// A linear map of bytes.
+#[derive(Debug)]
+pub(super) struct Map {
+    /// As `gf2p8affineqb` reads it: row r in byte 7 − r.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) matrix: u64,
+    /// The images of the sixteen low and the sixteen high nibbles.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) nibbles: [[u8; 16]; 2],
+    /// The images of the single bits.
+    pub(super) columns: [u8; 8],
+}
+
+impl Map {
+    fn new(map: impl Fn(u8) -> u8) -> Self {
+        let columns: [u8; 8] = std::array::from_fn(|bit| map(1 << bit));
+        let matrix = (0..64).fold(0, |matrix, place: usize| {
+            let (row, column) = (place / 8, place % 8);
+            matrix | u64::from(columns[column] >> row & 1) << (8 * (7 - row) + column)
+        });
+        Self {
+            #[cfg(target_arch = "x86_64")]
+            matrix,
+            #[cfg(target_arch = "x86_64")]
+            nibbles: [0, 4].map(|shift| std::array::from_fn(|nibble| map((nibble as u8) << shift))),
+            columns,
+        }
+    }
+}
+
+/// The maps that the layers need.
+#[derive(Debug)]
+pub(super) struct Maps {
+    /// Multiplication by γ = v_7 and by v_3.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) gamma: Map,
+    #[cfg(target_arch = "x86_64")]
+    pub(super) v3: Map,
+    /// Multiplication by β = v_15 as two by two maps over GF(2^8).
+    pub(super) beta: [Map; 4],
+    /// A byte of the bits that the layers 1, 2, 4 choose by, in the basis of products of v_1, v_2, v_4; and
+    /// back.
+    pub(super) packed: Map,
+    pub(super) unpacked: Map,
+    /// Layer 4 of the upper half, and back.
+    pub(super) fourth: Map,
+    pub(super) fourth_back: Map,
+}
+
+impl Maps {
+    fn new(basis: &[u32; 32]) -> Self {
+        let v = |i: usize| basis[i] as u8;
+        let (gamma, beta) = (v(7), basis[15] as u16);
+        let times_beta = |shift: u32, part: usize| {
+            Map::new(move |x| multiply16(gamma, u16::from(x) << shift, beta).to_le_bytes()[part])
+        };
+        let product = |bits: u8| {
+            [1, 2, 4].iter().enumerate().fold(1, |product, (bit, i)| match bits >> bit & 1 {
+                1 => multiply8(product, v(*i)),
+                _ => product,
+            })
+        };
+        let products: [u8; 8] = std::array::from_fn(|bits| product(bits as u8));
+        let pack =
+            move |x: u8| (0..8).fold(0, |sum, bit| sum ^ products[bit] & 0u8.wrapping_sub(x >> bit & 1));
+        let unpack = back(pack);
+        let fourth = |x: u8| x ^ multiply8(v(1), pack(unpack(x) >> 4));
+        Self {
+            #[cfg(target_arch = "x86_64")]
+            gamma: Map::new(|x| multiply8(x, gamma)),
+            #[cfg(target_arch = "x86_64")]
+            v3: Map::new(|x| multiply8(x, v(3))),
+            beta: [times_beta(0, 0), times_beta(8, 0), times_beta(0, 1), times_beta(8, 1)],
+            packed: Map::new(pack),
+            unpacked: Map::new(&unpack),
+            fourth: Map::new(fourth),
+            fourth_back: Map::new(back(fourth)),
+        }
+    }
+}
+
+/// The inverse of a linear map of bytes.
+fn back(map: impl Fn(u8) -> u8) -> impl Fn(u8) -> u8 {
+    let mut table = [0; 256];
+    for x in 0..=255 {
+        table[usize::from(map(x))] = x;
+    }
+    move |y| table[usize::from(y)]
 }
 
 /// a · b in GF(2^8).

@@ -1,0 +1,324 @@
+//! Vectors of 64 bytes in two registers; products of bytes bit by bit, by constants through `pshufb`.
+
+use std::arch::x86_64::*;
+
+use super::Tables;
+use super::tables::{Map, Maps};
+use super::{basis_change::basis_change, layers::layers, planes::planes};
+
+type V = [__m256i; 2];
+
+basis_change!(#[target_feature(enable = "avx2")]);
+planes!(#[target_feature(enable = "avx2")]);
+layers!(#[target_feature(enable = "avx2")]);
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load32(bytes: &[u8; 32]) -> __m256i {
+    // SAFETY: 32 bytes are readable.
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load4(words: &[u64; 4]) -> __m256i {
+    // SAFETY: four words are 32 readable bytes.
+    unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store4(words: &mut [u64; 4], value: __m256i) {
+    // SAFETY: four words are 32 writable bytes.
+    unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), value) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load(words: &[u64], at: usize) -> V {
+    let (fours, _) = words[at..at + 8].as_chunks::<4>();
+    [load4(&fours[0]), load4(&fours[1])]
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store(words: &mut [u64], at: usize, value: V) {
+    let (fours, _) = words[at..at + 8].as_chunks_mut::<4>();
+    store4(&mut fours[0], value[0]);
+    store4(&mut fours[1], value[1]);
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn bytes(bytes: &[u8; 64]) -> V {
+    let (halves, _) = bytes.as_chunks::<32>();
+    [load32(&halves[0]), load32(&halves[1])]
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn zero() -> V {
+    [_mm256_setzero_si256(); 2]
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn all(byte: u8) -> V {
+    [_mm256_set1_epi8(byte.cast_signed()); 2]
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn xor(a: V, b: V) -> V {
+    [_mm256_xor_si256(a[0], b[0]), _mm256_xor_si256(a[1], b[1])]
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn mul(a: V, b: V) -> V {
+    [mul32_bytes(a[0], b[0]), mul32_bytes(a[1], b[1])]
+}
+
+/// Horner's rule over the bits of b, the highest first.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn mul32_bytes(a: __m256i, mut b: __m256i) -> __m256i {
+    let (none, polynomial) = (_mm256_setzero_si256(), _mm256_set1_epi8(0x1b));
+    let mut product = none;
+    for _ in 0..8 {
+        let carry = _mm256_and_si256(_mm256_cmpgt_epi8(none, product), polynomial);
+        let chosen = _mm256_and_si256(_mm256_cmpgt_epi8(none, b), a);
+        product = _mm256_xor_si256(_mm256_add_epi8(product, product), _mm256_xor_si256(carry, chosen));
+        b = _mm256_add_epi8(b, b);
+    }
+    product
+}
+
+/// The words one place up, the last of `left` coming in.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn word_up(x: __m256i, left: __m256i) -> __m256i {
+    let (x, left) = (_mm256_permute4x64_epi64::<0x93>(x), _mm256_permute4x64_epi64::<0x93>(left));
+    _mm256_blend_epi32::<3>(x, left)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn funnel<const S: i32>(x: __m256i, before: __m256i) -> __m256i {
+    let down = _mm_cvtsi32_si128(64 - S);
+    _mm256_or_si256(_mm256_slli_epi64::<S>(x), _mm256_srl_epi64(before, down))
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn up<const S: i32>(x: V, left: V) -> V {
+    match S {
+        128 => {
+            [_mm256_permute2x128_si256::<0x21>(left[1], x[0]), _mm256_permute2x128_si256::<0x21>(x[0], x[1])]
+        }
+        64 => [word_up(x[0], left[1]), word_up(x[1], x[0])],
+        _ => [funnel::<S>(x[0], word_up(x[0], left[1])), funnel::<S>(x[1], word_up(x[1], x[0]))],
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn up_half<const S: i32>(x: V, left: V) -> V {
+    [funnel::<S>(x[0], word_up(x[0], left[0])), funnel::<S>(x[1], word_up(x[1], left[1]))]
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn lower(a: V, b: V) -> V {
+    [a[0], b[0]]
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn upper(a: V, b: V) -> V {
+    [a[1], b[1]]
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn upper_to_lower(x: V) -> V {
+    [x[1], _mm256_setzero_si256()]
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn keep_upper(x: V) -> V {
+    [_mm256_setzero_si256(), x[1]]
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn swap_lanes<const K: usize>(a: V, b: V) -> (V, V) {
+    if K == 5 {
+        return (lower(a, b), upper(a, b));
+    }
+    let (low, high) = (swap32::<K>(a[0], b[0]), swap32::<K>(a[1], b[1]));
+    ([low.0, high.0], [low.1, high.1])
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn swap32<const K: usize>(a: __m256i, b: __m256i) -> (__m256i, __m256i) {
+    match K {
+        0 => {
+            let odd = _mm256_set1_epi16(0xff00u16.cast_signed());
+            (
+                _mm256_blendv_epi8(a, _mm256_slli_epi64::<8>(b), odd),
+                _mm256_blendv_epi8(_mm256_srli_epi64::<8>(a), b, odd),
+            )
+        }
+        1 => (
+            _mm256_blend_epi16::<0xaa>(a, _mm256_slli_epi64::<16>(b)),
+            _mm256_blend_epi16::<0xaa>(_mm256_srli_epi64::<16>(a), b),
+        ),
+        2 => (
+            _mm256_blend_epi32::<0xaa>(a, _mm256_slli_epi64::<32>(b)),
+            _mm256_blend_epi32::<0xaa>(_mm256_srli_epi64::<32>(a), b),
+        ),
+        3 => (_mm256_unpacklo_epi64(a, b), _mm256_unpackhi_epi64(a, b)),
+        _ => (_mm256_permute2x128_si256::<0x20>(a, b), _mm256_permute2x128_si256::<0x31>(a, b)),
+    }
+}
+
+/// A linear map of bytes: the images of low and of high nibbles.
+#[derive(Clone, Copy)]
+struct Nibbles([__m256i; 2]);
+
+impl Nibbles {
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn new(map: &Map) -> Self {
+        Self([twice(&map.nibbles[0]), twice(&map.nibbles[1])])
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn apply(self, x: V) -> V {
+        let low = _mm256_set1_epi8(15);
+        let half = |x: __m256i| {
+            let high = _mm256_and_si256(_mm256_srli_epi64::<4>(x), low);
+            let low = _mm256_shuffle_epi8(self.0[0], _mm256_and_si256(x, low));
+            _mm256_xor_si256(low, _mm256_shuffle_epi8(self.0[1], high))
+        };
+        [half(x[0]), half(x[1])]
+    }
+}
+
+/// Sixteen bytes in both halves.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn twice(table: &[u8; 16]) -> __m256i {
+    // SAFETY: sixteen bytes are readable.
+    let table = unsafe { _mm_loadu_si128(table.as_ptr().cast()) };
+    _mm256_broadcastsi128_si256(table)
+}
+
+struct Field<'a> {
+    maps: &'a Maps,
+}
+
+impl<'a> Field<'a> {
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn new(tables: &'a Tables) -> Self {
+        Self { maps: &tables.maps }
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn times(&self, x: V, t: u8) -> V {
+        mul(x, all(t))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn times_gamma(&self, x: V) -> V {
+        Nibbles::new(&self.maps.gamma).apply(x)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn times_v3(&self, x: V) -> V {
+        Nibbles::new(&self.maps.v3).apply(x)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn times_beta(&self, x: [V; 2]) -> [V; 2] {
+        let [a, b, c, d] = &self.maps.beta;
+        let map = |map: &Map, x: V| Nibbles::new(map).apply(x);
+        [xor(map(a, x[0]), map(b, x[1])), xor(map(c, x[0]), map(d, x[1]))]
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn fourth(&self, x: V) -> V {
+        Nibbles::new(&self.maps.fourth).apply(x)
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn fourth_back(&self, x: V) -> V {
+        Nibbles::new(&self.maps.fourth_back).apply(x)
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn pack8(field: &Field<'_>, mut x: [V; 8]) -> [V; 8] {
+    transpose_bytes(&mut x);
+    for x in &mut x {
+        *x = Nibbles::new(&field.maps.packed).apply(transpose_bits(*x));
+    }
+    x
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn unpack8(field: &Field<'_>, mut x: [V; 8]) -> [V; 8] {
+    for x in &mut x {
+        *x = transpose_bits(Nibbles::new(&field.maps.unpacked).apply(*x));
+    }
+    transpose_bytes(&mut x);
+    x
+}
+
+/// Swaps byte number and vector number within each word of eight vectors.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn transpose_bytes(x: &mut [V; 8]) {
+    for (a, b) in [(0, 1), (2, 3), (4, 5), (6, 7)] {
+        (x[a], x[b]) = swap_lanes::<0>(x[a], x[b]);
+    }
+    for (a, b) in [(0, 2), (1, 3), (4, 6), (5, 7)] {
+        (x[a], x[b]) = swap_lanes::<1>(x[a], x[b]);
+    }
+    for (a, b) in [(0, 4), (1, 5), (2, 6), (3, 7)] {
+        (x[a], x[b]) = swap_lanes::<2>(x[a], x[b]);
+    }
+}
+
+/// Swaps bit number and byte number of every word.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn transpose_bits(x: V) -> V {
+    let half = |x: __m256i| {
+        let x = swap_bits::<7>(x, 0x00aa_00aa_00aa_00aa);
+        let x = swap_bits::<14>(x, 0x0000_cccc_0000_cccc);
+        swap_bits::<28>(x, 0x0000_0000_f0f0_f0f0)
+    };
+    [half(x[0]), half(x[1])]
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn swap_bits<const S: i32>(x: __m256i, mask: i64) -> __m256i {
+    let moved = _mm256_xor_si256(x, _mm256_srli_epi64::<S>(x));
+    let swapped = _mm256_and_si256(moved, _mm256_set1_epi64x(mask));
+    _mm256_xor_si256(x, _mm256_xor_si256(swapped, _mm256_slli_epi64::<S>(swapped)))
+}

@@ -1,0 +1,327 @@
+//! The layers from 12 on, depth first, products by value, and the three transforms as a whole.
+//!
+//! A cell is two vectors, the byte planes of GF(2^16); from layer 16 on values are pairs of cells, half a
+//! block apart. The conversion of the index bits 0 to 7 waits until here, where those bits number cells.
+
+/// Words of a cell.
+pub(super) const CELL: usize = 16;
+
+/// Layers done at once at the end.
+pub(super) const LEAF: usize = 4;
+
+/// The passes over a rung's vectors; `$level` are the attributes that enable its instructions.
+macro_rules! layers {
+    ($(#[$level:meta])*) => {
+        use crate::gf2x::fourier::layers::{CELL, LEAF};
+
+        /// Coefficients to values.
+        $(#[$level])*
+        pub(super) fn forward(tables: &Tables, values: &mut [u64], scratch: &mut [u64]) {
+            let (field, log) = (Field::new(tables), tables.log());
+            let (work, column) = crate::gf2x::fourier::split(tables, values, scratch);
+            change_basis(log, values, work, column);
+            pack(&field, log, work, values);
+            let cells = &mut work[..values.len()];
+            spread::<false>(&field, tables, values, cells, column);
+            let half = values.len() / 2;
+            for (c, (cells, values)) in cells.chunks_mut(half).zip(values.chunks_mut(half)).enumerate() {
+                let (i, mask) = (log - 12, (c as u32) << (log - 3));
+                first_layer::<false>(&field, tables, cells, values, mask);
+                let (low, high) = values.split_at_mut(half / 2);
+                layers16::<false>(&field, tables, low, i - 1, mask);
+                layers16::<false>(&field, tables, high, i - 1, mask | 1 << i);
+            }
+        }
+
+        /// Values to coefficients.
+        $(#[$level])*
+        pub(super) fn inverse(tables: &Tables, values: &mut [u64], scratch: &mut [u64]) {
+            let (field, log) = (Field::new(tables), tables.log());
+            let (work, column) = crate::gf2x::fourier::split(tables, values, scratch);
+            let (cells, half) = (&mut work[..values.len()], values.len() / 2);
+            for (c, (cells, values)) in cells.chunks_mut(half).zip(values.chunks_mut(half)).enumerate() {
+                let (i, mask) = (log - 12, (c as u32) << (log - 3));
+                let (low, high) = values.split_at_mut(half / 2);
+                layers16::<true>(&field, tables, low, i - 1, mask);
+                layers16::<true>(&field, tables, high, i - 1, mask | 1 << i);
+                first_layer::<true>(&field, tables, values, cells, mask);
+            }
+            spread::<true>(&field, tables, values, cells, column);
+            unpack(&field, log, values, work);
+            change_basis_back(log, values, work, column);
+        }
+
+        impl Field<'_> {
+            /// x · t in GF(2^16).
+            $(#[$level])*
+            #[inline]
+            fn mul16(&self, x: [V; 2], t: [V; 2]) -> [V; 2] {
+                let (low, high) = (mul(x[0], t[0]), mul(x[1], t[1]));
+                let middle = mul(xor(x[0], x[1]), xor(t[0], t[1]));
+                [xor(low, self.times_gamma(high)), xor(middle, low)]
+            }
+
+            /// x · t in GF(2^32).
+            $(#[$level])*
+            #[inline]
+            fn mul32(&self, x: [V; 4], t: [V; 4]) -> [V; 4] {
+                let low = self.mul16([x[0], x[1]], [t[0], t[1]]);
+                let high = self.mul16([x[2], x[3]], [t[2], t[3]]);
+                let middle = self.mul16([xor(x[0], x[2]), xor(x[1], x[3])], [xor(t[0], t[2]), xor(t[1], t[3])]);
+                let beta = self.times_beta(high);
+                [xor(low[0], beta[0]), xor(low[1], beta[1]), xor(middle[0], low[0]), xor(middle[1], low[1])]
+            }
+        }
+
+        /// The twiddle vectors of a layer: the part all lanes share, and each lane's own.
+        $(#[$level])*
+        #[inline]
+        fn vectors(tables: &Tables, i: usize, shared: u32) -> [V; 4] {
+            let lanes = &tables.lanes[i];
+            let mut t = [zero(); 4];
+            for (plane, t) in t.iter_mut().enumerate() {
+                *t = xor(all((shared >> (8 * plane)) as u8), bytes(&lanes[plane]));
+            }
+            t
+        }
+
+        /// One butterfly over GF(2^16).
+        $(#[$level])*
+        #[inline]
+        fn butterfly16<const BACK: bool>(field: &Field<'_>, a: &mut [V; 2], b: &mut [V; 2], t: [V; 2]) {
+            if BACK {
+                *b = [xor(b[0], a[0]), xor(b[1], a[1])];
+            }
+            let product = field.mul16(*b, t);
+            *a = [xor(a[0], product[0]), xor(a[1], product[1])];
+            if !BACK {
+                *b = [xor(b[0], a[0]), xor(b[1], a[1])];
+            }
+        }
+
+        /// Layer 12 of a half, from one buffer to another.
+        $(#[$level])*
+        fn first_layer<const BACK: bool>(field: &Field<'_>, tables: &Tables, from: &[u64], to: &mut [u64], mask: u32) {
+            let (i, half) = (tables.log() - 12, from.len() / 2);
+            let [t0, t1, ..] = vectors(tables, i, tables.twiddle(i, mask));
+            for at in (0..half).step_by(CELL) {
+                let mut a = [load(from, at), load(from, at + 8)];
+                let mut b = [load(from, half + at), load(from, half + at + 8)];
+                butterfly16::<BACK>(field, &mut a, &mut b, [t0, t1]);
+                for plane in 0..2 {
+                    store(to, at + 8 * plane, a[plane]);
+                    store(to, half + at + 8 * plane, b[plane]);
+                }
+            }
+        }
+
+        /// The layers i and below over GF(2^16), depth first, then each block's layers over GF(2^32).
+        $(#[$level])*
+        fn layers16<const BACK: bool>(field: &Field<'_>, tables: &Tables, cells: &mut [u64], i: usize, mask: u32) {
+            if i == tables.log() - 16 {
+                let [t0, t1, ..] = vectors(tables, i, tables.chosen(i, mask));
+                let (low, high) = cells.split_at_mut(cells.len() / 2);
+                if BACK {
+                    layers32::<true>(field, tables, (low, high), i - 1, mask);
+                }
+                for at in (0..low.len()).step_by(CELL) {
+                    let product = field.mul16([load(high, at), load(high, at + 8)], [t0, t1]);
+                    store(low, at, xor(load(low, at), product[0]));
+                    store(low, at + 8, xor(load(low, at + 8), product[1]));
+                }
+                if !BACK {
+                    layers32::<false>(field, tables, (low, high), i - 1, mask);
+                }
+                return;
+            }
+            if i == 7 && !BACK {
+                convert256::<false>(cells, CELL);
+            }
+            let (low, high) = cells.split_at_mut(cells.len() / 2);
+            if BACK {
+                layers16::<true>(field, tables, low, i - 1, mask);
+                layers16::<true>(field, tables, high, i - 1, mask | 1 << i);
+            }
+            let [t0, t1, ..] = vectors(tables, i, tables.twiddle(i, mask));
+            for at in (0..low.len()).step_by(CELL) {
+                let mut a = [load(low, at), load(low, at + 8)];
+                let mut b = [load(high, at), load(high, at + 8)];
+                butterfly16::<BACK>(field, &mut a, &mut b, [t0, t1]);
+                for plane in 0..2 {
+                    store(low, at + 8 * plane, a[plane]);
+                    store(high, at + 8 * plane, b[plane]);
+                }
+            }
+            if !BACK {
+                layers16::<false>(field, tables, low, i - 1, mask);
+                layers16::<false>(field, tables, high, i - 1, mask | 1 << i);
+            }
+            if i == 7 && BACK {
+                convert256::<true>(cells, CELL);
+            }
+        }
+
+        /// One butterfly over GF(2^32) at two places; the planes 0, 1 lie in one slice, 2, 3 in the other.
+        $(#[$level])*
+        #[inline]
+        fn butterfly<const BACK: bool>(
+            field: &Field<'_>,
+            halves: (&mut [u64], &mut [u64]),
+            at: usize,
+            up: usize,
+            t: [V; 4],
+        ) {
+            let (low, high) = halves;
+            let (mut a, mut b) = (four(low, high, at), four(low, high, at + up));
+            if BACK {
+                b = [xor(b[0], a[0]), xor(b[1], a[1]), xor(b[2], a[2]), xor(b[3], a[3])];
+            }
+            let product = field.mul32(b, t);
+            a = [xor(a[0], product[0]), xor(a[1], product[1]), xor(a[2], product[2]), xor(a[3], product[3])];
+            if !BACK {
+                b = [xor(b[0], a[0]), xor(b[1], a[1]), xor(b[2], a[2]), xor(b[3], a[3])];
+            }
+            for (at, x) in [(at, a), (at + up, b)] {
+                store(low, at, x[0]);
+                store(low, at + 8, x[1]);
+                store(high, at, x[2]);
+                store(high, at + 8, x[3]);
+            }
+        }
+
+        $(#[$level])*
+        #[inline]
+        fn four(low: &[u64], high: &[u64], at: usize) -> [V; 4] {
+            [load(low, at), load(low, at + 8), load(high, at), load(high, at + 8)]
+        }
+
+        /// The layers i … 0 over GF(2^32), depth first down to the leaves.
+        $(#[$level])*
+        fn layers32<const BACK: bool>(
+            field: &Field<'_>,
+            tables: &Tables,
+            halves: (&mut [u64], &mut [u64]),
+            i: usize,
+            mask: u32,
+        ) {
+            if i + 1 == LEAF {
+                leaf::<BACK>(field, tables, halves, mask);
+                return;
+            }
+            let (low, high) = halves;
+            if i == 7 && !BACK {
+                convert256::<false>(low, CELL);
+                convert256::<false>(high, CELL);
+            }
+            let half = low.len() / 2;
+            if BACK {
+                layers32::<true>(field, tables, (&mut low[..half], &mut high[..half]), i - 1, mask);
+                layers32::<true>(field, tables, (&mut low[half..], &mut high[half..]), i - 1, mask | 1 << i);
+            }
+            let t = vectors(tables, i, tables.twiddle(i, mask));
+            for at in (0..half).step_by(CELL) {
+                butterfly::<BACK>(field, (low, high), at, half, t);
+            }
+            if !BACK {
+                layers32::<false>(field, tables, (&mut low[..half], &mut high[..half]), i - 1, mask);
+                layers32::<false>(field, tables, (&mut low[half..], &mut high[half..]), i - 1, mask | 1 << i);
+            }
+            if i == 7 && BACK {
+                convert256::<true>(low, CELL);
+                convert256::<true>(high, CELL);
+            }
+        }
+
+        /// The last layers on sixteen pairs of cells.
+        $(#[$level])*
+        fn leaf<const BACK: bool>(field: &Field<'_>, tables: &Tables, halves: (&mut [u64], &mut [u64]), mask: u32) {
+            let (low, high) = halves;
+            for layer in 0..LEAF {
+                let i = if BACK { layer } else { LEAF - 1 - layer };
+                let mut t = vectors(tables, i, tables.twiddle(i, mask));
+                let blocks = 1usize << (LEAF - 1 - i);
+                for block in 0..blocks {
+                    let start = block << (i + 1);
+                    for cell in start..start + (1 << i) {
+                        butterfly::<BACK>(field, (low, high), CELL * cell, CELL << i, t);
+                    }
+                    if block + 1 < blocks {
+                        // From block j to j + 1 the twiddle changes by v_1 + … + v_(1+t), t the trailing
+                        // ones of j.
+                        let step = (0..=block.trailing_ones() as usize).fold(0, |sum, k| sum ^ tables.v(1 + k));
+                        for (plane, t) in t.iter_mut().enumerate() {
+                            *t = xor(*t, all((step >> (8 * plane)) as u8));
+                        }
+                    }
+                }
+            }
+        }
+
+        /// For every r, Σ_c x_c · t_(r+terms−1−c) value by value, written over x_r; see the kernel's contract.
+        $(#[$level])*
+        pub(super) fn convolve(tables: &Tables, t: &[&[u64]], x: &mut [&mut [u64]], terms: usize, scratch: &mut [u64]) {
+            let field = Field::new(tables);
+            let (half, words) = (CELL << (tables.log() - 16), x[0].len());
+            let (x_here, t_here) = scratch.split_at_mut(32 * terms);
+            for block in (0..words).step_by(2 * half) {
+                for at in (block..block + half).step_by(CELL) {
+                    for (x, here) in x.iter().zip(x_here.chunks_exact_mut(32)) {
+                        collect(x, at, half, here);
+                    }
+                    for (t, here) in t.iter().zip(t_here.chunks_exact_mut(32)) {
+                        collect(t, at, half, here);
+                    }
+                    for (r, x) in x.iter_mut().take(t.len() + 1 - terms).enumerate() {
+                        let sum = sum_of_products(&field, x_here, &t_here[32 * r..32 * (r + terms)]);
+                        store(x, at, sum[0]);
+                        store(x, at + 8, sum[1]);
+                        store(x, at + half, sum[2]);
+                        store(x, at + half + 8, sum[3]);
+                    }
+                }
+            }
+        }
+
+        /// Σ_c x_c · t_(last − c), reduced once at the end.
+        $(#[$level])*
+        #[inline]
+        fn sum_of_products(field: &Field<'_>, x: &[u64], t: &[u64]) -> [V; 4] {
+            let mut sums = [[zero(); 3]; 3];
+            for (x, t) in x.chunks_exact(32).zip(t.chunks_exact(32).rev()) {
+                let (x, t) = (factors(x), factors(t));
+                for (sums, (x, t)) in sums.iter_mut().zip(x.iter().zip(&t)) {
+                    for (sum, (x, t)) in sums.iter_mut().zip(x.iter().zip(t)) {
+                        *sum = xor(*sum, mul(*x, *t));
+                    }
+                }
+            }
+            let [low, high, middle] = sums.map(|[low, high, middle]| (low, high, middle));
+            let low = [xor(low.0, field.times_gamma(low.1)), xor(low.2, low.0)];
+            let high = [xor(high.0, field.times_gamma(high.1)), xor(high.2, high.0)];
+            let middle = [xor(middle.0, field.times_gamma(middle.1)), xor(middle.2, middle.0)];
+            let beta = field.times_beta(high);
+            [xor(low[0], beta[0]), xor(low[1], beta[1]), xor(middle[0], low[0]), xor(middle[1], low[1])]
+        }
+
+        /// The factors of Karatsuba's rule, twice: low, high and their sum of low, high and their sum.
+        $(#[$level])*
+        #[inline]
+        fn factors(value: &[u64]) -> [[V; 3]; 3] {
+            let [a, b, c, d] = [load(value, 0), load(value, 8), load(value, 16), load(value, 24)];
+            let [ab, cd, ac, bd] = [xor(a, b), xor(c, d), xor(a, c), xor(b, d)];
+            [[a, b, ab], [c, d, cd], [ac, bd, xor(ab, cd)]]
+        }
+
+        /// The four vectors of a value.
+        $(#[$level])*
+        #[inline]
+        fn collect(values: &[u64], at: usize, half: usize, here: &mut [u64]) {
+            store(here, 0, load(values, at));
+            store(here, 8, load(values, at + 8));
+            store(here, 16, load(values, at + half));
+            store(here, 24, load(values, at + half + 8));
+        }
+    };
+}
+
+pub(super) use layers;
