@@ -14,6 +14,8 @@
 //! whose p + q transforms and the p + q − 1 of t are multiplied point by point and added up.
 
 mod block;
+mod copy;
+mod speed;
 mod tiles;
 mod transform;
 
@@ -113,7 +115,7 @@ impl Toeplitz {
     pub fn memory_bytes(&self, threads: usize) -> usize {
         let (x_bits, m) = (self.product_bits(), self.output_bits);
         let words = match transform::Shape::of(Isa::best(), x_bits, m) {
-            Some(shape) => shape.memory_words(Isa::best(), threads),
+            Some(shape) => shape.memory_words(threads),
             None => 4 * (x_bits + m) / 64 + (threads + 2) * (m / 64 + 8 * tiles::TILE),
         };
         // The modified matrix's identity part is held beside the product.

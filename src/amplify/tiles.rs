@@ -6,8 +6,16 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::bits::BitBlock;
 
+use super::speed::Speed;
+
 /// Words of a tile.
 pub(super) const TILE: usize = 512;
+
+/// Picoseconds of one thread, about.
+pub(super) fn cost(speed: &Speed, x_bits: usize, m: usize) -> usize {
+    let tiles = |bits: usize| bits.div_ceil(64 * TILE);
+    tiles(x_bits) * (tiles(m) + 1) * speed.tile
+}
 
 /// t: the seed rotated left by m, diagonal by diagonal from the upper right.
 pub(super) fn diagonals(seed: &BitBlock, m: usize) -> BitBlock {

@@ -1,20 +1,26 @@
-//! The middle product of long blocks, by transforms of 2^20 or 2^24 bits.
+//! The middle product of long blocks, by transforms of N = 2^20 or 2^24 bits.
 //!
-//! With chunks of a bits of x and of y, chunk r of y is ⊕_c x_c · t_(r−c) at coefficients a … 2a − 1,
-//! t_d being the 2a bits of t from d·a + (bits of x) − a − 1 on (bits before and after t are zero, and
-//! one bit more than needed puts the output on whole words). 2a ≤ N − 2^16, so that what wraps around
-//! the modulus stays below a.
+//! With chunks of a bits of x and b of y, chunk r of y is ⊕_c x_c · t_(r−c) at coefficients a … a + b − 1,
+//! t_d being the a + b bits of t from d·a + (bits of x) − a − 1 on (bits before and after t are zero, and
+//! one bit more than needed puts the output on whole words). Several chunks leave 2^16 coefficients free,
+//! so that what wraps around the modulus stays below a; a single one may fill N, and then what reaches the
+//! output is subtracted: see [`Spoilt`].
 
-use keystill_kernels::{Isa, gf2x::fourier};
+use keystill_kernels::{
+    Isa, bits,
+    gf2x::{self, fourier},
+};
 use rayon::prelude::*;
 use zeroize::Zeroizing;
 
 use crate::bits::BitBlock;
 
-use super::tiles::TILE;
+use super::copy::read_bits;
+use super::speed::Speed;
+use super::tiles;
 
-/// Products of tiles up to which tiles are quicker.
-const MOST_TILE_PRODUCTS: usize = 48;
+/// The furthest that a coefficient beyond N lands above where it would by itself.
+const REACH: usize = 1 << 16;
 
 /// How a middle product is cut.
 #[derive(Clone, Copy, Debug)]
@@ -25,52 +31,93 @@ pub(super) struct Shape {
     /// Bits of a chunk of x and of y.
     a: usize,
     b: usize,
+    /// Chunks of x and of y; if both are several, a = b.
     p: usize,
     q: usize,
 }
 
 impl Shape {
-    /// The cheapest cut, or none where tiles are.
+    /// The cheapest cut, or none where tiles are cheaper.
     pub(super) fn of(isa: Isa, x_bits: usize, m: usize) -> Option<Self> {
-        let tiles = |bits: usize| bits.div_ceil(64 * TILE);
-        let most = if fourier::is_transform(isa) { MOST_TILE_PRODUCTS } else { 1 << 14 };
-        if tiles(x_bits) * tiles(m) <= most {
-            return None;
-        }
-        let (small, large) = (Self::cut(20, x_bits, m), Self::cut(24, x_bits, m));
-        Some(if small.cost() <= large.cost() { small } else { large })
+        let cuts = [20, 24].into_iter().flat_map(|log| Self::cuts(log, x_bits, m));
+        let speed = Speed::of(isa);
+        let best = cuts.min_by_key(|cut| cut.cost(&speed))?;
+        (tiles::cost(&speed, x_bits, m) > best.cost(&speed)).then_some(best)
     }
 
-    fn cut(log: usize, x_bits: usize, m: usize) -> Self {
-        let room = (1 << log) - (1 << 16);
+    /// The cuts for a size of transform.
+    fn cuts(log: usize, x_bits: usize, m: usize) -> impl Iterator<Item = Self> {
+        let (n, room) = (1 << log, (1 << log) - REACH);
         let whole = |bits: usize| bits.next_multiple_of(64);
-        if whole(x_bits) + whole(m) <= room {
-            return Self { log, x_bits, m, a: whole(x_bits), b: whole(m), p: 1, q: 1 };
-        }
-        let a = room / 2;
-        Self { log, x_bits, m, a, b: a, p: x_bits.div_ceil(a), q: m.div_ceil(a) }
+        let (x, y) = (whole(x_bits).max(64), whole(m));
+        let cut = move |a: usize, b: usize| Self {
+            log,
+            x_bits,
+            m,
+            a,
+            b,
+            p: x_bits.div_ceil(a).max(1),
+            q: m.div_ceil(b),
+        };
+        let single = (x + y <= n).then(|| cut(x, y));
+        // A side that takes at most three quarters of the room may stay whole.
+        let one_x = (4 * x <= 3 * room).then(|| cut(x, room - x));
+        let one_y = (4 * y <= 3 * room).then(|| cut(room - y, y));
+        [single, one_x, one_y, Some(cut(room / 2, room / 2))].into_iter().flatten()
     }
 
-    /// Bits that pass a transform, and a twentieth of those multiplied.
-    fn cost(&self) -> usize {
-        let transforms = 20 * (2 * (self.p + self.q) - 1) * self.log / 20;
-        (transforms + self.p * self.q) << self.log
+    /// Chunks of t.
+    fn diagonals(&self) -> usize {
+        self.p + self.q - 1
+    }
+
+    /// Picoseconds of one thread, about.
+    fn cost(&self, speed: &Speed) -> usize {
+        let transforms = self.p + self.q + self.diagonals();
+        let transform = if self.log == 20 { speed.short_transform } else { speed.long_transform };
+        (transforms * transform + self.p * self.q * speed.product) << self.log
     }
 
     /// The words held while it is computed on so many threads.
-    pub(super) fn memory_words(&self, isa: Isa, threads: usize) -> usize {
+    pub(super) fn memory_words(&self, threads: usize) -> usize {
         let n = 1 << (self.log - 6);
-        let working = n + fourier::scratch_words(isa, self.log);
+        let chunks = self.diagonals() + self.p.max(self.q);
         let output = self.q * self.b / 64;
-        output + (2 * self.p + self.q - 1) * n + threads.min(self.p + self.q) * working
+        output + chunks * n + threads.min(chunks) * self.scratch_words()
+    }
+
+    fn scratch_words(&self) -> usize {
+        fourier::scratch_words(self.log) + 32 * (self.p + self.diagonals())
+    }
+
+    fn scratch(&self) -> Zeroizing<Vec<u64>> {
+        Zeroizing::new(vec![0; self.scratch_words()])
+    }
+
+    /// Transforms of chunks, each filled first, on the current pool.
+    fn transforms(
+        &self,
+        isa: Isa,
+        tables: &fourier::Tables,
+        count: usize,
+        fill: impl Fn(usize, &mut [u64]) + Sync,
+    ) -> Vec<Vec<u64>> {
+        let transform = |scratch: &mut Zeroizing<Vec<u64>>, chunk: usize| {
+            let mut values = vec![0; tables.words()];
+            fill(chunk, &mut values);
+            fourier::forward(isa, tables, &mut values, scratch);
+            values
+        };
+        (0..count).into_par_iter().with_max_len(1).map_init(|| self.scratch(), transform).collect()
     }
 }
 
-/// The transforms of the seed's diagonals.
+/// The transforms of the seed's diagonals, which are as public as the seed.
 pub(super) struct Diagonals {
     shape: Shape,
     tables: fourier::Tables,
-    values: Vec<Zeroizing<Vec<u64>>>,
+    values: Vec<Vec<u64>>,
+    spoilt: Option<Spoilt>,
 }
 
 impl std::fmt::Debug for Diagonals {
@@ -82,83 +129,116 @@ impl std::fmt::Debug for Diagonals {
 impl Diagonals {
     pub(super) fn new(isa: Isa, shape: Shape, seed: &BitBlock) -> Self {
         let tables = fourier::Tables::new(shape.log);
-        let Shape { x_bits, m, a, b, p, q, .. } = shape;
-        let bits = x_bits + m - 1;
-        let values = transforms(isa, &tables, p + q - 1, |chunk, values| {
-            // Diagonal d = chunk − (p − 1); t_k is seed bit k + m, and from k = bits − m on k − (bits − m).
-            let start = (chunk * b + x_bits) as i64 - (p * a + 1) as i64;
-            let turn = (bits - m.min(bits)) as i64;
-            copy_bits(seed, m.min(bits)..bits, -start, a + b, values);
-            copy_bits(seed, 0..m.min(bits), turn - start, a + b, values);
+        let Shape { x_bits, a, b, p, .. } = shape;
+        let step = if p > 1 { a } else { b };
+        let t = Rotated { seed, m: shape.m };
+        let values = shape.transforms(isa, &tables, shape.diagonals(), |chunk, values| {
+            let start = (chunk * step + x_bits) as i64 - (p * a + 1) as i64;
+            t.read(start, &mut values[..(a + b) / 64]);
         });
-        Self { shape, tables, values }
+        let spoilt = Spoilt::of(&shape, &t);
+        Self { shape, tables, values, spoilt }
     }
 
     /// The m bits of the middle product with the first bits of `input`.
     pub(super) fn middle_product(&self, isa: Isa, input: &BitBlock) -> BitBlock {
         let Shape { x_bits, m, a, b, p, q, .. } = self.shape;
-        let x = transforms(isa, &self.tables, p, |chunk, values| {
-            copy_bits(input, chunk * a..x_bits.min((chunk + 1) * a), 0, a, values);
-        });
+        let mut x = Zeroized(self.shape.transforms(isa, &self.tables, p, |chunk, values| {
+            let words = values.len().min(a / 64);
+            read_bits(input.words(), 0..x_bits, (chunk * a) as i64, &mut values[..words]);
+        }));
+        x.0.resize_with(p.max(q), || vec![0; self.tables.words()]);
+        self.convolve(isa, &mut x.0);
         let mut output = vec![0; q * b / 64];
-        output.par_chunks_mut(b / 64).enumerate().for_each(|(r, output)| {
-            let mut sum = Zeroizing::new(vec![0; self.tables.words()]);
-            let mut scratch = Zeroizing::new(vec![0; fourier::scratch_words(isa, self.shape.log)]);
-            for (c, x) in x.iter().enumerate() {
-                let t = &self.values[r + p - 1 - c];
-                fourier::multiply_add(isa, &self.tables, &mut sum, x, t, &mut scratch);
-            }
-            fourier::inverse(isa, &self.tables, &mut sum, &mut scratch);
-            output.copy_from_slice(&sum[a / 64..(a + b) / 64]);
-        });
+        x.0.par_iter_mut().with_max_len(1).zip(output.par_chunks_mut(b / 64)).for_each_init(
+            || self.shape.scratch(),
+            |scratch, (sum, output)| {
+                fourier::inverse(isa, &self.tables, sum, scratch);
+                output.copy_from_slice(&sum[a / 64..(a + b) / 64]);
+            },
+        );
+        if let Some(spoilt) = &self.spoilt {
+            spoilt.mend(isa, &self.shape, self.tables.wraps(), input, &mut output);
+        }
         BitBlock::from_words(output, m)
     }
-}
 
-/// Chunks, each filled and transformed, on the current pool.
-fn transforms(
-    isa: Isa,
-    tables: &fourier::Tables,
-    count: usize,
-    fill: impl Fn(usize, &mut [u64]) + Sync,
-) -> Vec<Zeroizing<Vec<u64>>> {
-    let scratch = || Zeroizing::new(vec![0; fourier::scratch_words(isa, tables.log())]);
-    let transform = |scratch: &mut Zeroizing<Vec<u64>>, chunk: usize| {
-        let mut values = Zeroizing::new(vec![0; tables.words()]);
-        fill(chunk, &mut values);
-        fourier::forward(isa, tables, &mut values, scratch);
-        values
-    };
-    (0..count).into_par_iter().with_max_len(1).map_init(scratch, transform).collect()
-}
-
-/// Adds the bits of a range to `to`, the first at bit `at`; what falls outside its first `limit` bits
-/// is left out.
-fn copy_bits(from: &BitBlock, range: std::ops::Range<usize>, at: i64, limit: usize, to: &mut [u64]) {
-    let skipped = usize::try_from(-at).unwrap_or(0);
-    let start = range.start + skipped;
-    let place = usize::try_from(at).unwrap_or(0);
-    if start >= range.end || place >= limit {
-        return;
+    /// The sums of products of the chunks, written over x, part by part of their values.
+    fn convolve(&self, isa: Isa, x: &mut [Vec<u64>]) {
+        let part = fourier::part_words(self.shape.log);
+        let mut parts: Vec<Vec<&mut [u64]>> = (0..self.tables.words() / part).map(|_| Vec::new()).collect();
+        for x in x {
+            parts.iter_mut().zip(x.chunks_exact_mut(part)).for_each(|(parts, part)| parts.push(part));
+        }
+        let sum = |scratch: &mut Zeroizing<Vec<u64>>, (number, x): (usize, &mut Vec<&mut [u64]>)| {
+            let words = number * part..(number + 1) * part;
+            let t: Vec<&[u64]> = self.values.iter().map(|t| &t[words.clone()]).collect();
+            fourier::convolve(isa, &self.tables, &t, x, self.shape.p, scratch);
+        };
+        parts.par_iter_mut().enumerate().for_each_init(|| self.shape.scratch(), sum);
     }
-    let count = (range.end - start).min(limit - place);
-    let words = from.words();
-    let (first, shift) = (place / 64, place % 64);
-    let mut left = count;
-    for index in 0..count.div_ceil(64) {
-        let word = at_bit(words, start + 64 * index) & (u64::MAX >> (64 - left.min(64)));
-        left = left.saturating_sub(64);
-        to[first + index] ^= word << shift;
-        if let Some(next) = to.get_mut(first + index + 1).filter(|_| shift > 0) {
-            *next ^= word >> (64 - shift);
+}
+
+/// Chunks that are wiped in the end.
+struct Zeroized(Vec<Vec<u64>>);
+
+impl Drop for Zeroized {
+    fn drop(&mut self) {
+        self.0.par_iter_mut().for_each(zeroize::Zeroize::zeroize);
+    }
+}
+
+/// t: the seed rotated left by m.
+struct Rotated<'a> {
+    seed: &'a BitBlock,
+    m: usize,
+}
+
+impl Rotated<'_> {
+    /// Bits of t from `start` on, zeros where there are none.
+    fn read(&self, start: i64, out: &mut [u64]) {
+        let (bits, m) = (self.seed.len(), self.m.min(self.seed.len()));
+        read_bits(self.seed.words(), m..bits, start + m as i64, out);
+        let turn = (bits - m) as i64;
+        if start + 64 * out.len() as i64 > turn {
+            read_bits(self.seed.words(), 0..m, start - turn, out);
         }
     }
 }
 
-/// The 64 bits from a place on, zeros beyond the end.
-fn at_bit(words: &[u64], bit: usize) -> u64 {
-    let (word, shift) = (bit / 64, bit % 64);
-    let low = words.get(word).map_or(0, |word| word >> shift);
-    let high = words.get(word + 1).filter(|_| shift > 0);
-    low | high.map_or(0, |word| word << (64 - shift))
+/// What wraps around into the output of a single product: its top coefficients, which are the product of
+/// the top bits of x and of t.
+struct Spoilt {
+    t: Vec<u64>,
+}
+
+impl Spoilt {
+    /// The top bits of t, if the product wraps that far.
+    fn of(shape: &Shape, t: &Rotated<'_>) -> Option<Self> {
+        let Shape { log, x_bits, a, b, .. } = *shape;
+        let free = (1usize << log) - a - b;
+        if shape.diagonals() > 1 || free >= REACH {
+            return None;
+        }
+        let bits = (REACH - free).next_power_of_two().max(512);
+        let mut top = vec![0; bits / 64];
+        t.read(x_bits as i64 - (a + 1) as i64 + (a + b) as i64 - bits as i64, &mut top);
+        Some(Self { t: top })
+    }
+
+    /// Adds the coefficients N + e of the product once more where they landed.
+    fn mend(&self, isa: Isa, shape: &Shape, wraps: [usize; 4], input: &BitBlock, output: &mut [u64]) {
+        let words = self.t.len();
+        let (bits, Shape { log, x_bits, a, b, .. }) = (64 * words, *shape);
+        let [mut x, mut product, mut scratch] = [1, 2, 4].map(|times| Zeroizing::new(vec![0; times * words]));
+        read_bits(input.words(), 0..x_bits, a as i64 - bits as i64, &mut x);
+        gf2x::product(isa, &x, &self.t, &mut product, &mut scratch);
+        let mut moved = Zeroizing::new(vec![0; output.len()]);
+        for wrap in wraps {
+            let start = (a + b + wrap) as i64 - (1i64 << log) - bits as i64;
+            moved.fill(0);
+            read_bits(&product[words..], 0..bits, -start, &mut moved);
+            bits::xor(isa, output, &moved);
+        }
+    }
 }

@@ -50,6 +50,12 @@ impl Tables {
         self.basis[i]
     }
 
+    /// Where coefficient N lands: the exponents of the modulus below N.
+    #[must_use]
+    pub fn wraps(&self) -> [usize; 4] {
+        [0, 1, 1 << (self.log - 16), 1 << 16]
+    }
+
     /// Σ v_(b−i) over the bits b > i of a mask of index bits.
     pub(super) fn chosen(&self, i: usize, mask: u32) -> u32 {
         Field { log: self.log, basis: self.basis }.chosen(i, mask)
