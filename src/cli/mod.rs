@@ -2,6 +2,8 @@
 
 mod amplify;
 mod bench;
+#[cfg(feature = "serve")]
+mod certs;
 mod completions;
 mod distill;
 mod keylen;
@@ -10,6 +12,8 @@ mod machine;
 mod node;
 mod report;
 mod run;
+#[cfg(feature = "serve")]
+mod serve;
 mod summary;
 mod world;
 
@@ -31,6 +35,8 @@ pub(crate) struct Cli {
 enum Command {
     Amplify(amplify::Args),
     Bench(bench::Args),
+    #[cfg(feature = "serve")]
+    Certs(certs::Args),
     Completions(completions::Args),
     Distill(distill::Args),
     Keylen(keylen::Args),
@@ -38,6 +44,8 @@ enum Command {
     Node(node::Args),
     Report(report::Args),
     Run(run::Args),
+    #[cfg(feature = "serve")]
+    Serve(serve::Args),
 }
 
 /// Why a command ends: the number is its exit code.
@@ -101,6 +109,8 @@ fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Amplify(args) => amplify::run(args),
         Command::Bench(args) => bench::run(args),
+        #[cfg(feature = "serve")]
+        Command::Certs(args) => certs::run(&args),
         Command::Completions(args) => completions::run(&args),
         Command::Distill(args) => distill::run(&args),
         Command::Keylen(args) => keylen::run(args),
@@ -108,6 +118,8 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Node(args) => node::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Run(args) => run::run(&args),
+        #[cfg(feature = "serve")]
+        Command::Serve(args) => serve::run(&args),
     }
 }
 

@@ -20,11 +20,8 @@ pub(super) fn decoded(text: &str, plus: char) -> Option<String> {
 
 /// The value of a query's parameter: the last one, as most servers take it.
 pub(super) fn parameter(query: &str, name: &str) -> Option<Option<String>> {
-    let pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
-    pairs
-        .filter(|(own, _)| decoded(own, ' ').as_deref() == Some(name))
-        .next_back()
-        .map(|(_, value)| decoded(value, ' '))
+    let mut pairs = query.split('&').map(|pair| pair.split_once('=').unwrap_or((pair, "")));
+    pairs.rfind(|(own, _)| decoded(own, ' ').as_deref() == Some(name)).map(|(_, value)| decoded(value, ' '))
 }
 
 #[cfg(test)]
