@@ -1,31 +1,15 @@
-//! Sixty-four lanes a vector; the correction g is one table look-up.
+//! Sixty-four lanes a vector; every table is one look-up.
 
 use std::arch::x86_64::{
-    __m512i, _mm512_abs_epi8, _mm512_add_epi8, _mm512_adds_epi8, _mm512_cmpeq_epu8_mask, _mm512_loadu_si512,
-    _mm512_mask_blend_epi8, _mm512_mask_sub_epi8, _mm512_max_epu8, _mm512_min_epu8, _mm512_movepi8_mask,
-    _mm512_movm_epi8, _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_setzero_si512, _mm512_storeu_si512,
-    _mm512_sub_epi8, _mm512_subs_epi8, _mm512_subs_epu8, _mm512_xor_si512,
+    __m512i, _mm512_abs_epi8, _mm512_adds_epi8, _mm512_adds_epi16, _mm512_cmpeq_epu8_mask,
+    _mm512_cmpge_epu8_mask, _mm512_loadu_si512, _mm512_mask_blend_epi8, _mm512_mask_permutexvar_epi8,
+    _mm512_mask_sub_epi8, _mm512_min_epu8, _mm512_movepi8_mask, _mm512_movm_epi8, _mm512_packus_epi16,
+    _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_setzero_si512, _mm512_srli_epi16, _mm512_storeu_si512,
+    _mm512_sub_epi16, _mm512_subs_epi8, _mm512_unpackhi_epi8, _mm512_unpacklo_epi8, _mm512_xor_si512,
 };
 
 use super::scalar::{self, mirror, offset};
-use super::{Graph, LANES, MESSAGE_LIMIT, MOST_EDGES};
-
-/// g(x) for x below 64; it is 0 from 9 on.
-const CORRECTION: [i8; LANES] = {
-    let mut table = [0; LANES];
-    let mut x = 0;
-    while x < 9 {
-        table[x] = if x == 0 {
-            3
-        } else if x < 4 {
-            2
-        } else {
-            1
-        };
-        x += 1;
-    }
-    table
-};
+use super::{CERTAIN, Graph, INVERSE, LANES, MOST_EDGES, PHI};
 
 #[target_feature(enable = "avx512f")]
 fn load(bytes: &[i8]) -> __m512i {
@@ -41,27 +25,62 @@ fn store(bytes: &mut [i8], value: __m512i) {
     unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), value) }
 }
 
+/// The tables: φ low and high byte, φ⁻¹ three steps.
+#[derive(Clone, Copy)]
+struct Tables {
+    phi: [__m512i; 2],
+    inverse: [__m512i; 3],
+}
+
+/// Sixteen bits a lane: the low and the high half of each 128 bits.
+type Sums = [__m512i; 2];
+
+impl Tables {
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    fn new() -> Self {
+        let bytes = |table: &[u8; LANES]| load(&table.map(u8::cast_signed));
+        let phi = [PHI.map(|value| value as u8), PHI.map(|value| (value >> 8) as u8)];
+        Self {
+            phi: [bytes(&phi[0]), bytes(&phi[1])],
+            inverse: [bytes(&INVERSE[0]), bytes(&INVERSE[1]), bytes(&INVERSE[2])],
+        }
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    fn phi(self, magnitude: __m512i) -> Sums {
+        let place = _mm512_min_epu8(magnitude, _mm512_set1_epi8(63));
+        let low = _mm512_permutexvar_epi8(place, self.phi[0]);
+        let high = _mm512_permutexvar_epi8(place, self.phi[1]);
+        [_mm512_unpacklo_epi8(low, high), _mm512_unpackhi_epi8(low, high)]
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    fn inverse(self, [low, high]: Sums) -> __m512i {
+        let last = _mm512_set1_epi8(63);
+        let ones = _mm512_min_epu8(_mm512_packus_epi16(low, high), last);
+        let sixteens = _mm512_packus_epi16(_mm512_srli_epi16::<4>(low), _mm512_srli_epi16::<4>(high));
+        let sixteens = _mm512_min_epu8(sixteens, last);
+        let most = _mm512_packus_epi16(_mm512_srli_epi16::<8>(low), _mm512_srli_epi16::<8>(high));
+        let most = _mm512_min_epu8(most, last);
+        let four = _mm512_set1_epi8(4);
+        let told = _mm512_permutexvar_epi8(ones, self.inverse[0]);
+        let beyond = _mm512_cmpge_epu8_mask(sixteens, four);
+        let told = _mm512_mask_permutexvar_epi8(told, beyond, sixteens, self.inverse[1]);
+        let beyond = _mm512_cmpge_epu8_mask(most, four);
+        _mm512_mask_permutexvar_epi8(told, beyond, most, self.inverse[2])
+    }
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 pub(super) fn iterate(graph: Graph<'_>, syndrome: &[u64], posteriors: &mut [i8], messages: &mut [i8]) {
     graph.check();
-    let words = graph.lift / LANES;
-    assert_eq!(syndrome.len(), (graph.rows.len() - 1) * words, "a bit a check");
     assert_eq!(posteriors.len(), graph.columns * graph.stride(), "a stride a column");
     assert_eq!(messages.len(), graph.edges.len() * graph.lift, "a byte an edge");
-    let table = load(&CORRECTION);
+    let tables = Tables::new();
     let mut values = [_mm512_setzero_si512(); MOST_EDGES];
-    for (row, bounds) in graph.rows.windows(2).enumerate() {
-        let (first, end) = (bounds[0] as usize, bounds[1] as usize);
-        for word in 0..words {
-            let parity = syndrome[row * words + word];
-            check(
-                graph,
-                [first, end, word],
-                parity,
-                (&mut *posteriors, &mut *messages),
-                (table, &mut values),
-            );
-        }
+    for (parity, (edges, word)) in syndrome.iter().zip(graph.words(syndrome.len())) {
+        let messages = &mut messages[edges.start * graph.lift + word * LANES..];
+        check(graph, &graph.edges[edges], (*parity, word), (posteriors, messages), (tables, &mut values));
     }
 }
 
@@ -69,70 +88,83 @@ pub(super) fn iterate(graph: Graph<'_>, syndrome: &[u64], posteriors: &mut [i8],
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn check(
     graph: Graph<'_>,
-    [first, end, word]: [usize; 3],
-    parity: u64,
+    edges: &[(u32, u32)],
+    (parity, word): (u64, usize),
     (posteriors, messages): (&mut [i8], &mut [i8]),
-    (table, values): (__m512i, &mut [__m512i; MOST_EDGES]),
+    (tables, values): (Tables, &mut [__m512i; MOST_EDGES]),
 ) {
-    let edges = &graph.edges[first..end];
-    let most = _mm512_set1_epi8(127);
+    let zero = _mm512_setzero_si512();
     let mut signs = _mm512_movm_epi8(parity);
-    let (mut least, mut rest) = (most, most);
-    let mut place = first * graph.lift + word * LANES;
+    let mut least = _mm512_set1_epi8(127);
+    let [mut low, mut high] = [zero; 2];
     for (number, (edge, value)) in edges.iter().zip(values.iter_mut()).enumerate() {
         let posterior = load(&posteriors[offset(graph, *edge, word)..]);
-        let extrinsic = _mm512_subs_epi8(posterior, load(&messages[place..]));
+        let extrinsic = _mm512_subs_epi8(posterior, load(&messages[number * graph.lift..]));
         *value = extrinsic;
         signs = _mm512_xor_si512(signs, extrinsic);
-        let magnitude = _mm512_min_epu8(_mm512_abs_epi8(extrinsic), most);
-        let larger = _mm512_max_epu8(least, magnitude);
+        let magnitude = _mm512_abs_epi8(extrinsic);
         least = _mm512_min_epu8(least, magnitude);
-        rest = if number == 0 { larger } else { boxplus(table, rest, larger) };
-        place += graph.lift;
+        let phi = tables.phi(magnitude);
+        low = _mm512_adds_epi16(low, phi[0]);
+        high = _mm512_adds_epi16(high, phi[1]);
     }
-    let limit = _mm512_set1_epi8(MESSAGE_LIMIT.cast_signed());
-    let all = _mm512_min_epu8(boxplus(table, rest, least), limit);
-    let others = _mm512_min_epu8(rest, limit);
-    let mut place = first * graph.lift + word * LANES;
-    for (edge, extrinsic) in edges.iter().zip(values.iter()) {
-        let magnitude = _mm512_min_epu8(_mm512_abs_epi8(*extrinsic), most);
-        let is_least = _mm512_cmpeq_epu8_mask(magnitude, least);
+    let own = tables.phi(least);
+    let all = tables.inverse([low, high]);
+    let others = tables.inverse([_mm512_sub_epi16(low, own[0]), _mm512_sub_epi16(high, own[1])]);
+    for (number, (edge, extrinsic)) in edges.iter().zip(values.iter()).enumerate() {
+        let is_least = _mm512_cmpeq_epu8_mask(_mm512_abs_epi8(*extrinsic), least);
         let told = _mm512_mask_blend_epi8(is_least, all, others);
         let negative = _mm512_movepi8_mask(_mm512_xor_si512(signs, *extrinsic));
-        let message = _mm512_mask_sub_epi8(told, negative, _mm512_setzero_si512(), told);
-        store(&mut messages[place..], message);
+        let message = _mm512_mask_sub_epi8(told, negative, zero, told);
+        store(&mut messages[number * graph.lift..], message);
         let offset = offset(graph, *edge, word);
         store(&mut posteriors[offset..], _mm512_adds_epi8(*extrinsic, message));
         mirror(graph, *edge, offset, posteriors);
-        place += graph.lift;
     }
 }
 
-/// min + g(sum) − g(difference), at least 0.
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-fn boxplus(table: __m512i, a: __m512i, b: __m512i) -> __m512i {
-    let last = _mm512_set1_epi8(63);
-    let (low, high) = (_mm512_min_epu8(a, b), _mm512_max_epu8(a, b));
-    let sum = _mm512_permutexvar_epi8(_mm512_min_epu8(_mm512_add_epi8(a, b), last), table);
-    let difference = _mm512_permutexvar_epi8(_mm512_min_epu8(_mm512_sub_epi8(high, low), last), table);
-    _mm512_subs_epu8(_mm512_add_epi8(low, sum), difference)
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) fn prepare(graph: Graph<'_>, bits: &[u64], certain: &[u64], magnitude: i8, posteriors: &mut [i8]) {
+    let words = graph.lift / LANES;
+    assert_eq!(
+        (bits.len(), certain.len()),
+        (graph.columns * words, graph.columns * words),
+        "a word for 64 bits"
+    );
+    assert_eq!(posteriors.len(), graph.columns * graph.stride(), "a stride a column");
+    let (zero, usual, known) =
+        (_mm512_setzero_si512(), _mm512_set1_epi8(magnitude), _mm512_set1_epi8(CERTAIN));
+    for (column, block) in posteriors.chunks_exact_mut(graph.stride()).enumerate() {
+        for (word, lanes) in block.chunks_exact_mut(LANES).enumerate() {
+            let place = column * words + if word == words { 0 } else { word };
+            let size = _mm512_mask_blend_epi8(certain[place], usual, known);
+            store(lanes, _mm512_mask_sub_epi8(size, bits[place], zero, size));
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) fn decide(graph: Graph<'_>, posteriors: &[i8], bits: &mut [u64]) {
+    let words = graph.lift / LANES;
+    assert_eq!(bits.len(), graph.columns * words, "a word for 64 bits");
+    assert_eq!(posteriors.len(), graph.columns * graph.stride(), "a stride a column");
+    for (block, bits) in posteriors.chunks_exact(graph.stride()).zip(bits.chunks_exact_mut(words)) {
+        for (lanes, bits) in block.chunks_exact(LANES).zip(bits) {
+            *bits = _mm512_movepi8_mask(load(lanes));
+        }
+    }
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
 pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], posteriors: &[i8]) -> bool {
     graph.check();
-    let words = graph.lift / LANES;
-    assert_eq!(syndrome.len(), (graph.rows.len() - 1) * words, "a bit a check");
-    for (row, bounds) in graph.rows.windows(2).enumerate() {
-        let edges = &graph.edges[bounds[0] as usize..bounds[1] as usize];
-        for word in 0..words {
-            let mut signs = _mm512_movm_epi8(syndrome[row * words + word]);
-            for edge in edges {
-                signs = _mm512_xor_si512(signs, load(&posteriors[offset(graph, *edge, word)..]));
-            }
-            if _mm512_movepi8_mask(signs) != 0 {
-                return false;
-            }
+    for (parity, (edges, word)) in syndrome.iter().zip(graph.words(syndrome.len())) {
+        let mut signs = _mm512_movm_epi8(*parity);
+        for edge in &graph.edges[edges] {
+            signs = _mm512_xor_si512(signs, load(&posteriors[offset(graph, *edge, word)..]));
+        }
+        if _mm512_movepi8_mask(signs) != 0 {
+            return false;
         }
     }
     true

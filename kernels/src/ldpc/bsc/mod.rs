@@ -1,31 +1,56 @@
-//! The A-min* decoder for the binary symmetric channel: 8-bit messages, 64 checks at once.
+//! The sum-product decoder for the binary symmetric channel: 8-bit messages, 64 checks at once.
 //!
 //! Layered belief propagation in syndrome form on a quasi-cyclic code: the sign of a check starts at its
 //! syndrome bit. All channel values of a binary symmetric channel are of one magnitude, so plain min-sum
-//! overrates the first messages of heavy checks by far; the check rule here is A-min* (Jones, Vallés,
-//! Smith and Villasenor, MILCOM 2003): the least reliable edge hears the exact box-plus of the others,
-//! all others hear the box-plus of all.
+//! overrates the first messages of heavy checks by far. The check rule here is A-min* (Jones, Vallés,
+//! Smith and Villasenor, MILCOM 2003) by sums: with φ(x) = −ln tanh(x/2) and Σ = Σ φ(|v|) over the edges of
+//! a check, its least reliable edges hear φ⁻¹(Σ − φ(least)), which is exact, and all others φ⁻¹(Σ).
 //!
-//! Values are in units of ¼: L = 4 ln(p₀/p₁). box(a, b) = max(0, min(a, b) + g(a + b) − g(|a − b|)) with
-//! g(x) = round(4 ln(1 + e^(−x/4))), which is 3 at 0, 2 up to 3, 1 up to 8, and 0 above.
+//! Values are in units of ¼: L = 4 ln(p₀/p₁). φ is a table in units of 1/2048, summed in 16 bits with
+//! saturation at 2¹⁵ − 1, so that the order of the edges changes nothing; φ⁻¹ is a table of three steps.
 //!
 //! | rung | way | bound by |
 //! |---|---|---|
-//! | avx512 | 64 lanes a vector, g by `vpermb` | byte arithmetic |
-//! | avx2 | the portable body | the same |
-//! | portable | sixteen lanes a vector on `wide` | the same |
-//! | scalar | the lanes one by one | the same |
+//! | avx512 | 64 lanes a vector, tables by `vpermb` | byte arithmetic |
+//! | avx2 | 32 lanes a vector, tables by `vpshufb` | byte arithmetic |
+//! | portable | the scalar body | table look-ups |
+//! | scalar | the lanes one by one | table look-ups |
 
 use std::fmt;
 
 /// Lanes: checks worked on at once, and the least lift of a code.
 pub const LANES: usize = 64;
 
-/// The largest magnitude of a message from a check.
-const MESSAGE_LIMIT: u8 = 31;
+/// The magnitude of a bit that is known; no message changes it.
+const CERTAIN: i8 = 127;
 
 /// Most edges of a check.
 pub const MOST_EDGES: usize = 192;
+
+/// φ of a magnitude, in units of 1/2048; 0 counts as 0.12 units, from 32 on it is 0.
+const PHI: [u16; 64] = [
+    8601, 4269, 2881, 2102, 1581, 1207, 930, 719, 558, 433, 337, 262, 204, 159, 124, 96, 75, 58, 46, 35, 28,
+    21, 17, 13, 10, 8, 6, 5, 4, 3, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0, 0, 0, 0,
+];
+
+/// φ⁻¹ in steps of 1, 16 and 256: the first for sums below 64, the second below 1024, the last above.
+const INVERSE: [[u8; 64]; 3] = [
+    [
+        31, 31, 30, 29, 28, 27, 26, 25, 25, 24, 24, 24, 23, 23, 23, 22, 22, 22, 22, 21, 21, 21, 21, 21, 21,
+        20, 20, 20, 20, 20, 20, 20, 19, 19, 19, 19, 19, 19, 19, 19, 19, 18, 18, 18, 18, 18, 18, 18, 18, 18,
+        18, 18, 17, 17, 17, 17, 17, 17, 17, 17, 17, 17, 17, 17,
+    ],
+    [
+        25, 21, 19, 17, 16, 15, 15, 14, 14, 13, 13, 12, 12, 12, 11, 11, 11, 11, 11, 10, 10, 10, 10, 10, 9, 9,
+        9, 9, 9, 9, 9, 8, 8, 8, 8, 8, 8, 8, 8, 8, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 6, 6, 6, 6, 6, 6, 6, 6, 6,
+        6, 6, 6, 6,
+    ],
+    [
+        14, 9, 7, 6, 5, 4, 4, 3, 3, 3, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    ],
+];
 
 /// A quasi-cyclic graph: in block row r, check z meets bit (z + shift) mod lift of block column `column`,
 /// for each of the row's edges.
@@ -54,6 +79,14 @@ impl Graph<'_> {
         self.lift + LANES
     }
 
+    /// The words of syndrome with their edges and the place of the word in its row.
+    fn words(&self, count: usize) -> impl Iterator<Item = (std::ops::Range<usize>, usize)> + use<'_> {
+        let words = self.lift / LANES;
+        assert!(count <= (self.rows.len() - 1) * words, "a syndrome longer than the checks");
+        let edges = |row: usize| self.rows[row] as usize..self.rows[row + 1] as usize;
+        (0..count).map(move |word| (edges(word / words), word % words))
+    }
+
     fn check(&self) {
         let edges = self.edges.len();
         assert!(self.lift.is_multiple_of(LANES) && self.lift > 0, "a lift of {}", self.lift);
@@ -72,33 +105,42 @@ impl Graph<'_> {
 }
 
 kernel! {
-    /// One pass over all checks.
+    /// The posteriors before the first pass: ±`magnitude` by the bits of a code word, and ±127 where
+    /// `certain` has a one.
     ///
-    /// `syndrome`: one bit a check, row by row; `posteriors`: `columns` blocks of `stride` bytes, positive
-    /// for 0, mirrored; `messages`: `lift` bytes an edge, zero at first. Panics if a length does not fit.
+    /// `bits`, `certain`: 64 a word, block column by block column; `posteriors`: `columns` blocks of `stride`
+    /// bytes, positive for 0, mirrored. Panics if a length does not fit.
+    pub fn prepare(graph: Graph<'_>, bits: &[u64], certain: &[u64], magnitude: i8, posteriors: &mut [i8]);
+
+    /// One pass over the checks whose syndrome is told.
+    ///
+    /// `syndrome`: one bit a check, row by row, whole words: checks behind its end are left out;
+    /// `posteriors`: as from [`prepare`]; `messages`: `lift` bytes an edge, zero at first. Panics if a length
+    /// does not fit.
     pub fn iterate(graph: Graph<'_>, syndrome: &[u64], posteriors: &mut [i8], messages: &mut [i8]);
 
-    /// Whether the signs of the posteriors meet the syndrome. Stops at the first row that fails.
+    /// Whether the signs of the posteriors meet the syndrome told. Stops at the first word that fails.
     pub fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], posteriors: &[i8]) -> bool;
+
+    /// The signs of the posteriors: `bits`, 64 a word. Panics if a length does not fit.
+    pub fn decide(graph: Graph<'_>, posteriors: &[i8], bits: &mut [u64]);
 
     /// The syndrome of bits, 64 a word, block column by block column.
     ///
-    /// `out`: one bit a check. Panics if a length does not fit.
+    /// `out`: one bit a check, as many whole words as are wanted. Panics if a length does not fit.
     pub fn syndrome(graph: Graph<'_>, bits: &[u64], out: &mut [u64]);
 }
 
-mod portable;
 mod scalar;
+use scalar as portable;
 
 #[cfg(target_arch = "aarch64")]
 use portable as neon;
 
 #[cfg(target_arch = "x86_64")]
-mod avx512;
-/// The portable body: with the wider features its three-operand forms alone pay; 32 lanes are yet to be
-/// written.
+mod avx2;
 #[cfg(target_arch = "x86_64")]
-use portable as avx2;
+mod avx512;
 
 #[cfg(test)]
 mod tests {
@@ -152,12 +194,11 @@ mod tests {
                 let mut told = vec![0; 6 * lift / 64];
                 syndrome(isa, graph, &bits, &mut told);
                 let mut posteriors = vec![0i8; 24 * graph.stride()];
-                for (column, block) in posteriors.chunks_exact_mut(graph.stride()).enumerate() {
-                    for (place, value) in block.iter_mut().enumerate() {
-                        let bit = column * lift + place % lift;
-                        *value = if noisy[bit / 64] >> (bit % 64) & 1 == 1 { -18 } else { 18 };
-                    }
-                }
+                let certain: Vec<u64> = (0..24 * lift as u64 / 64).map(|word| 1 << word % 64).collect();
+                let known: Vec<u64> = (noisy.iter().zip(&bits).zip(&certain))
+                    .map(|((noisy, bits), certain)| noisy & !certain | bits & certain)
+                    .collect();
+                prepare(isa, graph, &known, &certain, 18, &mut posteriors);
                 let mut messages = vec![0i8; edges.len() * lift];
                 let mut passes = 0;
                 while !is_satisfied(isa, graph, &told, &posteriors) && passes < 40 {
@@ -165,14 +206,57 @@ mod tests {
                     passes += 1;
                 }
                 assert!(passes < 40 && passes > 0, "{isa}, lift {lift}: {passes} passes");
-                let decoded = |bit: usize| posteriors[bit / lift * graph.stride() + bit % lift] < 0;
-                assert!(
-                    (0..24 * lift).all(|bit| decoded(bit) == (bits[bit / 64] >> (bit % 64) & 1 == 1)),
-                    "{isa}: the bits"
-                );
+                let mut decoded = vec![0; bits.len()];
+                decide(isa, graph, &posteriors, &mut decoded);
+                assert_eq!(decoded, bits, "{isa}: the bits");
                 let want = reference.get_or_insert_with(|| posteriors.clone());
                 assert_eq!(&posteriors, want, "{isa}, lift {lift}");
             }
+        }
+    }
+
+    #[test]
+    fn the_tables_are_their_formulas() {
+        let phi = |x: f64| -(x / 2.0).tanh().ln();
+        for (magnitude, told) in PHI.iter().enumerate() {
+            let value = if magnitude == 0 { 0.12 } else { magnitude as f64 };
+            let want = if magnitude < 32 { (2048.0 * phi(value / 4.0)).round() } else { 0.0 };
+            assert_eq!(f64::from(*told), want, "φ of {magnitude}");
+        }
+        for (table, (step, middle)) in INVERSE.iter().zip([(1.0, 0.0), (16.0, 7.5), (256.0, 127.5)]) {
+            for (place, told) in table.iter().enumerate() {
+                let sum = (place as f64 * step + middle) / 2048.0;
+                let want = if sum > 0.0 { (4.0 * phi(sum)).round().min(31.0) } else { 31.0 };
+                assert_eq!(f64::from(*told), want, "φ⁻¹ of {sum}");
+            }
+        }
+    }
+
+    #[test]
+    fn checks_that_are_not_told_say_nothing() {
+        let (lift, mut rng) = (128, Lcg(9));
+        let (rows, edges) = code(&mut rng, lift as u64);
+        let graph = Graph { lift, columns: 24, rows: &rows, edges: &edges };
+        let bits: Vec<u64> = (0..48).map(|_| rng.next(1 << 31) << 33 ^ rng.next(1 << 31)).collect();
+        let mut whole = vec![0; 12];
+        syndrome(Isa::SCALAR, graph, &bits, &mut whole);
+        for isa in Isa::available() {
+            let mut part = vec![0; 7];
+            syndrome(isa, graph, &bits, &mut part);
+            assert_eq!(part, whole[..7], "{isa}: the first words");
+            let mut posteriors = vec![0i8; 24 * graph.stride()];
+            prepare(isa, graph, &bits, &vec![0; 48], 10, &mut posteriors);
+            assert!(is_satisfied(isa, graph, &part, &posteriors), "{isa}: the word itself");
+            let mut messages = vec![0i8; edges.len() * lift];
+            iterate(isa, graph, &part, &mut posteriors, &mut messages);
+            let (told, left_out) = messages.split_at(rows[3] as usize * lift);
+            assert!(told.iter().any(|message| *message != 0), "{isa}: rows told");
+            let behind = left_out.chunks_exact(lift).take((rows[4] - rows[3]) as usize);
+            assert!(
+                behind.clone().all(|edge| edge[..64].iter().any(|message| *message != 0)),
+                "{isa}: half a row"
+            );
+            assert!(behind.clone().all(|edge| edge[64..] == [0; 64]), "{isa}: the other half");
         }
     }
 }

@@ -1,24 +1,51 @@
 //! The reference, lane by lane.
 
-use super::{Graph, LANES, MESSAGE_LIMIT, MOST_EDGES};
+use super::{CERTAIN, Graph, INVERSE, LANES, MOST_EDGES, PHI};
 
 type Lanes = [i8; LANES];
-type Magnitudes = [u8; LANES];
+
+#[inline(always)]
+pub(super) fn prepare(graph: Graph<'_>, bits: &[u64], certain: &[u64], magnitude: i8, posteriors: &mut [i8]) {
+    let words = graph.lift / LANES;
+    assert_eq!(
+        (bits.len(), certain.len()),
+        (graph.columns * words, graph.columns * words),
+        "a word for 64 bits"
+    );
+    assert_eq!(posteriors.len(), graph.columns * graph.stride(), "a stride a column");
+    for (column, block) in posteriors.chunks_exact_mut(graph.stride()).enumerate() {
+        for (word, lanes) in block.chunks_exact_mut(LANES).enumerate() {
+            let (bits, certain) =
+                (bits[column * words + word % words], certain[column * words + word % words]);
+            for (lane, value) in lanes.iter_mut().enumerate() {
+                let size = if certain >> lane & 1 == 1 { CERTAIN } else { magnitude };
+                *value = if bits >> lane & 1 == 1 { -size } else { size };
+            }
+        }
+    }
+}
+
+#[inline(always)]
+pub(super) fn decide(graph: Graph<'_>, posteriors: &[i8], bits: &mut [u64]) {
+    let words = graph.lift / LANES;
+    assert_eq!(bits.len(), graph.columns * words, "a word for 64 bits");
+    assert_eq!(posteriors.len(), graph.columns * graph.stride(), "a stride a column");
+    for (block, bits) in posteriors.chunks_exact(graph.stride()).zip(bits.chunks_exact_mut(words)) {
+        for (lanes, bits) in block.chunks_exact(LANES).zip(bits) {
+            *bits = lanes.iter().rev().fold(0, |word, value| word << 1 | u64::from(*value < 0));
+        }
+    }
+}
 
 #[inline(always)]
 pub(super) fn iterate(graph: Graph<'_>, syndrome: &[u64], posteriors: &mut [i8], messages: &mut [i8]) {
     graph.check();
-    let words = graph.lift / LANES;
-    assert_eq!(syndrome.len(), (graph.rows.len() - 1) * words, "a bit a check");
     assert_eq!(posteriors.len(), graph.columns * graph.stride(), "a stride a column");
     assert_eq!(messages.len(), graph.edges.len() * graph.lift, "a byte an edge");
     let mut values = [[0i8; LANES]; MOST_EDGES];
-    for (row, bounds) in graph.rows.windows(2).enumerate() {
-        let (first, end) = (bounds[0] as usize, bounds[1] as usize);
-        for word in 0..words {
-            let parity = syndrome[row * words + word];
-            check(graph, [first, end, word], parity, posteriors, messages, &mut values);
-        }
+    for (parity, (edges, word)) in syndrome.iter().zip(graph.words(syndrome.len())) {
+        let messages = &mut messages[edges.start * graph.lift + word * LANES..];
+        check(graph, &graph.edges[edges], (*parity, word), (posteriors, messages), &mut values);
     }
 }
 
@@ -26,42 +53,38 @@ pub(super) fn iterate(graph: Graph<'_>, syndrome: &[u64], posteriors: &mut [i8],
 #[inline(always)]
 fn check(
     graph: Graph<'_>,
-    [first, end, word]: [usize; 3],
-    parity: u64,
-    posteriors: &mut [i8],
-    messages: &mut [i8],
+    edges: &[(u32, u32)],
+    (parity, word): (u64, usize),
+    (posteriors, messages): (&mut [i8], &mut [i8]),
     values: &mut [Lanes; MOST_EDGES],
 ) {
-    let edges = &graph.edges[first..end];
     let mut signs: Lanes = std::array::from_fn(|lane| if parity >> lane & 1 == 1 { -1 } else { 0 });
-    let (mut least, mut rest): (Magnitudes, Magnitudes) = ([127; LANES], [127; LANES]);
-    for (place, (edge, value)) in edges.iter().zip(values.iter_mut()).enumerate() {
-        let offset = offset(graph, *edge, word);
-        let message = &messages[(first + place) * graph.lift + word * LANES..][..LANES];
-        let posterior = &posteriors[offset..][..LANES];
+    let mut least = [127u8; LANES];
+    let mut sums = [0i16; LANES];
+    for (number, (edge, value)) in edges.iter().zip(values.iter_mut()).enumerate() {
+        let message = &messages[number * graph.lift..][..LANES];
+        let posterior = &posteriors[offset(graph, *edge, word)..][..LANES];
         for lane in 0..LANES {
             value[lane] = posterior[lane].saturating_sub(message[lane]);
             signs[lane] ^= value[lane];
+            least[lane] = least[lane].min(value[lane].unsigned_abs());
         }
         for lane in 0..LANES {
-            let magnitude = value[lane].unsigned_abs().min(127);
-            let larger = least[lane].max(magnitude);
-            least[lane] = least[lane].min(magnitude);
-            rest[lane] = if place == 0 { larger } else { boxplus(rest[lane], larger) };
+            sums[lane] = sums[lane].saturating_add(phi(value[lane].unsigned_abs()));
         }
     }
-    let mut all: Magnitudes = [0; LANES];
+    let mut told = [[0i8; LANES]; 2];
     for lane in 0..LANES {
-        all[lane] = boxplus(rest[lane], least[lane]).min(MESSAGE_LIMIT);
-        rest[lane] = rest[lane].min(MESSAGE_LIMIT);
+        told[0][lane] = inverse(sums[lane]);
+        told[1][lane] = inverse(sums[lane] - phi(least[lane]));
     }
-    for (place, (edge, value)) in edges.iter().zip(values.iter()).enumerate() {
+    for (number, (edge, value)) in edges.iter().zip(values.iter()).enumerate() {
         let offset = offset(graph, *edge, word);
-        let message = &mut messages[(first + place) * graph.lift + word * LANES..][..LANES];
+        let message = &mut messages[number * graph.lift..][..LANES];
         let posterior = &mut posteriors[offset..][..LANES];
         for lane in 0..LANES {
-            let is_least = value[lane].unsigned_abs().min(127) == least[lane];
-            let magnitude = if is_least { rest[lane] } else { all[lane] }.cast_signed();
+            let is_least = value[lane].unsigned_abs() == least[lane];
+            let magnitude = if is_least { told[1][lane] } else { told[0][lane] };
             let negative = signs[lane] ^ value[lane] < 0;
             message[lane] = if negative { -magnitude } else { magnitude };
             posterior[lane] = value[lane].saturating_add(message[lane]);
@@ -92,38 +115,37 @@ pub(super) fn mirror(graph: Graph<'_>, (column, _): (u32, u32), offset: usize, p
     }
 }
 
-/// min + g(sum) − g(difference), at least 0.
+/// φ.
 #[inline(always)]
-fn boxplus(a: u8, b: u8) -> u8 {
-    let (low, high) = (a.min(b), a.max(b));
-    (low + correction(a + b)).saturating_sub(correction(high - low))
+fn phi(magnitude: u8) -> i16 {
+    PHI[usize::from(magnitude.min(63))].cast_signed()
 }
 
-/// g.
+/// φ⁻¹ of a sum, which is not negative.
 #[inline(always)]
-fn correction(x: u8) -> u8 {
-    u8::from(x == 0) + u8::from(x <= 3) + u8::from(x <= 8)
+fn inverse(sum: i16) -> i8 {
+    let sum = usize::from(sum.cast_unsigned());
+    let told = match sum {
+        0..64 => INVERSE[0][sum],
+        64..1024 => INVERSE[1][sum >> 4],
+        _ => INVERSE[2][(sum >> 8).min(63)],
+    };
+    told.cast_signed()
 }
 
 #[inline(always)]
 pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], posteriors: &[i8]) -> bool {
     graph.check();
-    let words = graph.lift / LANES;
-    assert_eq!(syndrome.len(), (graph.rows.len() - 1) * words, "a bit a check");
-    for (row, bounds) in graph.rows.windows(2).enumerate() {
-        let edges = &graph.edges[bounds[0] as usize..bounds[1] as usize];
-        for word in 0..words {
-            let parity = syndrome[row * words + word];
-            let mut signs: Lanes = std::array::from_fn(|lane| if parity >> lane & 1 == 1 { -1 } else { 0 });
-            for edge in edges {
-                let posterior = &posteriors[offset(graph, *edge, word)..][..LANES];
-                for lane in 0..LANES {
-                    signs[lane] ^= posterior[lane];
-                }
+    for (parity, (edges, word)) in syndrome.iter().zip(graph.words(syndrome.len())) {
+        let mut signs: Lanes = std::array::from_fn(|lane| if parity >> lane & 1 == 1 { -1 } else { 0 });
+        for edge in &graph.edges[edges] {
+            let posterior = &posteriors[offset(graph, *edge, word)..][..LANES];
+            for lane in 0..LANES {
+                signs[lane] ^= posterior[lane];
             }
-            if signs.iter().any(|sign| *sign < 0) {
-                return false;
-            }
+        }
+        if signs.iter().any(|sign| *sign < 0) {
+            return false;
         }
     }
     true
@@ -134,18 +156,15 @@ pub(super) fn syndrome(graph: Graph<'_>, bits: &[u64], out: &mut [u64]) {
     graph.check();
     let words = graph.lift / LANES;
     assert_eq!(bits.len(), graph.columns * words, "a word for 64 bits");
-    assert_eq!(out.len(), (graph.rows.len() - 1) * words, "a bit a check");
-    out.fill(0);
-    for (row, bounds) in graph.rows.windows(2).enumerate() {
-        for (column, shift) in &graph.edges[bounds[0] as usize..bounds[1] as usize] {
+    let places = graph.words(out.len());
+    for (out, (edges, word)) in out.iter_mut().zip(places) {
+        let edge = |(column, shift): &(u32, u32)| {
             let block = &bits[*column as usize * words..][..words];
             let (skip, shift) = (*shift as usize / LANES, *shift as usize % LANES);
-            for word in 0..words {
-                let low = block[(word + skip) % words];
-                let high = block[(word + skip + 1) % words];
-                let moved = if shift == 0 { low } else { low >> shift | high << (LANES - shift) };
-                out[row * words + word] ^= moved;
-            }
-        }
+            let wrapped = |word: usize| if word >= words { word - words } else { word };
+            let (low, high) = (block[wrapped(word + skip)], block[wrapped(wrapped(word + skip) + 1)]);
+            if shift == 0 { low } else { low >> shift | high << (LANES - shift) }
+        };
+        *out = graph.edges[edges].iter().map(edge).fold(0, |sum, word| sum ^ word);
     }
 }
