@@ -9,8 +9,9 @@
 //! ([`codes::bsc`](super::codes::bsc)), so that between 0.3 % and 11 % the leak follows the estimate in
 //! steps of 1/256 of a frame. A frame shorter than its code is filled up with known zeros.
 //!
-//! *Interleaving.* Frame bit i is code bit (a·i + b) mod n with an odd a near the golden section of n: a
-//! burst spreads over all block columns, and so do known and revealed bits.
+//! *Interleaving.* Word w of 64 frame bits is word (a·w mod n/64) ⊕ n/128 of the code word, with an odd a near
+//! the golden section of n/64: a burst spreads over all block columns, and so do known bits. The bits of one
+//! word stand side by side in a block, where no two of them share a check.
 //!
 //! *Books.* The syndrome's bits are [`Disclosure::Syndrome`]; revealed bits [`Disclosure::Increment`]; each
 //! answer of the correcting side, that it is done, wants more or gives up, one bit: [`Disclosure::Verdict`].
@@ -25,6 +26,7 @@
 
 use std::sync::Arc;
 
+use keystill_kernels::Isa;
 use keystill_kernels::ldpc::bsc as kernel;
 use zeroize::Zeroize;
 
@@ -38,15 +40,13 @@ use crate::wire::{Malformed, Reader, Writer};
 /// The highest error rate that is tried.
 pub const MOST_QBER: f64 = 0.12;
 /// Block columns and lift of the codes, longest first.
-const SIZES: [(usize, usize); 4] = [(256, 1024), (128, 512), (128, 128), (64, 64)];
+const SIZES: [(usize, usize); 5] = [(256, 4096), (256, 1024), (128, 512), (128, 128), (64, 64)];
 /// Seed of the codes in use.
 const SEED: u64 = 1;
 /// Iterations of one shot.
 const MOST_ITERATIONS: u32 = 60;
 /// Increments before a frame is given up.
 const MOST_INCREMENTS: u32 = 16;
-/// Certain bits have this magnitude.
-const CERTAIN: i8 = 127;
 
 /// Efficiency of a first shot of the long codes, by error rate: where nearly all frames pass.
 const EFFICIENCY: &[(f64, f64)] = &[
@@ -161,12 +161,25 @@ impl Plan {
         plan.filter(|plan| plan.qber() > 0.0 && plan.qber() <= MOST_QBER).ok_or(malformed)
     }
 
-    /// Where a frame bit stands in the code word.
-    fn place(&self, bit: usize) -> usize {
-        let bits = self.code.bits();
+    /// Where a word of 64 frame bits stands in the code word.
+    fn place(&self, word: usize) -> usize {
+        let words = self.code.bits() / 64;
         // An odd factor near n/φ: a permutation, because n is a power of two.
-        let factor = (bits as u64).wrapping_mul(0x9e37_79b9) >> 32 | 1;
-        ((bit as u64).wrapping_mul(factor) as usize & (bits - 1)) ^ (bits / 2)
+        let factor = (words as u64).wrapping_mul(0x9e37_79b9) >> 32 | 1;
+        ((word as u64).wrapping_mul(factor) as usize & (words - 1)) ^ (words / 2)
+    }
+
+    /// The code word of a frame; bits beyond the frame are 0.
+    fn weave(&self, bits: &BitBlock) -> Vec<u64> {
+        let mut woven = vec![0; self.code.bits() / 64];
+        bits.words().iter().enumerate().for_each(|(word, bits)| woven[self.place(word)] = *bits);
+        woven
+    }
+
+    /// The frame of `length` bits in a code word.
+    fn unweave(&self, woven: &[u64], length: usize) -> BitBlock {
+        let words = (0..length.div_ceil(64)).map(|word| woven[self.place(word)]).collect();
+        BitBlock::from_words(words, length)
     }
 
     /// The frame bits that an increment reveals, for a frame of `length` bits.
@@ -197,7 +210,7 @@ fn efficiency(qber: f64, size: usize) -> f64 {
     let above = EFFICIENCY.iter().position(|(own, _)| *own >= qber).unwrap_or(EFFICIENCY.len() - 1).max(1);
     let ((low, lower), (high, upper)) = (EFFICIENCY[above - 1], EFFICIENCY[above]);
     let toward = ((libm::log(qber) - libm::log(low)) / (libm::log(high) - libm::log(low))).clamp(0.0, 1.0);
-    lower + (upper - lower) * toward + [0.0, 0.04, 0.12, 0.35][size.min(3)]
+    lower + (upper - lower) * toward + [-0.01, 0.0, 0.04, 0.12, 0.35][size.min(4)]
 }
 
 /// The reference side of one frame.
@@ -233,15 +246,10 @@ impl Job for Syndrome {
     type Output = (BitBlock, BitBlock);
 
     fn run(self, bench: &mut Workbench) -> Self::Output {
-        let mut word = BitBlock::zeros(self.plan.code.bits());
-        word.edit(|words| {
-            for bit in (0..self.bits.len()).filter(|bit| self.bits.bit(*bit)) {
-                let place = self.plan.place(bit);
-                words[place / 64] |= 1 << (place % 64);
-            }
-        });
+        let mut woven = self.plan.weave(&self.bits);
         let mut syndrome = BitBlock::zeros(self.plan.code.checks());
-        syndrome.edit(|out| kernel::syndrome(bench.isa(), self.plan.code.graph(), word.words(), out));
+        syndrome.edit(|out| kernel::syndrome(bench.isa(), self.plan.code.graph(), &woven, out));
+        woven.zeroize();
         (self.bits, syndrome)
     }
 }
@@ -337,8 +345,20 @@ impl std::fmt::Debug for Shot {
 /// A worker's decoder memory.
 #[derive(Default)]
 struct Scratch {
+    /// The code word.
+    words: Vec<u64>,
     posteriors: Vec<i8>,
     messages: Vec<i8>,
+}
+
+impl Scratch {
+    /// Wipes what was decoded. The memory outlives the job, so that plain writes stay.
+    fn wipe(&mut self) {
+        self.words.fill(0);
+        self.posteriors.fill(0);
+        self.messages.fill(0);
+        std::hint::black_box(self);
+    }
 }
 
 /// What a [`Shot`] gives back.
@@ -357,9 +377,7 @@ impl Job for Shot {
         let isa = bench.isa();
         let graph = self.plan.code.graph();
         let scratch = bench.scratch::<Scratch>();
-        self.load(&mut scratch.posteriors);
-        scratch.messages.clear();
-        scratch.messages.resize(self.plan.code.edge_count(), 0);
+        self.load(isa, scratch);
         let mut iterations = 0;
         let mut met = kernel::is_satisfied(isa, graph, self.syndrome.words(), &scratch.posteriors);
         while !met && iterations < MOST_ITERATIONS {
@@ -373,48 +391,36 @@ impl Job for Shot {
             iterations += 1;
             met = kernel::is_satisfied(isa, graph, self.syndrome.words(), &scratch.posteriors);
         }
-        let bits = met.then(|| self.unload(&scratch.posteriors));
-        scratch.posteriors.zeroize();
-        scratch.messages.zeroize();
+        let bits = met.then(|| {
+            kernel::decide(isa, graph, &scratch.posteriors, &mut scratch.words);
+            self.plan.unweave(&scratch.words, self.bits.len())
+        });
+        scratch.wipe();
         Decoded { task: self, bits, iterations }
     }
 }
 
 impl Shot {
-    /// Where a frame bit's posterior stands.
-    fn slot(&self, bit: usize) -> usize {
+    /// Sets the decoder's memory to the state before the first pass.
+    fn load(&self, isa: Isa, scratch: &mut Scratch) {
         let graph = self.plan.code.graph();
-        let place = self.plan.place(bit);
-        place / graph.lift * graph.stride() + place % graph.lift
-    }
-
-    fn load(&self, posteriors: &mut Vec<i8>) {
-        let graph = self.plan.code.graph();
-        posteriors.clear();
         // Bits beyond the frame are zeros that both know.
-        posteriors.resize(graph.columns * graph.stride(), CERTAIN);
+        let mut inside = BitBlock::zeros(self.bits.len());
+        inside.edit(|words| words.fill(!0));
+        let mut certain = self.plan.weave(&inside);
+        certain.iter_mut().for_each(|word| *word = !*word);
+        scratch.words = self.plan.weave(&self.bits);
+        for (bit, value) in &self.certain {
+            let (place, mask) = (self.plan.place(bit / 64), 1 << (bit % 64));
+            certain[place] |= mask;
+            scratch.words[place] = scratch.words[place] & !mask | if *value { mask } else { 0 };
+        }
+        scratch.messages.resize(self.plan.code.edge_count(), 0);
+        scratch.posteriors.resize(graph.columns * graph.stride(), 0);
         let q = self.plan.qber();
         #[expect(clippy::cast_possible_truncation, reason = "1 to 40")]
         let magnitude = libm::round(4.0 * libm::log((1.0 - q) / q)).clamp(1.0, 40.0) as i8;
-        for bit in 0..self.bits.len() {
-            posteriors[self.slot(bit)] = if self.bits.bit(bit) { -magnitude } else { magnitude };
-        }
-        for (bit, value) in &self.certain {
-            posteriors[self.slot(*bit)] = if *value { -CERTAIN } else { CERTAIN };
-        }
-        for block in posteriors.chunks_exact_mut(graph.stride()) {
-            block.copy_within(..kernel::LANES, graph.lift);
-        }
-    }
-
-    fn unload(&self, posteriors: &[i8]) -> BitBlock {
-        let mut bits = BitBlock::zeros(self.bits.len());
-        bits.edit(|words| {
-            for bit in 0..self.bits.len() {
-                words[bit / 64] |= u64::from(posteriors[self.slot(bit)] < 0) << (bit % 64);
-            }
-        });
-        bits
+        kernel::prepare(isa, graph, &scratch.words, &certain, magnitude, &mut scratch.posteriors);
     }
 }
 

@@ -29,7 +29,7 @@ pub(crate) struct Args {
     #[arg(long, value_delimiter = ',', default_values_t = [0.01, 0.02, 0.03, 0.05])]
     qber: Vec<f64>,
     /// Bits that are cut into frames.
-    #[arg(long, default_value_t = 1 << 18)]
+    #[arg(long, default_value_t = 1 << 20)]
     n: usize,
     /// Frames for each error rate.
     #[arg(long, default_value_t = 50)]

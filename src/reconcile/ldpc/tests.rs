@@ -130,9 +130,9 @@ fn plans_lead_back_from_the_wire_and_nonsense_does_not() {
 #[test]
 fn the_interleaver_and_the_reveals_visit_every_place_once() {
     let plan = Plan::choose(0.03, 4096).expect("a plan");
-    let mut places: Vec<usize> = (0..4096).map(|bit| plan.place(bit)).collect();
+    let mut places: Vec<usize> = (0..64).map(|word| plan.place(word)).collect();
     places.sort_unstable();
-    assert!(places.iter().copied().eq(0..4096), "a permutation");
+    assert!(places.iter().copied().eq(0..64), "a permutation");
     for length in [1, 63, 64, 1000, 4096] {
         let mut revealed: Vec<usize> = (0..64).flat_map(|k| plan.revealed(k, length)).collect();
         let all = revealed.len();
