@@ -6,9 +6,11 @@ mod bench;
 mod certs;
 mod completions;
 mod distill;
+mod doctor;
 mod keylen;
 mod link;
 mod machine;
+mod man;
 mod node;
 mod report;
 mod run;
@@ -38,9 +40,11 @@ enum Command {
     #[cfg(feature = "serve")]
     Certs(certs::Args),
     Completions(completions::Args),
+    Doctor(doctor::Args),
     Distill(distill::Args),
     Keylen(keylen::Args),
     Link(link::Args),
+    Man(man::Args),
     Node(node::Args),
     Report(report::Args),
     Run(run::Args),
@@ -112,9 +116,11 @@ fn run(command: Command) -> Result<(), Failure> {
         #[cfg(feature = "serve")]
         Command::Certs(args) => certs::run(&args),
         Command::Completions(args) => completions::run(&args),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Distill(args) => distill::run(&args),
         Command::Keylen(args) => keylen::run(args),
         Command::Link(args) => link::run(&args),
+        Command::Man(args) => man::run(&args),
         Command::Node(args) => node::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Run(args) => run::run(&args),

@@ -32,4 +32,4 @@ pub use kme::{Kme, KmeError, Limits, Method, Reply, Request};
 pub use memory::{Here, Memory};
 pub use metrics::{Gauge, Metrics};
 pub use server::{Server, ServerError};
-pub use tls::{SaeIdFrom, TlsError, TlsFiles, server_config};
+pub use tls::{SaeIdFrom, TlsError, TlsFiles, days_left, server_config};

@@ -97,6 +97,24 @@ fn unreadable(path: &Path, error: &rustls::pki_types::pem::Error) -> TlsError {
     TlsError::File { path: path.to_owned(), what: error.to_string() }
 }
 
+/// Days until the first of a server's certificates ends; negative if one has ended.
+///
+/// # Errors
+/// [`TlsError::File`].
+pub fn days_left(files: &TlsFiles) -> Result<i64, TlsError> {
+    let mut least = i64::MAX;
+    for path in [&files.certificate, &files.client_authority] {
+        for certificate in certificates(path)? {
+            let (_, parsed) = X509Certificate::from_der(&certificate)
+                .map_err(|error| TlsError::File { path: path.clone(), what: error.to_string() })?;
+            let seconds =
+                parsed.validity().not_after.timestamp() - time::OffsetDateTime::now_utc().unix_timestamp();
+            least = least.min(seconds.div_euclid(86_400));
+        }
+    }
+    Ok(least)
+}
+
 /// The SAE ID that a certificate names, if it names one.
 pub(super) fn sae_id(certificate: &CertificateDer<'_>, from: SaeIdFrom) -> Option<String> {
     let (_, parsed) = X509Certificate::from_der(certificate).ok()?;
