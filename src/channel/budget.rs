@@ -1,38 +1,117 @@
 //! The noise budget of both quantum channels under one comb.
 //!
-//! The carriers' powers evolve as [`Evolution`] says; scattering and stimulated gain follow from them.
+//! Every noise is stated as a power density at the fibre's end, both polarisations, in W/nm:
+//!
+//! - Raman scattering: [`Evolution::scattered_w_per_hz`].
+//! - leakage: a carrier that runs with the channel arrives with P(L)·10^(−I/10), spread over the passband; I is the
+//!   receiver's isolation, or less beside its passband (sixth power of the offset, 3 dB at its edge).
+//! - Rayleigh scattering: the same for light against the channel, of which the fibre sends back its share.
+//! - amplifier: F·hν·(G − 1) of the booster, less the multiplexer's isolation, carried to the fibre's end, or
+//!   scattered back if the data run against the channel.
+//! - four-wave mixing: [`super::mixing`].
 
 use super::bb84::Bb84Budget;
 use super::cv::CvBudget;
-use super::fibre::{PLANCK, frequency_hz};
+use super::drift::Weather;
+use super::fibre::{Fibre, PLANCK, frequency_hz};
+use super::mixing::mixed_w_per_hz;
 use super::raman::hertz_per_nm;
-use super::scenario::Scenario;
-use super::span::{Evolution, Stimulated, nm_of};
+use super::scenario::{Carrier, Scenario, watts};
+use super::span::{Direction, Evolution, Stimulated, nm_of};
 
-/// What reaches the receiver of one quantum channel from the data carriers.
+/// How noise comes about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mechanism {
+    /// Spontaneous Raman scattering.
+    Raman,
+    /// Light of another channel through the receiver's filter.
+    Leakage,
+    /// The same, scattered back by the fibre.
+    Rayleigh,
+    /// Spontaneous emission of the booster.
+    Amplifier,
+    /// Four-wave mixing.
+    FourWaveMixing,
+}
+
+impl Mechanism {
+    /// All of them.
+    pub const ALL: [Self; 5] =
+        [Self::Raman, Self::Leakage, Self::Rayleigh, Self::Amplifier, Self::FourWaveMixing];
+
+    /// The name in records.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Raman => "raman",
+            Self::Leakage => "leakage",
+            Self::Rayleigh => "rayleigh",
+            Self::Amplifier => "amplifier",
+            Self::FourWaveMixing => "four-wave mixing",
+        }
+    }
+}
+
+/// What reaches the receiver of one quantum channel from other light.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scattering {
     /// Raman power in W/nm, both polarisations, at the fibre's end.
     pub raman_w_per_nm: f64,
     /// The same in photons/(s·nm).
     pub raman_photons_per_s_per_nm: f64,
+    /// Noise of all mechanisms in W/nm, both polarisations, at the fibre's end.
+    pub noise_w_per_nm: f64,
+    /// The same in photons/(s·nm).
+    pub noise_photons_per_s_per_nm: f64,
+    /// How much a kelvin adds to it, in dB.
+    pub noise_db_per_k: f64,
     /// Gain of the quantum channel by stimulated scattering in dB; negative: it is drained.
     pub srs_gain_db: f64,
     /// Loss of the fibre in dB, without the gain.
     pub loss_db: f64,
-    /// Contributions of the carriers, largest first.
+    /// Contributions to the noise, largest first.
     pub contributions: Vec<Contribution>,
 }
 
-/// One carrier's share of the noise.
+/// One source's share of the noise by one mechanism.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Contribution {
     /// How it comes about.
-    pub mechanism: &'static str,
-    /// The carrier in THz.
+    pub mechanism: Mechanism,
+    /// The source in THz: a carrier, a signal, or for the booster's emission the channel itself.
     pub carrier_thz: f64,
-    /// Its share of the scattered power.
+    /// Its power in W/nm.
+    pub w_per_nm: f64,
+    /// Its share of the noise.
     pub share: f64,
+}
+
+impl Scattering {
+    /// The share of a mechanism in the noise.
+    #[must_use]
+    pub fn share(&self, mechanism: Mechanism) -> f64 {
+        let own = self.contributions.iter().filter(|contribution| contribution.mechanism == mechanism);
+        own.map(|contribution| contribution.share).sum()
+    }
+
+    /// The same link in other weather, without its contributions. The data's power acts on noise and gain in
+    /// proportion: what the carriers do to each other is small against a transient.
+    #[must_use]
+    pub fn under(&self, weather: &Weather) -> Self {
+        let launch = libm::pow(10.0, weather.launch_db / 10.0);
+        let db = weather.launch_db + self.noise_db_per_k * weather.temperature_k - weather.loss_db;
+        let scale = if weather.cut { 0.0 } else { libm::pow(10.0, db / 10.0) };
+        Self {
+            raman_w_per_nm: self.raman_w_per_nm * scale,
+            raman_photons_per_s_per_nm: self.raman_photons_per_s_per_nm * scale,
+            noise_w_per_nm: self.noise_w_per_nm * scale,
+            noise_photons_per_s_per_nm: self.noise_photons_per_s_per_nm * scale,
+            noise_db_per_k: self.noise_db_per_k,
+            srs_gain_db: self.srs_gain_db * launch,
+            loss_db: if weather.cut { 300.0 } else { self.loss_db + weather.loss_db },
+            contributions: Vec::new(),
+        }
+    }
 }
 
 /// Both quantum channels under one comb.
@@ -44,40 +123,219 @@ pub struct Budget {
     pub cv: CvBudget,
 }
 
-/// The budget of a scenario.
+/// The budget of a scenario, without its drift and events.
 #[must_use]
 pub fn budget(scenario: &Scenario) -> Budget {
-    let (fibre, data) = (scenario.link.properties(), &scenario.data);
-    let evolution = Evolution::solve(&fibre, &data.carriers(), scenario.link.length_km, Stimulated::On);
-    let at = |wavelength_nm| scattering(scenario, &evolution, wavelength_nm);
-    let bb84 = Bb84Budget::new(&scenario.bb84, at(scenario.bb84.wavelength_nm));
-    let cv = CvBudget::new(&scenario.cv, at(scenario.cv.wavelength_nm));
-    Budget { bb84, cv }
+    let span = LoadedSpan::new(scenario, &scenario.carriers());
+    let weather = Weather::default();
+    Budget {
+        bb84: Bb84Budget::new(&scenario.bb84, span.scattering(&Filter::of_bb84(scenario)), &weather),
+        cv: CvBudget::new(&scenario.cv, span.scattering(&Filter::of_cv(scenario)), &weather),
+    }
 }
 
-/// What one quantum channel gets from the carriers.
-fn scattering(scenario: &Scenario, evolution: &Evolution, quantum_nm: f64) -> Scattering {
-    let link = &scenario.link;
-    let quantum_thz = nm_of(quantum_nm);
-    let per_hz = evolution.scattered_w_per_hz(quantum_thz, scenario.data.direction, link.temperature_k);
-    let sum: f64 = per_hz.iter().sum();
-    let raman_w_per_nm = sum * hertz_per_nm(quantum_thz);
-    let carriers = evolution.carriers_thz().iter().zip(&per_hz);
-    let mut contributions: Vec<Contribution> = carriers
-        .map(|(thz, power)| Contribution {
-            mechanism: "raman",
-            carrier_thz: *thz,
-            share: if sum > 0.0 { power / sum } else { 0.0 },
-        })
-        .collect();
-    contributions.sort_by(|a, b| b.share.total_cmp(&a.share));
-    Scattering {
-        raman_w_per_nm,
-        raman_photons_per_s_per_nm: raman_w_per_nm / (PLANCK * frequency_hz(quantum_nm)),
-        srs_gain_db: evolution.gain_db(quantum_thz),
-        loss_db: link.properties().attenuation_db_per_km(quantum_nm) * link.length_km,
-        contributions,
+/// What a receiver lets in.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Filter {
+    /// The quantum channel in nm.
+    pub wavelength_nm: f64,
+    /// Full width of the passband in nm.
+    pub passband_nm: f64,
+    /// What it takes from light far outside, in dB.
+    pub isolation_db: f64,
+}
+
+impl Filter {
+    /// Of the BB84 receiver.
+    #[must_use]
+    pub fn of_bb84(scenario: &Scenario) -> Self {
+        Self {
+            wavelength_nm: scenario.bb84.wavelength_nm,
+            passband_nm: scenario.bb84.filter_nm,
+            isolation_db: scenario.filters.bb84_isolation_db,
+        }
     }
+
+    /// Of the CV receiver.
+    #[must_use]
+    pub fn of_cv(scenario: &Scenario) -> Self {
+        Self {
+            wavelength_nm: scenario.cv.wavelength_nm,
+            passband_nm: scenario.filters.cv_passband_nm,
+            isolation_db: scenario.filters.cv_isolation_db,
+        }
+    }
+
+    /// What is left of light at another wavelength, a nanometre of the passband.
+    fn passes_per_nm(&self, nm: f64) -> f64 {
+        let edges = 2.0 * (nm - self.wavelength_nm) / self.passband_nm;
+        let db = (3.01 * edges * edges * edges * edges * edges * edges).min(self.isolation_db);
+        libm::pow(10.0, -db / 10.0) / self.passband_nm
+    }
+}
+
+/// A fibre whose carriers' evolution is solved: noise and gain of any quantum channel follow.
+#[derive(Clone, Debug)]
+pub struct LoadedSpan {
+    scenario: Scenario,
+    fibre: Fibre,
+    /// The comb, and what runs with it.
+    comb: Evolution,
+    carriers: Vec<Carrier>,
+    /// What runs against the comb, if anything does.
+    against: Option<Evolution>,
+}
+
+impl LoadedSpan {
+    /// Solves the evolution of some carriers and of the scenario's signals.
+    #[must_use]
+    pub fn new(scenario: &Scenario, carriers: &[Carrier]) -> Self {
+        let fibre = scenario.fibre();
+        let stimulated = if scenario.noise.stimulated.is_on() { Stimulated::On } else { Stimulated::Off };
+        let signals = |with: bool| {
+            let same =
+                scenario.signal.iter().filter(move |s| (s.direction == scenario.data.direction) == with);
+            same.map(|signal| (nm_of(signal.wavelength_nm), watts(signal.power_dbm)))
+        };
+        let lit: Vec<(f64, f64)> =
+            carriers.iter().map(|carrier| (carrier.thz, carrier.power_w)).chain(signals(true)).collect();
+        let against: Vec<(f64, f64)> = signals(false).collect();
+        let solve = |light: &[(f64, f64)], stimulated| {
+            let bright: Vec<(f64, f64)> = light.iter().copied().filter(|(_, power)| *power > 0.0).collect();
+            Evolution::solve(&fibre, &bright, scenario.link.length_km, stimulated)
+        };
+        let comb = solve(&lit, stimulated);
+        let against = (!against.is_empty()).then(|| solve(&against, Stimulated::Off));
+        Self { scenario: scenario.clone(), comb, carriers: carriers.to_vec(), against, fibre }
+    }
+
+    /// The comb's evolution; signals that run with it stand behind the carriers.
+    #[must_use]
+    pub fn comb(&self) -> &Evolution {
+        &self.comb
+    }
+
+    /// The lit carriers.
+    #[must_use]
+    pub fn carriers(&self) -> &[Carrier] {
+        &self.carriers
+    }
+
+    /// What a quantum channel gets from all other light.
+    #[must_use]
+    pub fn scattering(&self, filter: &Filter) -> Scattering {
+        let link = &self.scenario.link;
+        let quantum_thz = nm_of(filter.wavelength_nm);
+        let mut contributions = self.raman(quantum_thz, link.temperature_k);
+        let raman_w_per_nm = sum(&contributions);
+        let warmer = sum(&self.raman(quantum_thz, link.temperature_k + 1.0));
+        contributions.extend(self.elastic(filter));
+        contributions.extend(self.amplifier(quantum_thz));
+        contributions.extend(self.mixing(quantum_thz));
+        let noise_w_per_nm = sum(&contributions);
+        for contribution in &mut contributions {
+            contribution.share = contribution.w_per_nm / noise_w_per_nm.max(f64::MIN_POSITIVE);
+        }
+        contributions.sort_by(|a, b| b.share.total_cmp(&a.share));
+        let photon = PLANCK * frequency_hz(filter.wavelength_nm);
+        let grown = (noise_w_per_nm + warmer - raman_w_per_nm) / noise_w_per_nm.max(f64::MIN_POSITIVE);
+        Scattering {
+            raman_w_per_nm,
+            raman_photons_per_s_per_nm: raman_w_per_nm / photon,
+            noise_w_per_nm,
+            noise_photons_per_s_per_nm: noise_w_per_nm / photon,
+            noise_db_per_k: if noise_w_per_nm > 0.0 { 10.0 * libm::log10(grown) } else { 0.0 },
+            srs_gain_db: self.comb.gain_db(quantum_thz),
+            loss_db: self.fibre.attenuation_db_per_km(filter.wavelength_nm) * link.length_km,
+            contributions,
+        }
+    }
+
+    /// The two groups of light, with their direction seen from the quantum channels.
+    fn groups(&self) -> impl Iterator<Item = (&Evolution, Direction)> {
+        let with = self.scenario.data.direction;
+        let opposite = if with == Direction::Co { Direction::Counter } else { Direction::Co };
+        [(&self.comb, with)].into_iter().chain(self.against.as_ref().map(|against| (against, opposite)))
+    }
+
+    fn raman(&self, quantum_thz: f64, kelvin: f64) -> Vec<Contribution> {
+        if !self.scenario.noise.raman.is_on() {
+            return Vec::new();
+        }
+        let per_nm = hertz_per_nm(quantum_thz);
+        self.groups()
+            .flat_map(|(light, direction)| {
+                let densities = light.scattered_w_per_hz(quantum_thz, direction, kelvin);
+                let each = light.carriers_thz().iter().zip(densities);
+                each.map(|(thz, density)| contribution(Mechanism::Raman, *thz, density * per_nm))
+                    .collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// Light that comes through the filter at its own wavelength.
+    fn elastic(&self, filter: &Filter) -> Vec<Contribution> {
+        let noise = &self.scenario.noise;
+        let mut found = Vec::new();
+        for (light, direction) in self.groups() {
+            let (mechanism, switch, arriving) = match direction {
+                Direction::Co => (Mechanism::Leakage, noise.leakage, light.output_w()),
+                Direction::Counter => (Mechanism::Rayleigh, noise.rayleigh, light.backscattered_w()),
+            };
+            if switch.is_on() {
+                found.extend(light.carriers_thz().iter().zip(arriving).map(|(thz, power)| {
+                    contribution(mechanism, *thz, power * filter.passes_per_nm(nm_of(*thz)))
+                }));
+            }
+        }
+        found
+    }
+
+    fn amplifier(&self, quantum_thz: f64) -> Option<Contribution> {
+        let (amplifier, noise) = (&self.scenario.amplifier, &self.scenario.noise);
+        if !noise.amplifier.is_on() || self.carriers.iter().all(|carrier| carrier.power_w <= 0.0) {
+            return None;
+        }
+        let nm = nm_of(quantum_thz);
+        let outside = if (1525.0..=1628.0).contains(&nm) { 0.0 } else { amplifier.roll_off_db };
+        let linear = |db: f64| libm::pow(10.0, db / 10.0);
+        let emitted = linear(amplifier.noise_figure_db)
+            * PLANCK
+            * quantum_thz
+            * 1e12
+            * (linear(amplifier.gain_db) - 1.0).max(0.0)
+            * linear(-outside - self.scenario.filters.mux_isolation_db);
+        let length = self.scenario.link.length_km;
+        let loss = self.fibre.attenuation_per_km(nm);
+        let carried = match self.scenario.data.direction {
+            Direction::Co => linear(self.comb.gain_db(quantum_thz)) * libm::exp(-loss * length),
+            Direction::Counter => {
+                self.fibre.backscatter_per_km(nm) * -libm::expm1(-2.0 * loss * length) / (2.0 * loss)
+            }
+        };
+        let w_per_nm = emitted * carried * hertz_per_nm(quantum_thz);
+        Some(contribution(Mechanism::Amplifier, quantum_thz, w_per_nm))
+    }
+
+    fn mixing(&self, quantum_thz: f64) -> Vec<Contribution> {
+        let co = self.scenario.data.direction == Direction::Co;
+        if !co || !self.scenario.noise.four_wave_mixing.is_on() {
+            return Vec::new();
+        }
+        let per_nm = hertz_per_nm(quantum_thz);
+        let mixed = mixed_w_per_hz(&self.fibre, &self.carriers, self.scenario.link.length_km, quantum_thz);
+        let each = self.carriers.iter().zip(mixed).filter(|(_, density)| *density > 0.0);
+        each.map(|(carrier, density)| contribution(Mechanism::FourWaveMixing, carrier.thz, density * per_nm))
+            .collect()
+    }
+}
+
+fn contribution(mechanism: Mechanism, carrier_thz: f64, w_per_nm: f64) -> Contribution {
+    Contribution { mechanism, carrier_thz, w_per_nm, share: 0.0 }
+}
+
+fn sum(contributions: &[Contribution]) -> f64 {
+    contributions.iter().map(|contribution| contribution.w_per_nm).sum()
 }
 
 #[cfg(test)]
@@ -90,50 +348,82 @@ mod tests {
         Scenario::from_text("iown-47t2", text, &overrides).expect("good values")
     }
 
-    fn at(scenario: &Scenario, quantum_nm: f64) -> Scattering {
-        let mut scenario = scenario.clone();
-        scenario.bb84.wavelength_nm = quantum_nm;
-        budget(&scenario).bb84.scattering
+    /// What a channel of the BB84 receiver's filter gets.
+    fn at(overrides: &[&str], wavelength_nm: f64) -> Scattering {
+        let scenario = scenario(overrides);
+        let filter = Filter { wavelength_nm, ..Filter::of_bb84(&scenario) };
+        LoadedSpan::new(&scenario, &scenario.data.lit(&[nm_of(wavelength_nm)])).scattering(&filter)
     }
 
     #[test]
     fn the_demonstration_scatters_as_computed_elsewhere() {
-        let co = at(&scenario(&[]), 1310.0);
-        assert!(
-            (co.raman_photons_per_s_per_nm / 3.04e6 - 1.0).abs() < 0.1,
-            "{}",
-            co.raman_photons_per_s_per_nm
-        );
-        let counter = at(&scenario(&["data.direction=counter"]), 1310.0);
-        assert!(
-            (counter.raman_photons_per_s_per_nm / 4.31e6 - 1.0).abs() < 0.1,
-            "{}",
-            counter.raman_photons_per_s_per_nm
-        );
-        assert!((co.loss_db - 8.19).abs() < 0.03, "loss {}", co.loss_db);
+        for (overrides, photons) in [(&[][..], 3.04e6), (&["data.direction=counter"], 4.31e6)] {
+            let found = at(overrides, 1310.0).raman_photons_per_s_per_nm;
+            let db = 10.0 * libm::log10(found / photons);
+            assert!(db.abs() < 0.5, "{overrides:?}: {found} against {photons}");
+        }
+        assert!((at(&[], 1310.0).loss_db - 8.19).abs() < 0.03, "loss");
+        let gain = at(&[], 1420.0).srs_gain_db;
+        assert!((gain + 0.248).abs() < 0.002, "gain at 1420 nm: {gain} dB");
     }
 
     #[test]
-    fn shares_sum_to_one_and_no_light_makes_no_noise() {
-        let lit = at(&scenario(&[]), 1420.0);
+    fn contributions_sum_to_the_noise_and_are_ranked() {
+        let lit = at(&[], 1540.0);
         let sum: f64 = lit.contributions.iter().map(|contribution| contribution.share).sum();
         assert!((sum - 1.0).abs() < 1e-12, "{sum}");
         assert!(lit.contributions.is_sorted_by(|a, b| a.share >= b.share), "ranked");
-        let dark = at(&scenario(&["data.launch_power_dbm=-200"]), 1420.0);
-        assert!(dark.raman_w_per_nm < 1e-20 * lit.raman_w_per_nm, "no power, no noise");
+        for mechanism in
+            [Mechanism::Raman, Mechanism::Leakage, Mechanism::Amplifier, Mechanism::FourWaveMixing]
+        {
+            assert!(lit.share(mechanism) > 0.0, "{mechanism:?} contributes inside the band");
+        }
     }
 
     #[test]
-    fn more_power_makes_more_noise() {
-        let with =
-            |dbm: &str| at(&scenario(&[&format!("data.launch_power_dbm={dbm}")]), 1310.0).raman_w_per_nm;
-        assert!((with("20") / with("17") - libm::pow(10.0, 0.3)).abs() < 0.1, "about 3 dB more");
+    fn every_mechanism_can_be_switched_off() {
+        for (name, mechanism) in [
+            ("raman", Mechanism::Raman),
+            ("leakage", Mechanism::Leakage),
+            ("amplifier", Mechanism::Amplifier),
+            ("four_wave_mixing", Mechanism::FourWaveMixing),
+        ] {
+            let off = at(&[&format!("noise.{name}=off")], 1540.0);
+            assert!(off.share(mechanism).abs() < 1e-300, "{name} is off");
+            assert!(off.noise_w_per_nm < at(&[], 1540.0).noise_w_per_nm, "and the noise is less");
+        }
+        let counter = ["data.direction=counter", "noise.rayleigh=off"];
+        assert!(at(&counter[..1], 1310.0).share(Mechanism::Rayleigh) > 0.0, "light scattered back");
+        assert!(at(&counter, 1310.0).share(Mechanism::Rayleigh).abs() < 1e-300, "and off");
+        assert!(at(&["noise.stimulated=off"], 1480.0).srs_gain_db.abs() < 1e-300, "no gain");
     }
 
     #[test]
-    fn the_carriers_drain_the_s_band() {
-        let gain = at(&scenario(&[]), 1480.0).srs_gain_db;
-        assert!((-1.1..-0.5).contains(&gain), "drained by {gain} dB");
-        assert!(at(&scenario(&[]), 1310.0).srs_gain_db.abs() < 0.05, "the O band is far away");
+    fn no_light_makes_no_noise_and_more_light_makes_more() {
+        let noise = |dbm: f64| at(&[&format!("data.launch_power_dbm={dbm}")], 1310.0).noise_w_per_nm;
+        assert!(noise(-200.0).abs() < 1e-300, "no power, no noise");
+        let powers = [-20.0, 0.0, 10.0, 17.0, 20.0, 23.0].map(noise);
+        assert!(powers.is_sorted_by(|a, b| a < b), "monotone in power: {powers:?}");
+        let raman = |dbm: &str| at(&[&format!("data.launch_power_dbm={dbm}")], 1310.0).raman_w_per_nm;
+        assert!((raman("0") / raman("-20") - 100.0).abs() < 0.1, "linear where it is weak");
+        let warmer = [250.0, 280.0, 300.0, 320.0]
+            .map(|kelvin: f64| at(&[&format!("link.temperature_k={kelvin}")], 1310.0).noise_w_per_nm);
+        assert!(warmer.is_sorted_by(|a, b| a < b), "monotone in temperature: {warmer:?}");
+    }
+
+    #[test]
+    fn a_signal_of_its_own_adds_its_noise() {
+        let text = format!(
+            "{}\n[[signal]]\nname = \"sync\"\nwavelength_nm = 1550.0\npower_dbm = -10.0\ndirection = \"counter\"\n",
+            Scenario::shipped("iown-47t2").expect("it ships")
+        );
+        let scenario = Scenario::from_text("with sync", &text, &[]).expect("good values");
+        let with = budget(&scenario).bb84.scattering;
+        let own = with.contributions.iter().filter(|c| (c.carrier_thz - nm_of(1550.0)).abs() < 1e-9);
+        let mechanisms: Vec<Mechanism> = own.map(|c| c.mechanism).collect();
+        assert!(
+            mechanisms.contains(&Mechanism::Raman) && mechanisms.contains(&Mechanism::Rayleigh),
+            "both ways"
+        );
     }
 }

@@ -6,18 +6,27 @@
 
 mod bb84;
 mod budget;
+mod course;
 mod curve;
 mod cv;
+mod drift;
 mod fibre;
+mod mixing;
 mod raman;
 mod scenario;
 mod span;
 
 pub use bb84::{Bb84Budget, ClickModel};
-pub use budget::{Budget, Contribution, Scattering, budget};
+pub use budget::{Budget, Contribution, Filter, LoadedSpan, Mechanism, Scattering, budget};
+pub use course::Course;
 pub use curve::Curve;
-pub use cv::CvBudget;
+pub use cv::{CvBudget, Parts, converter_step};
+pub use drift::{Drift, Event, Forecast, Weather, What};
 pub use fibre::{Attenuation, Fibre, PLANCK, SPEED_OF_LIGHT, frequency_hz};
+pub use mixing::mixed_w_per_hz;
 pub use raman::{hertz_per_nm, phonons};
-pub use scenario::{Bb84, Cv, Data, Link, NAMES, Scenario, ScenarioError};
+pub use scenario::{
+    Amplifier, Bb84, Carrier, Coherent, Cv, Data, Detector, FibreTable, Filters, Link, Modem, NAMES, Noise,
+    Scenario, ScenarioError, Signal, Switch,
+};
 pub use span::{Direction, Evolution, Stimulated, nm_of};

@@ -1,43 +1,77 @@
 //! Scenarios: every value of the simulated link, with its unit in its name.
 
-use serde::Deserialize;
+mod check;
+mod comb;
+mod parts;
 
-use super::fibre::Fibre;
+use serde::{Deserialize, Serialize};
+
+pub use comb::Carrier;
+pub(super) use comb::watts;
+pub use parts::{Amplifier, Coherent, Detector, FibreTable, Filters, Modem, Noise, Signal, Switch};
+
+use super::curve::Curve;
+use super::drift::{Drift, Event};
+use super::fibre::{Attenuation, Fibre};
 use super::span::Direction;
 
-/// The default scenario, as a file.
-const IOWN_47T2: &str = include_str!("scenarios/iown-47t2.toml");
+/// Scenarios that ship, by name.
+const SHIPPED: [(&str, &str); 1] = [("iown-47t2", include_str!("scenarios/iown-47t2.toml"))];
+
+/// Names of the scenarios that ship.
+pub const NAMES: &[&str] = &["iown-47t2"];
 
 /// A link, its data carriers and its two QKD systems.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Scenario {
     /// The name in records.
     pub name: String,
     /// The fibre.
     pub link: Link,
+    /// Properties of a fibre that is not known by its name.
+    #[serde(default)]
+    pub fibre: FibreTable,
     /// The data carriers beside the quantum channels.
     pub data: Data,
+    /// Other light in the fibre: synchronisation, pilots, service channels.
+    #[serde(default)]
+    pub signal: Vec<Signal>,
+    /// The data's booster.
+    #[serde(default)]
+    pub amplifier: Amplifier,
+    /// What keeps the data out of the quantum receivers.
+    #[serde(default)]
+    pub filters: Filters,
+    /// Which noises there are.
+    #[serde(default)]
+    pub noise: Noise,
     /// The BB84 system.
     pub bb84: Bb84,
     /// The CV-QKD system.
     pub cv: Cv,
+    /// Slow changes.
+    #[serde(default)]
+    pub drift: Drift,
+    /// What happens, and when.
+    #[serde(default)]
+    pub event: Vec<Event>,
 }
 
 /// The fibre.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Link {
     /// Length in km.
     pub length_km: f64,
-    /// Its type.
+    /// Its type: a known name, or that of the section `fibre`.
     pub fibre: String,
     /// Its temperature in K.
     pub temperature_k: f64,
 }
 
 /// The data carriers: bands of equal slots at equal power.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Data {
     /// Which way they run.
@@ -50,10 +84,22 @@ pub struct Data {
     pub first_slot_thz: Vec<f64>,
     /// Slots in each band.
     pub slots: Vec<u32>,
+    /// Carriers of 800 Gb/s in each band: the highest pairs of slots. The rest carry 400 Gb/s a slot.
+    #[serde(default)]
+    pub carriers_800g: Vec<u32>,
+    /// Guard bands from THz to THz: what is centred inside stays dark. The power is that of the carriers left.
+    #[serde(default)]
+    pub dark_thz: Vec<[f64; 2]>,
+    /// Carriers of their own launch power: THz and dBm. The total is that of the others.
+    #[serde(default)]
+    pub carrier_power_dbm: Vec<[f64; 2]>,
+    /// The carriers' transceivers.
+    #[serde(default)]
+    pub modem: Modem,
 }
 
 /// The BB84 system.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Bb84 {
     /// Wavelength in nm.
@@ -98,10 +144,13 @@ pub struct Bb84 {
     pub block_s: f64,
     /// The failure probability of a block's key.
     pub epsilon: f64,
+    /// What else the detectors do.
+    #[serde(default)]
+    pub detector: Detector,
 }
 
 /// The CV-QKD system.
-#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(deny_unknown_fields)]
 pub struct Cv {
     /// Wavelength in nm.
@@ -134,6 +183,9 @@ pub struct Cv {
     pub block_s: f64,
     /// The failure probability of a block's key.
     pub epsilon: f64,
+    /// What else the receiver does.
+    #[serde(default)]
+    pub receiver: Coherent,
 }
 
 /// Why a scenario cannot be used.
@@ -149,9 +201,9 @@ pub enum ScenarioError {
     /// The text is not TOML, or a field is missing, unknown or of another type.
     #[error("{origin}: {detail}")]
     Syntax {
-        /// File and line.
+        /// File and line, or the override.
         origin: String,
-        /// What is wrong, with the line.
+        /// What is wrong.
         detail: String,
     },
     /// An override does not name a value.
@@ -163,10 +215,10 @@ pub enum ScenarioError {
     /// A value is impossible.
     #[error("{origin}: {field} = {value}: {allowed}")]
     Value {
-        /// File and line.
+        /// File and line, or the override.
         origin: String,
         /// Section and key.
-        field: &'static str,
+        field: String,
         /// The value.
         value: String,
         /// What would be right.
@@ -174,301 +226,51 @@ pub enum ScenarioError {
     },
 }
 
-/// Scenarios that ship.
-pub const NAMES: &[&str] = &["iown-47t2"];
-
 impl Scenario {
     /// The text of a scenario that ships.
     ///
     /// # Errors
     /// [`ScenarioError::Unknown`] if none bears the name.
     pub fn shipped(name: &str) -> Result<&'static str, ScenarioError> {
-        match name {
-            "iown-47t2" => Ok(IOWN_47T2),
-            _ => Err(ScenarioError::Unknown { name: name.to_owned() }),
-        }
+        let found = SHIPPED.iter().find(|(shipped, _)| *shipped == name);
+        found.map(|(_, text)| *text).ok_or_else(|| ScenarioError::Unknown { name: name.to_owned() })
     }
 
     /// The scenario of a text; `origin` names it in errors.
     ///
     /// # Errors
-    /// [`ScenarioError`], naming line and field.
+    /// [`ScenarioError`], naming line and field, or the override.
     pub fn from_text(origin: &str, text: &str, overrides: &[String]) -> Result<Self, ScenarioError> {
-        let syntax = |origin: &str, error: toml::de::Error| ScenarioError::Syntax {
+        // The text as it stands first, so that its own mistakes are told with their lines.
+        let mut scenario: Self = toml::from_str(text).map_err(|error| ScenarioError::Syntax {
             origin: match error.span() {
                 Some(span) => format!("{origin}, line {}", line_of(text, span.start)),
                 None => origin.to_owned(),
             },
             detail: error.message().to_owned(),
-        };
-        // The text as it stands first, so that its own mistakes are told with their lines.
-        let plain: Self = toml::from_str(text).map_err(|error| syntax(origin, error))?;
-        let mut scenario = plain;
-        if !overrides.is_empty() {
-            let mut table: toml::Table = toml::from_str(text).map_err(|error| syntax(origin, error))?;
-            for given in overrides {
-                set(&mut table, given)?;
-            }
-            scenario = table.try_into().map_err(|error: toml::de::Error| ScenarioError::Syntax {
-                origin: format!("{origin} with --set {}", overrides.join(" --set ")),
-                detail: error.message().to_owned(),
-            })?;
+        })?;
+        for given in overrides {
+            scenario = scenario.with(given)?;
         }
-        scenario.check(origin, text)?;
+        check::check(&scenario, origin, text, overrides)?;
         Ok(scenario)
     }
 
-    fn check(&self, origin: &str, text: &str) -> Result<(), ScenarioError> {
-        for (field, value, allowed, holds) in self.conditions() {
-            if !holds {
-                let key = field.rsplit('.').next().unwrap_or(field);
-                let section = field.split('.').next().unwrap_or(field);
-                let origin = match line_with(text, section, key) {
-                    Some(line) => format!("{origin}, line {line}"),
-                    None => origin.to_owned(),
-                };
-                return Err(ScenarioError::Value { origin, field, value, allowed });
-            }
-        }
-        Ok(())
+    /// One value replaced, unchecked.
+    fn with(&self, given: &str) -> Result<Self, ScenarioError> {
+        let wrong = |detail: &str| ScenarioError::Syntax {
+            origin: format!("--set {given}"),
+            detail: detail.to_owned(),
+        };
+        let mut table = toml::Table::try_from(self).map_err(|error| wrong(&error.to_string()))?;
+        set(&mut table, given)?;
+        table.try_into().map_err(|error: toml::de::Error| wrong(error.message()))
     }
 
-    #[expect(clippy::too_many_lines, reason = "a table: a line a value")]
-    /// Every condition: field, value, what would be right, whether it holds.
-    fn conditions(&self) -> Vec<(&'static str, String, &'static str, bool)> {
-        let (link, data, bb84, cv) = (&self.link, &self.data, &self.bb84, &self.cv);
-        let within = |value: f64, low: f64, high: f64| (low..=high).contains(&value);
-        let number = |field, value: f64, allowed, holds| (field, value.to_string(), allowed, holds);
-        let probability =
-            |field, value: f64| number(field, value, "a probability from 0 to 1", within(value, 0.0, 1.0));
-        let [bright, decoy, dim] = bb84.mean_photons;
-        let sum: f64 = bb84.probabilities.iter().sum();
-        let bands = data.slots.len() == data.first_slot_thz.len();
-        let centres = data.slot_centres_thz();
-        let apart = centres.windows(2).all(|pair| pair[1] - pair[0] >= data.slot_ghz * 1e-3 * 0.999);
-        vec![
-            number("link.length_km", link.length_km, "0.1 to 200 km", within(link.length_km, 0.1, 200.0)),
-            (
-                "link.fibre",
-                format!("{:?}", link.fibre),
-                "a known fibre: \"G.652.D\" or \"G.654.E\"",
-                Fibre::named(&link.fibre).is_some(),
-            ),
-            number(
-                "link.temperature_k",
-                link.temperature_k,
-                "200 to 350 K",
-                within(link.temperature_k, 200.0, 350.0),
-            ),
-            number(
-                "data.launch_power_dbm",
-                data.launch_power_dbm,
-                "-200 (off) to 30 dBm",
-                within(data.launch_power_dbm, -200.0, 30.0),
-            ),
-            number("data.slot_ghz", data.slot_ghz, "6.25 to 1000 GHz", within(data.slot_ghz, 6.25, 1000.0)),
-            ("data.slots", format!("{:?}", data.slots), "one number for each of first_slot_thz", bands),
-            (
-                "data.first_slot_thz",
-                format!("{:?}", data.first_slot_thz),
-                "bands between 184.5 and 196.5 THz, in order, that do not overlap",
-                apart && centres.iter().all(|centre| within(*centre, 184.5, 196.5)),
-            ),
-            number(
-                "bb84.wavelength_nm",
-                bb84.wavelength_nm,
-                "1260 to 1625 nm",
-                within(bb84.wavelength_nm, 1260.0, 1625.0),
-            ),
-            number("bb84.clock_ghz", bb84.clock_ghz, "0.001 to 10 GHz", within(bb84.clock_ghz, 0.001, 10.0)),
-            (
-                "bb84.mean_photons",
-                format!("{:?}", bb84.mean_photons),
-                "three numbers, brightest first, the first above the sum of the others, none above 2",
-                bright > decoy + dim && decoy > dim && dim >= 0.0 && bright <= 2.0,
-            ),
-            (
-                "bb84.probabilities",
-                format!("{:?}", bb84.probabilities),
-                "three positive numbers of sum 1",
-                (sum - 1.0).abs() < 1e-9 && bb84.probabilities.iter().all(|p| *p > 0.0),
-            ),
-            (
-                "bb84.mean_photon_spread",
-                format!("{:?}", bb84.mean_photon_spread),
-                "three numbers from 0 up",
-                bb84.mean_photon_spread.iter().all(|spread| *spread >= 0.0 && spread.is_finite()),
-            ),
-            (
-                "bb84.probability_spread",
-                format!("{:?}", bb84.probability_spread),
-                "three numbers from 0 up",
-                bb84.probability_spread.iter().all(|spread| *spread >= 0.0 && spread.is_finite()),
-            ),
-            number(
-                "bb84.calibration_epsilon",
-                bb84.calibration_epsilon,
-                "from 0 to 0.24 bb84.epsilon",
-                within(bb84.calibration_epsilon, 0.0, 0.24 * bb84.epsilon),
-            ),
-            number(
-                "cv.calibration_epsilon",
-                cv.calibration_epsilon,
-                "from 0 to 0.24 cv.epsilon",
-                within(cv.calibration_epsilon, 0.0, 0.24 * cv.epsilon),
-            ),
-            number(
-                "cv.receiver_efficiency_spread",
-                cv.receiver_efficiency_spread,
-                "from 0, within an efficiency above 0 and at most 1",
-                cv.receiver_efficiency_spread >= 0.0
-                    && cv.receiver_efficiency_spread < cv.receiver_efficiency
-                    && cv.receiver_efficiency + cv.receiver_efficiency_spread <= 1.0,
-            ),
-            number(
-                "cv.electronic_noise_spread_snu",
-                cv.electronic_noise_spread_snu,
-                "from 0 to cv.electronic_noise_snu",
-                within(cv.electronic_noise_spread_snu, 0.0, cv.electronic_noise_snu),
-            ),
-            number(
-                "bb84.test_probability",
-                bb84.test_probability,
-                "above 0 and below 1",
-                bb84.test_probability > 0.0 && bb84.test_probability < 1.0,
-            ),
-            number("bb84.filter_nm", bb84.filter_nm, "0 to 100 nm", within(bb84.filter_nm, 0.0, 100.0)),
-            number(
-                "bb84.gate_ps",
-                bb84.gate_ps,
-                "0 to the clock's period",
-                bb84.gate_ps >= 0.0 && bb84.gate_ps * bb84.clock_ghz <= 1000.0,
-            ),
-            number(
-                "bb84.receiver_loss_db",
-                bb84.receiver_loss_db,
-                "0 to 60 dB",
-                within(bb84.receiver_loss_db, 0.0, 60.0),
-            ),
-            probability("bb84.detector_efficiency", bb84.detector_efficiency),
-            probability("bb84.dark_count_probability", bb84.dark_count_probability),
-            probability("bb84.afterpulse_probability", bb84.afterpulse_probability),
-            number(
-                "bb84.afterpulse_gates",
-                bb84.afterpulse_gates,
-                "1 to 100",
-                within(bb84.afterpulse_gates, 1.0, 100.0),
-            ),
-            ("bb84.dead_gates", bb84.dead_gates.to_string(), "0 to 1000 gates", bb84.dead_gates <= 1000),
-            probability("bb84.misalignment", bb84.misalignment),
-            number(
-                "bb84.frame_ms",
-                bb84.frame_ms,
-                "0.01 to 1000 ms, at most 2^31 gates",
-                within(bb84.frame_ms, 0.01, 1000.0) && bb84.frame_ms * bb84.clock_ghz * 1e6 <= 2e9,
-            ),
-            number(
-                "bb84.block_s",
-                bb84.block_s,
-                "at least one frame and at most 3600 s",
-                bb84.block_s * 1e3 >= bb84.frame_ms && bb84.block_s <= 3600.0,
-            ),
-            number(
-                "bb84.epsilon",
-                bb84.epsilon,
-                "above 0 and below 1",
-                bb84.epsilon > 0.0 && bb84.epsilon < 1.0,
-            ),
-            number(
-                "cv.wavelength_nm",
-                cv.wavelength_nm,
-                "1260 to 1625 nm",
-                within(cv.wavelength_nm, 1260.0, 1625.0),
-            ),
-            number(
-                "cv.symbol_rate_mbd",
-                cv.symbol_rate_mbd,
-                "0.01 to 10000 MBd",
-                within(cv.symbol_rate_mbd, 0.01, 10_000.0),
-            ),
-            number(
-                "cv.modulation_variance_snu",
-                cv.modulation_variance_snu,
-                "0.01 to 100 shot-noise units",
-                within(cv.modulation_variance_snu, 0.01, 100.0),
-            ),
-            number(
-                "cv.technical_excess_noise_snu",
-                cv.technical_excess_noise_snu,
-                "0 to 10 shot-noise units",
-                within(cv.technical_excess_noise_snu, 0.0, 10.0),
-            ),
-            number(
-                "cv.receiver_efficiency",
-                cv.receiver_efficiency,
-                "above 0, at most 1",
-                cv.receiver_efficiency > 0.0 && cv.receiver_efficiency <= 1.0,
-            ),
-            number(
-                "cv.electronic_noise_snu",
-                cv.electronic_noise_snu,
-                "0 to 10 shot-noise units",
-                within(cv.electronic_noise_snu, 0.0, 10.0),
-            ),
-            (
-                "cv.calibration_samples",
-                cv.calibration_samples.to_string(),
-                "at least 1000000",
-                cv.calibration_samples >= 1_000_000,
-            ),
-            number(
-                "cv.frame_ms",
-                cv.frame_ms,
-                "0.01 to 1000 ms, at most 2^26 symbols",
-                within(cv.frame_ms, 0.01, 1000.0) && cv.frame_ms * cv.symbol_rate_mbd * 1e3 <= 67e6,
-            ),
-            (
-                "cv.sample_symbols",
-                cv.sample_symbols.to_string(),
-                "1000 to a quarter of the block",
-                cv.sample_symbols >= 1000
-                    && f64::from(cv.sample_symbols) * 4.0 <= cv.block_s * cv.symbol_rate_mbd * 1e6,
-            ),
-            number(
-                "cv.block_s",
-                cv.block_s,
-                "at least one frame and at most 3600 s",
-                cv.block_s * 1e3 >= cv.frame_ms && cv.block_s <= 3600.0,
-            ),
-            number("cv.epsilon", cv.epsilon, "above 0 and below 1", cv.epsilon > 0.0 && cv.epsilon < 1.0),
-        ]
-    }
-}
-
-impl Link {
     /// The fibre's properties.
     #[must_use]
-    pub fn properties(&self) -> Fibre {
-        Fibre::named(&self.fibre).unwrap_or_else(Fibre::g652d)
-    }
-}
-
-impl Data {
-    /// Frequency in THz and launch power in W of all carriers.
-    #[must_use]
-    pub fn carriers(&self) -> Vec<(f64, f64)> {
-        let centres = self.slot_centres_thz();
-        let each_w = libm::pow(10.0, self.launch_power_dbm / 10.0) * 1e-3 / (centres.len().max(1) as f64);
-        centres.into_iter().map(|thz| (thz, each_w)).collect()
-    }
-
-    /// The centres of all slots in THz, band by band.
-    #[must_use]
-    pub fn slot_centres_thz(&self) -> Vec<f64> {
-        let bands = self.first_slot_thz.iter().zip(&self.slots);
-        bands
-            .flat_map(|(first, slots)| (0..*slots).map(move |i| first + f64::from(i) * self.slot_ghz * 1e-3))
-            .collect()
+    pub fn fibre(&self) -> Fibre {
+        Fibre::named(&self.link.fibre).unwrap_or_else(|| self.fibre.build())
     }
 }
 
@@ -481,13 +283,15 @@ fn set(table: &mut toml::Table, given: &str) -> Result<(), ScenarioError> {
         .or_else(|_| toml::from_str(&format!("value = {value:?}")))
         .map_err(|_| wrong())?;
     let mut value = parsed.get("value").cloned().ok_or_else(wrong)?;
-    let mut keys = path.trim().split('.').collect::<Vec<_>>();
-    let last = keys.pop().ok_or_else(wrong)?;
-    let mut section = table;
-    for key in keys {
-        section = section.get_mut(key).and_then(toml::Value::as_table_mut).ok_or_else(wrong)?;
+    let (first, rest) = path.trim().split_once('.').map_or((path.trim(), None), |(a, b)| (a, Some(b)));
+    let mut place = table.get_mut(first).ok_or_else(wrong)?;
+    for key in rest.into_iter().flat_map(|rest| rest.split('.')) {
+        let below = match place {
+            toml::Value::Array(items) => key.parse::<usize>().ok().and_then(|index| items.get_mut(index)),
+            other => other.get_mut(key),
+        };
+        place = below.ok_or_else(wrong)?;
     }
-    let place = section.get_mut(last).ok_or_else(wrong)?;
     if let (toml::Value::Float(_), toml::Value::Integer(whole)) = (&*place, &value) {
         value = toml::Value::Float(*whole as f64);
     }
@@ -499,27 +303,13 @@ fn line_of(text: &str, byte: usize) -> usize {
     text[..byte.min(text.len())].matches('\n').count() + 1
 }
 
-/// The line on which a section sets a key.
-fn line_with(text: &str, section: &str, key: &str) -> Option<usize> {
-    let mut inside = false;
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.starts_with('[') {
-            inside = line.starts_with(&format!("[{section}]"));
-        } else if inside && line.split('=').next().is_some_and(|name| name.trim() == key) {
-            return Some(number + 1);
-        }
-    }
-    None
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn load(overrides: &[&str]) -> Result<Scenario, ScenarioError> {
         let overrides: Vec<String> = overrides.iter().map(|given| (*given).to_owned()).collect();
-        Scenario::from_text("iown-47t2", IOWN_47T2, &overrides)
+        Scenario::from_text("iown-47t2", SHIPPED[0].1, &overrides)
     }
 
     #[test]
@@ -541,11 +331,11 @@ mod tests {
 
     #[test]
     fn mistakes_name_line_and_field() {
-        let text = IOWN_47T2.replace("length_km = 25.0", "length_km = -3.0");
+        let text = SHIPPED[0].1.replace("length_km = 25.0", "length_km = -3.0");
         let error = Scenario::from_text("my.toml", &text, &[]).expect_err("no such length").to_string();
         let line = text.lines().position(|line| line.starts_with("length_km")).expect("there") + 1;
         assert!(error.starts_with(&format!("my.toml, line {line}: link.length_km = -3")), "{error}");
-        let text = IOWN_47T2.replace("clock_ghz", "clock_mhz");
+        let text = SHIPPED[0].1.replace("clock_ghz", "clock_mhz");
         let error = Scenario::from_text("my.toml", &text, &[]).expect_err("another unit").to_string();
         assert!(error.contains("line") && error.contains("clock_mhz"), "{error}");
         let overlap = load(&["data.slot_ghz=150"]);

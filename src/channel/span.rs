@@ -9,7 +9,7 @@ use ndarray::{Array1, Array2};
 use super::fibre::{Fibre, SPEED_OF_LIGHT};
 
 /// Which way light runs, seen from the quantum channel.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize, serde::Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Direction {
     /// The same way.

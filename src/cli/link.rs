@@ -131,7 +131,7 @@ fn common(scenario: &Scenario, protocol: &str, wavelength_nm: f64, scattering: &
         "raman_w_per_nm": scattering.raman_w_per_nm,
         "raman_photons_per_s_per_nm": scattering.raman_photons_per_s_per_nm,
         "contributions": scattering.contributions.iter().map(|contribution| json!({
-            "mechanism": contribution.mechanism,
+            "mechanism": contribution.mechanism.name(),
             "carrier_thz": contribution.carrier_thz,
             "share": contribution.share,
         })).collect::<Vec<_>>(),

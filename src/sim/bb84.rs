@@ -3,17 +3,20 @@
 //! Gates are cut into cells of 4096. In each, candidates are drawn at the greatest probability that a
 //! gate clicks of itself (geometric gaps), and the setting of a candidate's gate, which is a function of
 //! its index on Alice's side too, decides whether it clicks and how. Afterpulses and dead gates are added
-//! in order; they need the cell before, which is drawn again.
+//! in order; they need the cell before, which is drawn again. Where the link drifts, a run of cells clicks by the
+//! rule of its first gate's time.
 
 use keystill_kernels::{Isa, noise};
 
 use crate::bb84::frame::{AliceFrame, BobFrame, Settings, SimulatedCounter, click};
-use crate::channel::{ClickModel, Scenario, budget};
+use crate::channel::{ClickModel, Course, Scenario};
 
 use super::world_key;
 
 /// Gates of a cell.
 const CELL: u64 = 4096;
+/// Cells that click by one rule: 4 ms at 1 GHz.
+const RUN: u64 = 1024;
 /// Words that a cell draws at a time, a multiple of a block; three a candidate.
 const DRAW: usize = 768;
 /// Room for a cell's words in the stream.
@@ -24,9 +27,10 @@ const CELL_STRIDE: u64 = 1 << 14;
 pub struct Bb84Source {
     gates_per_frame: u32,
     settings: SimulatedCounter,
+    /// The rule at the beginning; what it says of memory holds for ever.
     clicks: ClickModel,
-    /// The greatest probability that a gate clicks of itself.
-    most: f64,
+    course: Course,
+    clock_hz: f64,
     /// Bob's threshold for the test basis, of 2^32.
     test_threshold: f64,
     candidate_key: [u32; 8],
@@ -46,16 +50,16 @@ impl Bb84Source {
     #[must_use]
     pub fn new(scenario: &Scenario, seed: u64) -> Self {
         let bb84 = &scenario.bb84;
-        let clicks = budget(scenario).bb84.clicks;
-        let most = (0..3).map(|k| clicks.own(k)).fold(0.0, f64::max);
+        let course = Course::new(scenario, seed);
         Self {
             gates_per_frame: gates_per_frame(bb84.frame_ms, bb84.clock_ghz),
             settings: SimulatedCounter {
                 key: world_key(seed, "bb84 settings"),
                 thresholds: thresholds(bb84.probabilities, bb84.test_probability),
             },
-            clicks,
-            most,
+            clicks: course.clicks(0.0),
+            course,
+            clock_hz: bb84.clock_ghz * 1e9,
             test_threshold: bb84.test_probability,
             candidate_key: world_key(seed, "bb84 candidates"),
             afterpulse_key: world_key(seed, "bb84 afterpulses"),
@@ -102,9 +106,27 @@ impl Bb84Source {
 
     /// The gates of some cells that click of themselves if they are live, in order.
     fn own_clicks(&self, isa: Isa, cells: std::ops::Range<u64>) -> Vec<Click> {
+        let mut own = Vec::new();
+        let mut from = cells.start;
+        while from < cells.end {
+            let end = ((from / RUN + 1) * RUN).min(cells.end);
+            if self.course.is_steady() {
+                self.own_clicks_by(isa, from..cells.end, &self.clicks, &mut own);
+                break;
+            }
+            let seconds = (from / RUN * RUN * CELL) as f64 / self.clock_hz;
+            self.own_clicks_by(isa, from..end, &self.course.clicks(seconds), &mut own);
+            from = end;
+        }
+        own
+    }
+
+    /// The same of cells that click by one rule.
+    fn own_clicks_by(&self, isa: Isa, cells: std::ops::Range<u64>, rule: &ClickModel, own: &mut Vec<Click>) {
+        let most = rule.most();
         let mut candidates: Vec<(u64, u32, u32)> = Vec::new();
-        if self.most > 0.0 {
-            let inverse = 1.0 / libm::log1p(-self.most);
+        if most > 0.0 {
+            let inverse = 1.0 / libm::log1p(-most);
             let mut words = [0; DRAW];
             cells.for_each(|cell| self.candidates(isa, cell, inverse, &mut words, &mut candidates));
         }
@@ -112,11 +134,10 @@ impl Bb84Source {
         let mut settings = vec![0; gates.len()];
         noise::gate_words(isa, &self.settings.key, &gates, &mut settings);
         let drawn = candidates.iter().zip(&settings);
-        drawn
-            .filter_map(|((gate, accept, basis), word)| {
-                self.click(*gate, self.settings.setting(*word), [*accept, *basis])
-            })
-            .collect()
+        own.extend(drawn.filter_map(|((gate, accept, basis), word)| {
+            let place = unit(*accept) * most;
+            self.click(rule, *gate, self.settings.setting(*word), (place, *basis))
+        }));
     }
 
     /// The candidates of a cell: gate, and two words for what becomes of it.
@@ -156,13 +177,12 @@ impl Bb84Source {
     }
 
     /// Whether a candidate clicks of itself, and how.
-    fn click(&self, gate: u64, setting: u8, [accept, basis]: [u32; 2]) -> Option<Click> {
+    fn click(&self, rule: &ClickModel, gate: u64, setting: u8, (place, basis): (f64, u32)) -> Option<Click> {
         let (bit, alice_test, intensity) =
             (setting & 1 == 1, setting & 2 != 0, usize::from(setting >> 2).min(2));
         let bob_test = unit(basis) < self.test_threshold;
-        let table = if alice_test == bob_test { &self.clicks.matched } else { &self.clicks.crossed };
-        let [right, wrong, both] = table[intensity];
-        let place = unit(accept) * self.most;
+        let table = if alice_test == bob_test { &rule.matched } else { &rule.crossed };
+        let [right, wrong, both] = table[usize::from(bit)][intensity];
         let detector = |value: bool| if value { click::DETECTOR_1 } else { click::DETECTOR_0 };
         let detectors = if place < right {
             detector(bit)
@@ -279,6 +299,7 @@ fn thresholds(probabilities: [f64; 3], test: f64) -> [u32; 5] {
 mod tests {
     use super::*;
     use crate::bb84::settings::settings_at;
+    use crate::channel::budget;
 
     fn scenario(overrides: &[&str]) -> Scenario {
         let overrides: Vec<String> = overrides.iter().map(|given| (*given).to_owned()).collect();
@@ -371,5 +392,39 @@ mod tests {
             joined.extend(frame.offsets.iter().map(|offset| offset + (frame.first_gate as u32)));
         }
         assert_eq!(long.bob_frame(Isa::SCALAR, 0).offsets, joined, "twenty frames are one");
+    }
+
+    #[test]
+    fn a_link_with_events_replays_byte_for_byte_and_joins_without_a_seam() {
+        let text = format!(
+            "{}\n[[event]]\nat_s = 0.006\nwhat = \"connector-knock\"\nsize_db = 10.0\n",
+            Scenario::shipped("iown-47t2").expect("it ships")
+        );
+        let overrides = ["bb84.frame_ms=5".to_owned(), "drift.loss_db=0.1".to_owned()];
+        let scenario = Scenario::from_text("knock", &text, &overrides).expect("good values");
+        let source = Bb84Source::new(&scenario, 3);
+        let frames: Vec<BobFrame> = (0..4).map(|index| source.bob_frame(Isa::best(), index)).collect();
+        let again = Bb84Source::new(&scenario, 3);
+        for (index, frame) in frames.iter().enumerate().rev() {
+            assert_eq!(&again.bob_frame(Isa::SCALAR, index as u64), frame, "frame {index}, on its own");
+        }
+        let long = Bb84Source { gates_per_frame: 4 * source.gates_per_frame, ..source.clone() };
+        let joined: usize = frames.iter().map(|frame| frame.offsets.len()).sum();
+        assert_eq!(long.bob_frame(Isa::best(), 0).offsets.len(), joined, "four frames are one");
+        let ratio = frames[3].offsets.len() as f64 / frames[0].offsets.len() as f64;
+        assert!((0.05..0.25).contains(&ratio), "10 dB fewer clicks behind the knock: {ratio}");
+    }
+
+    #[test]
+    fn detectors_that_differ_count_as_the_budget_says() {
+        let scenario = scenario(&["bb84.detector.mismatch=0.2"]);
+        let (source, budget) = (Bb84Source::new(&scenario, 5), budget(&scenario).bb84);
+        let frames = 6;
+        let gates = f64::from(source.gates_per_frame()) * frames as f64;
+        let [_, sifted, errors] = count(&source, frames);
+        let expected = budget.sifted_bit_per_s * gates / (scenario.bb84.clock_ghz * 1e9);
+        assert!((sifted - expected).abs() < 4.0 * libm::sqrt(expected), "{sifted} against {expected}");
+        let wrong = expected * budget.qber;
+        assert!((errors - wrong).abs() < 4.0 * libm::sqrt(wrong), "{errors} against {wrong}");
     }
 }

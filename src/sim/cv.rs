@@ -1,11 +1,13 @@
 //! Modulation and heterodyne outcomes of the CV link.
 //!
 //! Alice's quadratures are Gaussian of variance V_A; Bob's are √(ηT/2) times hers plus Gaussian noise
-//! of variance 1 + v_el + ηTξ/2, in a unit of his own that only the calibration tells.
+//! of variance 1 + v_el + ηTξ/2, in a unit of his own that only the calibration tells, turned by what the
+//! pilot leaves of the phase and rounded by his converter. Where the link drifts, a frame has the values of its first
+//! symbol's time.
 
 use keystill_kernels::{Isa, noise};
 
-use crate::channel::{CvBudget, Scenario, budget};
+use crate::channel::{Course, Scenario, converter_step};
 use crate::cv::frame::{AliceFrame, BobFrame, CalibrationRecord};
 
 use super::world_key;
@@ -20,7 +22,10 @@ const GROUP: usize = 256;
 #[derive(Clone, Debug)]
 pub struct CvSource {
     symbols_per_frame: u32,
-    budget: CvBudget,
+    frame_s: f64,
+    course: Course,
+    /// Step and half range of the converter in the receiver's own units, unless it is ideal.
+    converter: Option<[f32; 2]>,
     modulation_deviation: f32,
     electronic_noise: f64,
     calibration_samples: u64,
@@ -42,7 +47,10 @@ impl CvSource {
         let symbols = libm::round(cv.frame_ms * cv.symbol_rate_mbd * 1e3) as u32;
         Self {
             symbols_per_frame: symbols.max(1),
-            budget: budget(scenario).cv,
+            frame_s: f64::from(symbols.max(1)) / (cv.symbol_rate_mbd * 1e6),
+            course: Course::new(scenario, seed),
+            converter: converter_step(cv)
+                .map(|step| [step, cv.receiver.adc_range].map(|given| single(given) * RECEIVER_UNIT)),
             modulation_deviation: single(libm::sqrt(cv.modulation_variance_snu)),
             electronic_noise: cv.electronic_noise_snu,
             calibration_samples: cv.calibration_samples,
@@ -73,10 +81,17 @@ impl CvSource {
     pub fn bob_frame(&self, isa: Isa, index: u64) -> BobFrame {
         let mut quadratures = self.gaussians(isa, &self.modulation_key, index);
         let noise = self.gaussians(isa, &self.noise_key, index);
-        let signal = single(self.budget.gain) * self.modulation_deviation * RECEIVER_UNIT;
-        let deviation = single(libm::sqrt(self.budget.noise_variance_snu)) * RECEIVER_UNIT;
+        let budget = self.course.cv(index as f64 * self.frame_s);
+        if budget.phase_rad != 0.0 {
+            turn(&mut quadratures, budget.phase_rad);
+        }
+        let signal = single(budget.gain) * self.modulation_deviation * RECEIVER_UNIT;
+        let deviation = single(libm::sqrt(budget.analogue_variance_snu)) * RECEIVER_UNIT;
         for (y, noise) in quadratures.iter_mut().zip(&noise) {
             *y = *y * signal + *noise * deviation;
+        }
+        if let Some([step, range]) = self.converter {
+            convert(&mut quadratures, step, range);
         }
         BobFrame { first_symbol: index * u64::from(self.symbols_per_frame), quadratures }
     }
@@ -110,6 +125,27 @@ impl CvSource {
     }
 }
 
+/// Turns each symbol by an angle.
+fn turn(quadratures: &mut [f32], radians: f64) {
+    let (sine, cosine) = (single(libm::sin(radians)), single(libm::cos(radians)));
+    for symbol in quadratures.chunks_exact_mut(2) {
+        let [x, p] = [symbol[0], symbol[1]];
+        symbol[0] = x * cosine - p * sine;
+        symbol[1] = x * sine + p * cosine;
+    }
+}
+
+/// Rounds to whole steps inside the range.
+fn convert(quadratures: &mut [f32], step: f32, range: f32) {
+    // Adding and taking away 1.5·2^23 rounds to whole numbers, ties to even, without a call.
+    const ROUND: f32 = 12_582_912.0;
+    let (inverse, most) = (1.0 / step, (range / step).floor());
+    for y in quadratures {
+        let steps = (*y * inverse).clamp(-most, most);
+        *y = ((steps + ROUND) - ROUND) * step;
+    }
+}
+
 #[expect(clippy::cast_possible_truncation, reason = "quadratures are single precision")]
 fn single(value: f64) -> f32 {
     value as f32
@@ -118,6 +154,7 @@ fn single(value: f64) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::channel::budget;
     use crate::cv::estimate::{Receiver, ShotUnit, Tally};
 
     #[test]
