@@ -294,6 +294,36 @@ impl ChannelEstimate {
         libm::sqrt(square(self.variance_error / power) + square(self.vacuum_error / power) + square(by_gain))
     }
 
+    /// Whether the channel can be one: it does not amplify, and the noise is no less than the vacuum's and the
+    /// receiver's own, but for six standard errors. What is beyond is a wrong calibration, and no key may
+    /// come of it.
+    ///
+    /// # Errors
+    /// [`Abort::Unusable`] with what is wrong.
+    pub fn possible(&self) -> Result<(), Abort> {
+        const DEVIATIONS: f64 = 6.0;
+        let (most, least) = (
+            self.transmittance() - DEVIATIONS * self.transmittance_error(),
+            self.excess_noise() + DEVIATIONS * self.excess_noise_error(),
+        );
+        if most > 1.0 {
+            let found = self.transmittance();
+            let reason = format!(
+                "a transmittance of {found:.3}: check shot noise, efficiency and modulation variance"
+            );
+            return Err(Abort::Unusable { reason });
+        }
+        if least < 0.0 {
+            let found = self.variance;
+            let vacuum = 1.0 + self.electronic_noise;
+            let reason = format!(
+                "noise of {found:.4} shot-noise units where the vacuum has {vacuum:.4}: check shot noise and gain"
+            );
+            return Err(Abort::Unusable { reason });
+        }
+        Ok(())
+    }
+
     /// The signal-to-noise ratio of a real symbol, t̂²·V_A/σ̂².
     #[must_use]
     pub fn snr(&self) -> f64 {
@@ -394,6 +424,18 @@ mod tests {
         assert!((found.snr() / (0.12 * 4.0 / 1.106) - 1.0).abs() < 0.02, "ratio {}", found.snr());
         let worst = found.worst_case(6.5).unwrap();
         assert!(worst.transmittance < 0.4 && worst.excess_noise > 0.05, "the worst case is worse");
+    }
+
+    #[test]
+    fn an_impossible_channel_is_refused() {
+        let (x, y) = quadratures(3, 400_000);
+        let look = |x: &[f32], y: &[f32]| {
+            Tally::of_sample(Isa::best(), x, y).unwrap().estimate(&receiver()).unwrap().possible()
+        };
+        let scaled = |values: &[f32], factor: f32| values.iter().map(|v| v * factor).collect::<Vec<_>>();
+        assert_eq!(look(&x, &y), Ok(()), "as it was made");
+        assert!(look(&x, &scaled(&y, 0.95)).is_err(), "less noise than the vacuum has");
+        assert!(look(&scaled(&x, 0.3), &y).is_err(), "more light than was sent");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 
 pub mod estimate;
 pub mod frame;
+pub mod recorded;
 pub mod rotation;
 pub mod security;
 mod wing;
@@ -92,7 +93,10 @@ impl Cv {
     }
 
     /// The key length by the default proof, from the sums over all frames and the block's books.
-    fn key_length(
+    ///
+    /// # Errors
+    /// [`Abort::NoKey`] where the proof leaves none, [`Abort::Unusable`] for too few samples of the shot noise.
+    pub fn key_length(
         &self,
         block: u64,
         tally: &Tally,

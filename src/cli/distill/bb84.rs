@@ -16,6 +16,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::bits::{Account, Distiller, Wish};
+use super::say;
 use crate::cli::amplify::write_whole;
 use crate::cli::{Exit, Failure, OrExit};
 
@@ -237,30 +238,34 @@ impl Report {
             object["abort"] = json!(abort);
         }
         if json {
-            println!("{object}");
+            say(&object.to_string());
             return;
         }
         let Some(choice) = &account.choice else { return };
-        println!(
+        say(&format!(
             "{} in {} frames of {} bits: {}",
             name(&choice.plan),
             account.frames,
             choice.plan.frame_bits(),
             choice.reason
-        );
+        ));
         if !self.equal {
             return;
         }
-        println!(
+        say(&format!(
             "errors        {} of {} bits ({:.3} %)",
             account.errors,
             self.bits,
             100.0 * qber.unwrap_or(0.0)
-        );
+        ));
         let f = |leaked| efficiency(leaked).map_or_else(|| "no errors".to_owned(), |f| format!("f = {f:.4}"));
-        println!("told by Alice {leaked} bits ({}), both directions {two_way} ({})", f(leaked), f(two_way));
-        println!("verified      equal, but for a probability of {:.1e}", account.ledger.epsilon());
-        println!("took          {seconds:.3} s, {rate:.1} Mbit/s on {} threads", self.threads);
+        say(&format!(
+            "told by Alice {leaked} bits ({}), both directions {two_way} ({})",
+            f(leaked),
+            f(two_way)
+        ));
+        say(&format!("verified      equal, but for a probability of {:.1e}", account.ledger.epsilon()));
+        say(&format!("took          {seconds:.3} s, {rate:.1} Mbit/s on {} threads", self.threads));
     }
 }
 

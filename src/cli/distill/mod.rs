@@ -2,6 +2,11 @@
 
 mod bb84;
 mod bits;
+mod cv;
+mod look;
+mod quadratures;
+
+use std::io::Write;
 
 use clap::Subcommand;
 
@@ -20,10 +25,17 @@ pub(crate) struct Args {
 #[derive(Debug, Subcommand)]
 enum Protocol {
     Bb84(bb84::Args),
+    Cv(cv::Args),
+}
+
+/// Prints a line. A reader that has gone away is no fault of ours.
+fn say(line: &str) {
+    let _ = writeln!(std::io::stdout().lock(), "{line}");
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     match &args.protocol {
         Protocol::Bb84(args) => bb84::run(args),
+        Protocol::Cv(args) => cv::run(args),
     }
 }

@@ -1,0 +1,435 @@
+//! Quadratures as other programs write them: NumPy's `.npy`, or plain numbers one after the other.
+//!
+//! A symbol is two real numbers x, p, or one complex number. Of `.npy` (format 1 to 3) these are read, of
+//! either byte order: `f4` and `f8` of shape (2n,) with x and p in turn or (n, 2), `c8` and `c16` of shape
+//! (n,), in C order. Everything else is refused with the reason: a header that is almost right is how data
+//! of another meaning get in.
+//!
+//! `.npy`: magic `\x93NUMPY`, version 2 bytes, length of the header (2 bytes, from version 2 on 4, little-endian),
+//! the header, a Python dictionary with the keys `descr`, `fortran_order`, `shape`, then the numbers.
+
+use std::ops::Range;
+
+/// Why bytes are no recording.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum Unreadable {
+    /// The file does not begin as an `.npy` file does.
+    #[error("this is no .npy file")]
+    NoMagic,
+    /// A version that does not exist yet.
+    #[error(".npy version {major} is not known; 1 to 3 are")]
+    Version {
+        /// The version found.
+        major: u8,
+    },
+    /// The header is cut or is not what NumPy writes.
+    #[error("the .npy header cannot be read: {reason}")]
+    Header {
+        /// What is wrong.
+        reason: &'static str,
+    },
+    /// Numbers of another type.
+    #[error("numbers of type `{descr}`; f4, f8, c8 and c16 are read")]
+    Type {
+        /// The type found.
+        descr: String,
+    },
+    /// Columns one after the other.
+    #[error("the array is in Fortran order; save numpy.ascontiguousarray(…) of it")]
+    FortranOrder,
+    /// Another shape.
+    #[error(
+        "shape {shape:?} of {kind} numbers; (n, 2) and (2n,) of real ones are read, and (n,) of complex ones"
+    )]
+    Shape {
+        /// The shape found.
+        shape: Vec<u64>,
+        /// Real or complex.
+        kind: &'static str,
+    },
+    /// The file is shorter or longer than it says.
+    #[error("{found} bytes of numbers where {expected} are expected: the file was cut or altered")]
+    Length {
+        /// Bytes that the header promises, or the next whole symbol takes.
+        expected: u64,
+        /// Bytes found.
+        found: u64,
+    },
+}
+
+/// How a real number is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Number {
+    /// IEEE 754 single precision.
+    F32,
+    /// IEEE 754 double precision.
+    F64,
+}
+
+impl Number {
+    fn bytes(self) -> usize {
+        match self {
+            Self::F32 => 4,
+            Self::F64 => 8,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Endian {
+    Little,
+    Big,
+}
+
+/// The quadratures x, p, x, p, … of a recording, read where they stand.
+#[derive(Clone, Copy, Debug)]
+pub struct Recorded<'a> {
+    numbers: &'a [u8],
+    number: Number,
+    endian: Endian,
+}
+
+impl<'a> Recorded<'a> {
+    /// The quadratures of an `.npy` file.
+    ///
+    /// # Errors
+    /// [`Unreadable`] where it is none, or holds something else.
+    pub fn npy(file: &'a [u8]) -> Result<Self, Unreadable> {
+        let (header, numbers) = split(file)?;
+        let header = Header::parse(header)?;
+        let (number, endian, complex) = header.number()?;
+        let quadratures = header.quadratures(complex)?;
+        let expected = quadratures.checked_mul(number.bytes() as u64);
+        let found = numbers.len() as u64;
+        if expected != Some(found) {
+            return Err(Unreadable::Length { expected: expected.unwrap_or(u64::MAX), found });
+        }
+        Ok(Self { numbers, number, endian })
+    }
+
+    /// Whether a file begins as an `.npy` file does.
+    #[must_use]
+    pub fn is_npy(file: &[u8]) -> bool {
+        file.starts_with(MAGIC)
+    }
+
+    /// Plain little-endian numbers x, p, x, p, …
+    ///
+    /// # Errors
+    /// [`Unreadable::Length`] where the last symbol is cut.
+    pub fn plain(file: &'a [u8], number: Number) -> Result<Self, Unreadable> {
+        let (found, symbol) = (file.len() as u64, 2 * number.bytes() as u64);
+        if !found.is_multiple_of(symbol) {
+            return Err(Unreadable::Length { expected: found.next_multiple_of(symbol), found });
+        }
+        Ok(Self { numbers: file, number, endian: Endian::Little })
+    }
+
+    /// Symbols in the recording.
+    #[must_use]
+    pub fn symbols(&self) -> usize {
+        self.quadratures() / 2
+    }
+
+    /// Real numbers in the recording, two a symbol.
+    #[must_use]
+    pub fn quadratures(&self) -> usize {
+        self.numbers.len() / self.number.bytes()
+    }
+
+    /// The quadratures of a range, in single precision. What is not a number stays so, what is too large
+    /// becomes infinite: the reader judges no value.
+    ///
+    /// # Panics
+    /// Beyond the end.
+    pub fn read(&self, range: Range<usize>) -> impl Iterator<Item = f32> + use<'a> {
+        let (endian, size) = (self.endian, self.number.bytes());
+        let bytes = &self.numbers[range.start * size..range.end * size];
+        let (singles, doubles) = match self.number {
+            Number::F32 => (bytes.as_chunks::<4>().0, &[][..]),
+            Number::F64 => (&[][..], bytes.as_chunks::<8>().0),
+        };
+        let single = move |bytes: &[u8; 4]| match endian {
+            Endian::Little => f32::from_le_bytes(*bytes),
+            Endian::Big => f32::from_be_bytes(*bytes),
+        };
+        #[expect(clippy::cast_possible_truncation, reason = "quadratures are single precision from here on")]
+        let double = move |bytes: &[u8; 8]| match endian {
+            Endian::Little => f64::from_le_bytes(*bytes) as f32,
+            Endian::Big => f64::from_be_bytes(*bytes) as f32,
+        };
+        singles.iter().map(single).chain(doubles.iter().map(double))
+    }
+}
+
+const MAGIC: &[u8] = b"\x93NUMPY";
+
+/// Header and numbers of an `.npy` file.
+fn split(file: &[u8]) -> Result<(&[u8], &[u8]), Unreadable> {
+    let cut = Unreadable::Header { reason: "it is cut" };
+    let rest = file.strip_prefix(MAGIC).ok_or(Unreadable::NoMagic)?;
+    let ([major, _minor], rest) = rest.split_first_chunk().ok_or(cut.clone())?;
+    let (length, rest) = match major {
+        1 => {
+            let (length, rest) = rest.split_first_chunk().ok_or(cut.clone())?;
+            (usize::from(u16::from_le_bytes(*length)), rest)
+        }
+        2 | 3 => {
+            let (length, rest) = rest.split_first_chunk().ok_or(cut.clone())?;
+            (usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX), rest)
+        }
+        major => return Err(Unreadable::Version { major: *major }),
+    };
+    rest.split_at_checked(length).ok_or(cut)
+}
+
+/// The dictionary of an `.npy` file.
+#[derive(Debug, Default)]
+struct Header {
+    descr: Option<String>,
+    fortran_order: Option<bool>,
+    shape: Option<Vec<u64>>,
+}
+
+impl Header {
+    fn parse(header: &[u8]) -> Result<Self, Unreadable> {
+        let wrong = |reason| Unreadable::Header { reason };
+        let text = std::str::from_utf8(header).map_err(|_| wrong("it is no text"))?;
+        let mut words = Words { rest: text };
+        let mut found = Self::default();
+        words.expect("{")?;
+        while !words.take("}") {
+            let key = words.string()?;
+            words.expect(":")?;
+            let twice = match key {
+                "descr" => found.descr.replace(words.string()?.to_owned()).is_some(),
+                "fortran_order" => found.fortran_order.replace(words.truth()?).is_some(),
+                "shape" => found.shape.replace(words.numbers()?).is_some(),
+                _ => return Err(wrong("it has a key that NumPy does not write")),
+            };
+            if twice {
+                return Err(wrong("a key stands in it twice"));
+            }
+            if !words.take(",") {
+                words.expect("}")?;
+                break;
+            }
+        }
+        if !words.rest.trim_ascii().is_empty() {
+            return Err(wrong("something follows the dictionary"));
+        }
+        Ok(found)
+    }
+
+    /// Number, byte order, and whether two of them are one complex number.
+    fn number(&self) -> Result<(Number, Endian, bool), Unreadable> {
+        let descr = self.descr.as_deref().ok_or(Unreadable::Header { reason: "`descr` is missing" })?;
+        let other = || Unreadable::Type { descr: descr.to_owned() };
+        let (endian, number) = match (descr.strip_prefix('<'), descr.strip_prefix('>')) {
+            (Some(number), _) => (Endian::Little, number),
+            (_, Some(number)) => (Endian::Big, number),
+            _ => return Err(other()),
+        };
+        match number {
+            "f4" => Ok((Number::F32, endian, false)),
+            "f8" => Ok((Number::F64, endian, false)),
+            "c8" => Ok((Number::F32, endian, true)),
+            "c16" => Ok((Number::F64, endian, true)),
+            _ => Err(other()),
+        }
+    }
+
+    /// Real numbers in the array.
+    fn quadratures(&self, complex: bool) -> Result<u64, Unreadable> {
+        let missing = |reason| Unreadable::Header { reason };
+        if self.fortran_order.ok_or(missing("`fortran_order` is missing"))? {
+            return Err(Unreadable::FortranOrder);
+        }
+        let shape = self.shape.as_deref().ok_or(missing("`shape` is missing"))?;
+        let other =
+            || Unreadable::Shape { shape: shape.to_vec(), kind: if complex { "complex" } else { "real" } };
+        match (shape, complex) {
+            ([symbols], true) | ([symbols, 2], false) => symbols.checked_mul(2).ok_or_else(other),
+            ([quadratures], false) if quadratures.is_multiple_of(2) => Ok(*quadratures),
+            _ => Err(other()),
+        }
+    }
+}
+
+/// Reads the words of a dictionary.
+struct Words<'a> {
+    rest: &'a str,
+}
+
+impl<'a> Words<'a> {
+    fn take(&mut self, word: &str) -> bool {
+        self.rest = self.rest.trim_ascii_start();
+        let rest = self.rest.strip_prefix(word);
+        self.rest = rest.unwrap_or(self.rest);
+        rest.is_some()
+    }
+
+    fn expect(&mut self, word: &str) -> Result<(), Unreadable> {
+        if self.take(word) { Ok(()) } else { Err(Unreadable::Header { reason: "it is no dictionary" }) }
+    }
+
+    fn string(&mut self) -> Result<&'a str, Unreadable> {
+        let wrong = Unreadable::Header { reason: "a string is expected" };
+        let quote = if self.take("'") {
+            '\''
+        } else if self.take("\"") {
+            '"'
+        } else {
+            return Err(wrong);
+        };
+        let (string, rest) = self.rest.split_once(quote).ok_or(wrong)?;
+        self.rest = rest;
+        Ok(string)
+    }
+
+    fn truth(&mut self) -> Result<bool, Unreadable> {
+        let (yes, no) = (self.take("True"), self.take("False"));
+        if yes || no { Ok(yes) } else { Err(Unreadable::Header { reason: "True or False is expected" }) }
+    }
+
+    /// A tuple of at most four numbers.
+    fn numbers(&mut self) -> Result<Vec<u64>, Unreadable> {
+        let wrong = Unreadable::Header { reason: "a tuple of numbers is expected" };
+        self.expect("(")?;
+        let mut numbers = Vec::new();
+        while !self.take(")") {
+            let digits = self.rest.trim_ascii_start();
+            let end = digits.find(|c: char| !c.is_ascii_digit()).unwrap_or(digits.len());
+            let number = digits[..end].parse().map_err(|_| wrong.clone())?;
+            self.rest = &digits[end..];
+            numbers.push(number);
+            if numbers.len() > 4 || (!self.take(",") && !self.rest.trim_ascii_start().starts_with(')')) {
+                return Err(wrong);
+            }
+        }
+        Ok(numbers)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn npy(dictionary: &str, numbers: &[u8]) -> Vec<u8> {
+        let mut file = MAGIC.to_vec();
+        let header = format!("{dictionary:<53}\n");
+        file.extend([1, 0]);
+        file.extend((header.len() as u16).to_le_bytes());
+        file.extend(header.as_bytes());
+        file.extend(numbers);
+        file
+    }
+
+    fn dictionary(descr: &str, shape: &str) -> String {
+        format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': {shape}, }}")
+    }
+
+    #[test]
+    fn every_form_that_numpy_writes_is_read_alike() {
+        let values = [1.5f32, -2.0, 0.25, 1e3];
+        let bytes =
+            |f: &dyn Fn(f32) -> Vec<u8>| values.iter().flat_map(|value| f(*value)).collect::<Vec<_>>();
+        let (little, big) = (bytes(&|v| v.to_le_bytes().into()), bytes(&|v| v.to_be_bytes().into()));
+        let double = bytes(&|v| f64::from(v).to_le_bytes().into());
+        let double_big = bytes(&|v| f64::from(v).to_be_bytes().into());
+        for (descr, shape, numbers) in [
+            ("<f4", "(4,)", &little),
+            ("<f4", "(2, 2)", &little),
+            (">f4", "(2, 2)", &big),
+            ("<f8", "(4,)", &double),
+            (">f8", "(2, 2)", &double_big),
+            ("<c8", "(2,)", &little),
+            ("<c16", "(2,)", &double),
+            (">c16", "(2,)", &double_big),
+        ] {
+            let file = npy(&dictionary(descr, shape), numbers);
+            let read = Recorded::npy(&file).unwrap_or_else(|error| panic!("{descr} {shape}: {error}"));
+            assert_eq!(read.symbols(), 2, "{descr} {shape}");
+            assert_eq!(read.read(0..4).collect::<Vec<_>>(), values, "{descr} {shape}");
+            assert_eq!(read.read(1..3).collect::<Vec<_>>(), values[1..3], "a part of {descr} {shape}");
+        }
+        assert_eq!(Recorded::plain(&double, Number::F64).map(|read| read.symbols()), Ok(2), "plain doubles");
+        let plain = Recorded::plain(&little, Number::F32).expect("plain");
+        assert_eq!(plain.read(0..4).collect::<Vec<_>>(), values, "plain singles");
+    }
+
+    #[test]
+    fn what_is_not_quite_right_is_refused_with_its_reason() {
+        let read = |dictionary: &str| Recorded::npy(&npy(dictionary, &[0; 32])).expect_err("refused");
+        assert_eq!(read(&dictionary("<i4", "(8,)")), Unreadable::Type { descr: "<i4".into() }, "integers");
+        assert_eq!(read(&dictionary("|f4", "(8,)")), Unreadable::Type { descr: "|f4".into() }, "no order");
+        let three = Unreadable::Shape { shape: vec![4, 3], kind: "real" };
+        assert_eq!(read(&dictionary("<f4", "(4, 3)")), three, "three columns");
+        let odd = Unreadable::Shape { shape: vec![7], kind: "real" };
+        assert_eq!(read(&dictionary("<f4", "(7,)")), odd, "half a symbol");
+        assert_eq!(
+            read("{'descr': '<f4', 'fortran_order': True, 'shape': (4, 2), }"),
+            Unreadable::FortranOrder,
+            "columns"
+        );
+        let cut = Unreadable::Length { expected: 40, found: 32 };
+        assert_eq!(read(&dictionary("<f4", "(5, 2)")), cut, "cut numbers");
+        let huge = dictionary("<f8", "(18446744073709551615, 2)");
+        assert!(matches!(read(&huge), Unreadable::Shape { .. }), "more than can be counted");
+        for wrong in [
+            "",
+            "{",
+            "{'descr': '<f4'}",
+            "{'descr': '<f4', 'descr': '<f4', 'fortran_order': False, 'shape': (8,), }",
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (8,), 'more': 1, }",
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (8,), } }",
+            "{'descr': '<f4', 'fortran_order': 0, 'shape': (8,), }",
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (-8,), }",
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (8 8), }",
+            "{'descr': '<f4', 'fortran_order': False, 'shape': 8, }",
+        ] {
+            assert!(matches!(read(wrong), Unreadable::Header { .. }), "{wrong}");
+        }
+        assert_eq!(Recorded::npy(b"PK\x03\x04").map(drop), Err(Unreadable::NoMagic), "an archive");
+        assert_eq!(
+            Recorded::npy(b"\x93NUMPY\x04\x00").map(drop),
+            Err(Unreadable::Version { major: 4 }),
+            "new"
+        );
+        let half = Recorded::plain(&[0; 12], Number::F32).map(drop);
+        assert_eq!(half, Err(Unreadable::Length { expected: 16, found: 12 }), "half a symbol");
+    }
+
+    #[test]
+    fn every_cut_of_a_file_is_refused() {
+        let file = npy(&dictionary("<f4", "(4, 2)"), &[0; 32]);
+        assert!(Recorded::npy(&file).is_ok(), "whole");
+        for length in 0..file.len() {
+            assert!(Recorded::npy(&file[..length]).is_err(), "cut after {length} bytes");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes in proptest::collection::vec(any::<u8>(), 0..200), text: String) {
+            let mut file = MAGIC.to_vec();
+            file.extend(&bytes);
+            if let Ok(read) = Recorded::npy(&file) {
+                prop_assert_eq!(read.read(0..read.quadratures()).count(), read.quadratures());
+            }
+            let _ = Recorded::npy(&npy(&text, &bytes));
+        }
+
+        #[test]
+        fn what_is_written_is_read(values in proptest::collection::vec(any::<f32>(), 0..64)) {
+            let numbers: Vec<u8> = values.iter().chain(&values).flat_map(|value| value.to_le_bytes()).collect();
+            let file = npy(&dictionary("<f4", &format!("({},)", 2 * values.len())), &numbers);
+            let read = Recorded::npy(&file).expect("as NumPy writes");
+            let bits: Vec<u32> = read.read(0..read.quadratures()).map(f32::to_bits).collect();
+            let wanted: Vec<u32> = values.iter().chain(&values).map(|value| value.to_bits()).collect();
+            prop_assert_eq!(bits, wanted);
+        }
+    }
+}
