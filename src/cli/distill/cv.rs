@@ -12,6 +12,7 @@ use keystill::cv::Cv;
 use keystill::cv::frame::CalibrationRecord;
 use keystill::cv::recorded::{Number, Recorded};
 use keystill::cv::rotation::{Dimension, capacity};
+use keystill::protocol::Validity;
 use keystill::reconcile::{Plan, leaf};
 use keystill_kernels::os::FileMap;
 use serde_json::{Value, json};
@@ -67,6 +68,9 @@ pub(crate) struct Args {
     /// Samples behind the shot noise: their number bounds its error.
     #[arg(long)]
     calibration_samples: Option<u64>,
+    /// The probability that a calibrated number lies outside of its interval; 0 takes them for certain.
+    #[arg(long, default_value_t = 0.0)]
+    calibration_epsilon: f64,
     /// The failure probability of the key, at most.
     #[arg(long, default_value_t = 1e-10)]
     epsilon: f64,
@@ -266,6 +270,7 @@ fn protocol(args: &Args, calibration: &Calibration, symbols: usize, sample_symbo
         efficiency: calibration.efficiency,
         electronic_noise: calibration.electronic_noise,
         epsilon: args.epsilon,
+        validity: Some(Validity { epsilon: args.calibration_epsilon, blocks: 1 }),
         calibration: Some(record(calibration)),
     }
 }

@@ -279,7 +279,7 @@ impl Distiller<'_> {
         let copy = |bits: &BitBlock| bits.slice(0..bits.len());
         let mut distilled = Distilled { bits: Some((copy(alice.bits()), copy(bob.bits()))), key: None };
         let kept = Kept { frames: bob.frames(), bits: self.account.kept_bits, ledger: &self.account.ledger };
-        let length = self.protocol.key_length(tally, &self.calibration, plan, &kept);
+        let length = self.protocol.key_length(0, tally, &self.calibration, plan, &kept);
         if let Ok(length) = &length {
             length
                 .epsilons
