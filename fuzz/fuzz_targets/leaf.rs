@@ -19,7 +19,7 @@ fuzz_target!(|input: Input| {
     let (plan, side, soft, syndrome, verdict) = input;
     let _ = Plan::read(&mut Reader::new(&plan));
     codec(&side);
-    let plan = Plan::with_rate(0.25, 8).expect("a small plan");
+    let plan = Plan::with_rate(0.25, 16).expect("a small plan");
     let mut out = Outbox::new();
     let told = Reference::new(plan, BitBlock::zeros(plan.frame_bits())).hear(Reader::new(&verdict), &mut out);
     assert!(told.is_err(), "a verdict before the syndrome");

@@ -58,15 +58,45 @@ use crate::wire::{Malformed, Reader, Writer};
 const LOWEST_SNR_DB: f64 = -18.5;
 /// The highest rate in use: above it the core alone would have to decode.
 const HIGHEST_RATE: f64 = 0.4;
-/// Sizes of the core's information part in blocks, and the share of the largest one's efficiency that
-/// each reaches.
-const SIZES: [(u32, f64); 4] = [(1024, 1.0), (512, 0.99), (128, 0.95), (32, 0.87)];
+/// Sizes of the core's information part in blocks, and the share of the efficiency of the quality's own
+/// size that each reaches.
+const SIZES: [(u32, f64); 5] = [(2048, 1.0), (1024, 0.995), (512, 0.985), (128, 0.95), (32, 0.87)];
 /// Most blocks of a frame: 2²³ bits.
 const MOST_BLOCKS: u32 = 1 << 17;
 /// Iterations after which any frame is given up.
 const MOST_ITERATIONS: u32 = 250;
 /// Iterations without progress after which a frame is given up.
 const PATIENCE: u32 = 40;
+
+/// What a plan is made for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quality {
+    /// Few iterations and few failed frames.
+    Balanced,
+    /// The most bits a symbol: twice the iterations, and some frames fail.
+    Highest,
+}
+
+impl Quality {
+    /// The size of the code, in blocks of 64 information bits, where there are symbols enough.
+    ///
+    /// A longer frame varies less in how much noise it met. Frames of low rates are long anyway.
+    #[must_use]
+    pub fn information_blocks(self, rate: f64) -> u32 {
+        match self {
+            Self::Balanced if rate < 0.18 => 1024,
+            Self::Balanced | Self::Highest => 2048,
+        }
+    }
+
+    /// What is added to [`efficiency`].
+    fn more(self) -> f64 {
+        match self {
+            Self::Balanced => 0.0,
+            Self::Highest => 0.012,
+        }
+    }
+}
 
 /// Which code a frame is reconciled with. Both sides hold the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -82,6 +112,14 @@ impl Plan {
     /// # Errors
     /// [`Abort::TooWeak`] below −18.5 dB, [`Abort::Unusable`] if the ratio is not a number.
     pub fn choose(snr: f64, available_symbols: usize) -> Result<Self, Abort> {
+        Self::choose_for(Quality::Balanced, snr, available_symbols)
+    }
+
+    /// Chooses like [`choose`](Self::choose), for a quality.
+    ///
+    /// # Errors
+    /// Those of [`choose`](Self::choose).
+    pub fn choose_for(quality: Quality, snr: f64, available_symbols: usize) -> Result<Self, Abort> {
         if !snr.is_finite() || snr < 0.0 {
             return Err(Abort::Unusable { reason: format!("signal-to-noise ratio {snr}") });
         }
@@ -89,12 +127,15 @@ impl Plan {
         if snr_db < LOWEST_SNR_DB {
             return Err(Abort::TooWeak { snr_db, limit_db: LOWEST_SNR_DB });
         }
-        let rate = |share: f64| (share * efficiency(snr_db) * capacity(snr)).min(HIGHEST_RATE);
+        let best = efficiency(snr_db) + quality.more();
+        let rate = |share: f64| (share * best * capacity(snr)).min(HIGHEST_RATE);
+        let most = quality.information_blocks(rate(1.0));
         let fits = |(blocks, share): &&(u32, f64)| {
-            f64::from(*blocks) * 64.0 / rate(*share) <= available_symbols as f64
+            *blocks <= most && f64::from(*blocks) * 64.0 / rate(*share) <= available_symbols as f64
         };
         let smallest = &SIZES[SIZES.len() - 1];
         let (blocks, share) = *SIZES.iter().find(fits).unwrap_or(smallest);
+        let share = if blocks == most { 1.0 } else { share };
         let rate = rate(share);
         Self::with_rate(rate, blocks)
     }
@@ -102,7 +143,7 @@ impl Plan {
     /// The plan of a given rate and size: `information_blocks` times 64 bits of information.
     ///
     /// # Errors
-    /// [`Abort::Unusable`] for a rate outside of 0.005 to 0.49, or a size that is no multiple of 8 from 8 to
+    /// [`Abort::Unusable`] for a rate outside of 0.005 to 0.49, or a size that is no multiple of 8 from 16 to
     /// 2¹⁵ − 8 blocks or above 2²³ bits a frame.
     pub fn with_rate(rate: f64, information_blocks: u32) -> Result<Self, Abort> {
         let unusable = || Abort::Unusable { reason: format!("rate {rate}, {information_blocks} blocks") };
@@ -121,7 +162,7 @@ impl Plan {
     }
 
     fn is_bounded(self) -> bool {
-        (8..1 << 15).contains(&self.information_blocks)
+        (16..1 << 15).contains(&self.information_blocks)
             && self.information_blocks.is_multiple_of(8)
             && (2..=MOST_BLOCKS).contains(&self.leaf_blocks)
             && self.leaf_blocks.is_multiple_of(2)

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use keystill::Isa;
 use keystill::bits::{BitBlock, Llrs};
 use keystill::cv::rotation::{self, Channel, Dimension, capacity};
-use keystill::reconcile::leaf::{Corrector, Plan, Reference};
+use keystill::reconcile::leaf::{self, Corrector, Plan, Reference};
 use keystill::stage::{Job, Outbox, Stage, Step, Workbench};
 use keystill::wire::Reader;
 use keystill_kernels::gf128;
@@ -20,6 +20,10 @@ use crate::cli::{Exit, Failure, OrExit};
 /// Rates and signal-to-noise ratios measured when none are named.
 const POINTS: [(f64, f64); 7] =
     [(0.25, -3.4), (0.2, -4.6), (0.15, -6.0), (0.1, -8.0), (0.05, -11.2), (0.02, -15.25), (0.02, -15.2)];
+/// The same at the highest efficiency, where one frame in ten may fail.
+const HIGHEST_POINTS: [(f64, f64); 3] = [(0.1, -8.063), (0.05, -11.266), (0.02, -15.354)];
+/// The same for QPSK: 0.95 of the capacity.
+const QPSK_POINTS: [(f64, f64); 1] = [(0.1, -8.035)];
 
 /// Reconcile CV-QKD frames over a simulated channel: efficiency, failures, speed.
 ///
@@ -45,9 +49,12 @@ pub(crate) struct Args {
     /// Modulation: rotations of dimension 8, or signs alone.
     #[arg(long, value_enum, default_value_t = Modulation::Gaussian)]
     modulation: Modulation,
-    /// Information bits of the code, a multiple of 64.
-    #[arg(long, default_value_t = 65_536)]
-    information_bits: u32,
+    /// Where rate and size come from: swift, or as efficient as the codes can be.
+    #[arg(long, value_enum, default_value_t = Quality::Balanced)]
+    quality: Quality,
+    /// Information bits of the code, a multiple of 512; by default the most that the quality uses.
+    #[arg(long)]
+    information_bits: Option<u32>,
     /// Of the simulated channel.
     #[arg(long, default_value_t = 1)]
     seed: u64,
@@ -78,24 +85,47 @@ impl Modulation {
     }
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Quality {
+    Balanced,
+    Highest,
+}
+
+impl Quality {
+    fn of_plan(self) -> leaf::Quality {
+        match self {
+            Self::Balanced => leaf::Quality::Balanced,
+            Self::Highest => leaf::Quality::Highest,
+        }
+    }
+}
+
 #[expect(clippy::needless_pass_by_value, reason = "every command has this shape")]
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
-    let points = match (args.rate, args.snr_db) {
-        (Some(rate), Some(snr_db)) => vec![(Some(rate), snr_db)],
-        (None, Some(snr_db)) => vec![(None, snr_db)],
-        _ => POINTS.iter().map(|(rate, snr_db)| (Some(*rate), *snr_db)).collect(),
+    let known = match (args.modulation, args.quality) {
+        (Modulation::Qpsk, _) => &QPSK_POINTS[..],
+        (Modulation::Gaussian, Quality::Balanced) => &POINTS,
+        (Modulation::Gaussian, Quality::Highest) => &HIGHEST_POINTS,
+    };
+    let points = match args.snr_db {
+        Some(snr_db) => vec![(args.rate, snr_db)],
+        None => known.iter().map(|(rate, snr_db)| (Some(*rate), *snr_db)).collect(),
     };
     for (rate, snr_db) in points {
         let snr = libm::pow(10.0, snr_db / 10.0);
         let plan = match rate {
-            Some(rate) => Plan::with_rate(rate, args.information_bits / 64),
-            None => Plan::choose(snr, usize::MAX),
+            Some(rate) => Plan::with_rate(rate, information_bits(rate, &args) / 64),
+            None => Plan::choose_for(args.quality.of_plan(), snr, usize::MAX),
         };
         let plan = plan.or_exit(Exit::Usage)?;
         let tally = measure(plan, snr, &args).or_exit(Exit::Internal)?;
         report(plan, snr_db, &tally, &args);
     }
     Ok(())
+}
+
+fn information_bits(rate: f64, args: &Args) -> u32 {
+    args.information_bits.unwrap_or_else(|| 64 * args.quality.of_plan().information_blocks(rate))
 }
 
 /// What the frames of a point came to.

@@ -11,7 +11,10 @@
 //! that reach the end in the least work, iterations times edges, at a given rate and
 //! signal-to-noise ratio, stages before it being fixed. One seed gives one result.
 
-use super::{DENSE_IN_PARITY_CHECK, Family, PARITY_CHECKS_OF_DENSE, Pattern, Random, Stage};
+use super::{
+    CHAIN_IN_PARITY_CHECK, DENSE_IN_PARITY_CHECK, DENSE_TO_HEAVY, Family, PARITY_CHECKS_OF_DENSE, Pattern,
+    Random, Stage,
+};
 
 /// Moments kept.
 const MOMENTS: usize = 24;
@@ -19,11 +22,19 @@ const MOMENTS: usize = 24;
 const STEPS: usize = 500;
 const LEAST_MEAN: f64 = 1e-5;
 const STEPS_A_DOUBLING: f64 = 20.0;
+/// Members of the crowd that evolves.
+const MEMBERS: u16 = 70;
 /// Equal shares of the χ² distribution of norms.
 const SHARES: usize = 6;
 
 /// Chain bits, and parity checks, a dense bit.
 const CHAIN_SHARE: f64 = PARITY_CHECKS_OF_DENSE as f64 / DENSE_IN_PARITY_CHECK as f64;
+/// Heavy bits, a dense bit.
+const HEAVY_SHARE: f64 = 1.0 / DENSE_TO_HEAVY as f64;
+/// Bits of each kind (heavy, light, chain), a dense bit.
+const KIND_SHARES: [f64; 3] = [HEAVY_SHARE, 1.0 - HEAVY_SHARE, CHAIN_SHARE];
+/// Parity checks of a bit, by kind.
+const PARITY_CHECKS: [usize; 3] = [PARITY_CHECKS_OF_DENSE, PARITY_CHECKS_OF_DENSE, CHAIN_IN_PARITY_CHECK];
 
 type Moments = [f64; MOMENTS];
 
@@ -32,7 +43,8 @@ type Moments = [f64; MOMENTS];
 pub struct Prediction {
     /// Iterations until all messages are certain; `None` if they stop before.
     pub iterations: Option<u32>,
-    /// Information, 0 to 1, of a dense bit's message when it stopped.
+    /// Information, 0 to 1, of a bit's message to parity checks when it stopped: of the kind that
+    /// knew least.
     pub information: f64,
     /// Edges of leaf and parity checks, a bit of the frame.
     pub edges: f64,
@@ -94,72 +106,68 @@ impl Designer {
     /// Follows a family of `rate` at `snr` (a power ratio) for at most `most` iterations.
     #[must_use]
     pub fn predict(&self, family: &Family<'_>, rate: f64, snr: f64, most: u32) -> Prediction {
-        let kinds = kinds(family, rate);
-        let dense: f64 = kinds.iter().map(|kind| kind.count * kind.dense as f64).sum();
-        let chain: f64 = kinds.iter().map(|kind| kind.count * kind.chain as f64).sum();
-        let parity = CHAIN_SHARE * (DENSE_IN_PARITY_CHECK + 2) as f64;
-        let edges = (dense + chain + parity) * rate;
+        let checks = LeafChecks::new(family, rate);
+        let edges = edges(&checks, rate);
         let leaf = self.message(snr, 0.0);
-        let mut told = Told { dense_leaf: 0.0, dense_parity: 0.0, chain_leaf: 0.0, chain_parity: 0.0 };
+        let mut told = Told::default();
         let (mut reached, mut before) = (0.0, -1.0);
         for iteration in 1..=most {
-            let bits = self.bits(snr, &told, dense, chain);
-            reached = information(&bits.dense_leaf);
-            if reached > 0.998 && information(&bits.chain_parity) > 0.99 {
+            let bits = self.bits(snr, &told, &checks);
+            let known = bits.parity.each_ref().map(information);
+            reached = known.into_iter().fold(1.0, f64::min);
+            if reached > 0.99 && information(&bits.leaf[0]) > 0.998 {
                 return Prediction { iterations: Some(iteration), information: reached, edges };
             }
-            if reached - before < 1e-6 {
+            let sum: f64 = known.into_iter().sum();
+            if sum - before < 1e-6 {
                 break;
             }
-            before = reached;
-            told = self.checks(&kinds, &leaf, &bits, dense, chain);
+            before = sum;
+            told = self.told(&checks, &leaf, &bits);
         }
         Prediction { iterations: None, information: reached, edges }
     }
 
-    fn bits(&self, snr: f64, told: &Told, dense: f64, chain: f64) -> Bits {
-        let all = PARITY_CHECKS_OF_DENSE as f64 * told.dense_parity + dense * told.dense_leaf;
-        let chain = chain / CHAIN_SHARE;
-        let (few, many) = (chain.floor(), chain.floor() + 1.0);
-        let chain_bit = |leaves: f64, parities: f64| {
-            self.message(snr, parities * told.chain_parity + leaves.max(0.0) * told.chain_leaf)
+    fn bits(&self, snr: f64, told: &Told, checks: &LeafChecks) -> Bits {
+        let kind = |kind: usize| {
+            let parities = PARITY_CHECKS[kind] as f64;
+            let bit = |leaves: f64, parities: f64| {
+                self.message(snr, parities * told.parity[kind] + leaves.max(0.0) * told.leaf[kind])
+            };
+            // A bit stands in `few` leaf checks or in one more.
+            let mean = checks.edges[kind] / KIND_SHARES[kind];
+            let (few, more) = (mean.floor(), mean - mean.floor());
+            let of_edges = if mean > 0.0 { more * (few + 1.0) / mean } else { 0.0 };
+            [
+                mix(&bit(few - 1.0, parities), &bit(few, parities), of_edges),
+                mix(&bit(few, parities - 1.0), &bit(few + 1.0, parities - 1.0), more),
+            ]
         };
-        let more = chain - few;
-        let leaf_share = if chain > 0.0 { more * many / chain } else { 0.0 };
-        Bits {
-            dense_leaf: self.message(snr, (all - told.dense_leaf).max(0.0)),
-            dense_parity: self.message(snr, (all - told.dense_parity).max(0.0)),
-            chain_parity: mix(&chain_bit(few, 1.0), &chain_bit(many, 1.0), more),
-            chain_leaf: mix(&chain_bit(few - 1.0, 2.0), &chain_bit(many - 1.0, 2.0), leaf_share),
-        }
+        let [heavy, light, chain] = [kind(0), kind(1), kind(2)];
+        Bits { leaf: [heavy[0], light[0], chain[0]], parity: [heavy[1], light[1], chain[1]] }
     }
 
-    fn checks(&self, kinds: &[Kind], leaf: &Moments, bits: &Bits, dense: f64, chain: f64) -> Told {
-        let to = |other_dense: usize, other_chain: usize| -> Moments {
-            std::array::from_fn(|j| {
-                leaf[j] * power(bits.dense_leaf[j], other_dense) * power(bits.chain_leaf[j], other_chain)
-            })
-        };
-        let (mut dense_leaf, mut chain_leaf) = (0.0, 0.0);
-        for kind in kinds {
-            if kind.dense > 0 {
-                let share = kind.count * kind.dense as f64 / dense;
-                dense_leaf += share * self.mean(&to(kind.dense - 1, kind.chain));
-            }
-            if kind.chain > 0 {
-                let share = kind.count * kind.chain as f64 / chain;
-                chain_leaf += share * self.mean(&to(kind.dense, kind.chain - 1));
+    fn told(&self, checks: &LeafChecks, leaf: &Moments, bits: &Bits) -> Told {
+        let mut told = Told::default();
+        for (blocks, count) in &checks.patterns {
+            for kind in (0..3).filter(|kind| blocks[*kind] > 0) {
+                let mut others = *blocks;
+                others[kind] -= 1;
+                let product = std::array::from_fn(|j| {
+                    (0..3).fold(leaf[j], |product, other| product * power(bits.leaf[other][j], others[other]))
+                });
+                let share = count * blocks[kind] as f64 / checks.edges[kind];
+                told.leaf[kind] += share * self.mean(&product);
             }
         }
-        let parity = |dense: usize, chain: usize| -> Moments {
-            std::array::from_fn(|j| power(bits.dense_parity[j], dense) * power(bits.chain_parity[j], chain))
+        let dense = mix(&bits.parity[1], &bits.parity[0], HEAVY_SHARE);
+        let parity = |of_dense: usize, of_chain: usize| -> Moments {
+            std::array::from_fn(|j| power(dense[j], of_dense) * power(bits.parity[2][j], of_chain))
         };
-        Told {
-            dense_leaf,
-            chain_leaf,
-            dense_parity: self.mean(&parity(DENSE_IN_PARITY_CHECK - 1, 2)),
-            chain_parity: self.mean(&parity(DENSE_IN_PARITY_CHECK, 1)),
-        }
+        let to_dense = self.mean(&parity(DENSE_IN_PARITY_CHECK - 1, CHAIN_IN_PARITY_CHECK));
+        let to_chain = self.mean(&parity(DENSE_IN_PARITY_CHECK, CHAIN_IN_PARITY_CHECK - 1));
+        told.parity = [to_dense, to_dense, to_chain];
+        told
     }
 
     /// The signal-to-noise ratio in dB above which a family of `rate` decodes.
@@ -177,55 +185,52 @@ impl Designer {
         high
     }
 
-    /// Evolves the weights of `patterns` as the stage that follows `before` and reaches `goal`.
+    /// Evolves the weights of `patterns`, by their heavy, light and chain blocks, as the stage that
+    /// follows `before` and reaches `goal`.
     #[must_use]
-    pub fn evolve(&self, before: &[Stage<'_>], patterns: &[(usize, usize)], goal: &Goal) -> Vec<Pattern> {
-        let mut random = Random(goal.seed);
-        let mut draw = move || f64::from(random.below(u16::MAX)) / f64::from(u16::MAX);
-        let members = 8 * patterns.len();
-        let judge = |weights: &[f64]| self.judge(before, &weighted(patterns, weights), goal);
-        let mut crowd: Vec<Vec<f64>> =
-            (0..members).map(|_| patterns.iter().map(|_| draw() * draw()).collect()).collect();
-        let mut costs: Vec<f64> = crowd.iter().map(|weights| judge(weights)).collect();
+    pub fn evolve(&self, before: &[Stage<'_>], patterns: &[[usize; 3]], goal: &Goal) -> Vec<Pattern> {
+        let mut draw = Draw(Random(goal.seed));
+        let judge = |weights: &[f64], limit| self.judge(before, &weighted(patterns, weights), goal, limit);
+        let mut first = || normalized(patterns.iter().map(|_| draw.first_weight()).collect());
+        let mut crowd: Vec<Vec<f64>> = (0..MEMBERS).map(|_| first()).collect();
+        let mut costs: Vec<f64> = crowd.iter().map(|weights| judge(weights, f64::INFINITY)).collect();
         for _ in 0..goal.generations {
-            for i in 0..members {
-                let mut pick = || {
-                    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "an index")]
-                    let place = (draw() * members as f64) as usize;
-                    place.min(members - 1)
-                };
-                let (a, b, c) = (pick(), pick(), pick());
-                let trial: Vec<f64> = (0..patterns.len())
-                    .map(|k| {
-                        let mutant = crowd[a][k] + 0.6 * (crowd[b][k] - crowd[c][k]);
-                        if draw() < 0.8 { mutant.clamp(0.0, 1.0) } else { crowd[i][k] }
-                    })
-                    .collect();
-                let cost = judge(&trial);
-                if cost < costs[i] {
-                    (crowd[i], costs[i]) = (trial, cost);
+            let trials: Vec<Vec<f64>> =
+                (0..crowd.len()).map(|member| draw.trial(&crowd, member, best(&costs))).collect();
+            for (member, trial) in trials.into_iter().enumerate() {
+                let cost = judge(&trial, costs[member]);
+                if cost < costs[member] {
+                    (crowd[member], costs[member]) = (trial, cost);
                 }
             }
         }
-        let best = (0..members).min_by(|a, b| costs[*a].total_cmp(&costs[*b])).unwrap_or_default();
-        weighted(patterns, &crowd[best])
+        weighted(patterns, &crowd[best(&costs)])
     }
 
-    /// Work until the end, or beyond any work, by how far it came.
-    fn judge(&self, before: &[Stage<'_>], patterns: &[Pattern], goal: &Goal) -> f64 {
-        if patterns.is_empty() {
-            return f64::INFINITY;
-        }
+    /// Work until the end, or beyond any work, by how far it came. Not followed beyond `limit`.
+    fn judge(&self, before: &[Stage<'_>], patterns: &[Pattern], goal: &Goal, limit: f64) -> f64 {
+        const HOPELESS: f64 = 1e6;
         let mut stages = before.to_vec();
         stages.push(Stage { rate: 0.0, patterns });
         let family = Family { seed: 0, stages: &stages };
         let snr = libm::pow(10.0, goal.snr_db / 10.0);
-        let prediction = self.predict(&family, goal.rate, snr, 1000);
+        let work = |edges: f64| edges + 1.5;
+        let edges = edges(&LeafChecks::new(&family, goal.rate), goal.rate);
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "1 to 1001")]
+        let most = (limit / work(edges)).min(1000.0) as u32 + 1;
+        let prediction = self.predict(&family, goal.rate, snr, most);
         match prediction.iterations {
-            Some(iterations) => f64::from(iterations) * (prediction.edges + 2.0),
-            None => 1e6 * (2.0 - prediction.information),
+            Some(iterations) => f64::from(iterations) * work(edges),
+            None if limit < HOPELESS => f64::INFINITY,
+            None => HOPELESS * (2.0 - prediction.information),
         }
     }
+}
+
+/// Edges of leaf and parity checks, a bit of the frame.
+fn edges(checks: &LeafChecks, rate: f64) -> f64 {
+    let parity = CHAIN_SHARE * (DENSE_IN_PARITY_CHECK + CHAIN_IN_PARITY_CHECK) as f64;
+    (checks.edges.iter().sum::<f64>() + parity) * rate
 }
 
 /// What a stage is evolved for.
@@ -241,59 +246,114 @@ pub struct Goal {
     pub seed: u64,
 }
 
+/// The least of the costs.
+fn best(costs: &[f64]) -> usize {
+    (0..costs.len()).min_by(|a, b| costs[*a].total_cmp(&costs[*b])).unwrap_or_default()
+}
+
+/// The draws of evolution.
+struct Draw(Random);
+
+impl Draw {
+    /// Uniform from 0 to 1.
+    fn part(&mut self) -> f64 {
+        (self.0.next() >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    /// Half of the patterns begin without weight: good mixtures have few.
+    fn first_weight(&mut self) -> f64 {
+        let weight = self.part() * self.part();
+        if self.part() < 0.5 { 0.0 } else { weight }
+    }
+
+    fn member(&mut self) -> usize {
+        usize::from(self.0.below(MEMBERS))
+    }
+
+    /// A member crossed with a mutant: some member, or the best, moved by the difference of two.
+    fn trial(&mut self, crowd: &[Vec<f64>], member: usize, best: usize) -> Vec<f64> {
+        let (a, b, c) = (self.member(), self.member(), self.member());
+        let base = if self.part() < 0.3 { best } else { a };
+        let step = 0.4 + 0.4 * self.part();
+        let crossing = if self.part() < 0.5 { 0.9 } else { 0.3 };
+        let mutant = |k: usize| (crowd[base][k] + step * (crowd[b][k] - crowd[c][k])).max(0.0);
+        let crossed = (0..crowd[member].len())
+            .map(|k| if self.part() < crossing { mutant(k) } else { crowd[member][k] });
+        normalized(crossed.collect())
+    }
+}
+
+/// Scales weights to the sum of one; all equal, if there are none.
+fn normalized(weights: Vec<f64>) -> Vec<f64> {
+    let total: f64 = weights.iter().sum();
+    if total > 0.0 {
+        return weights.iter().map(|weight| weight / total).collect();
+    }
+    vec![1.0 / weights.len() as f64; weights.len()]
+}
+
 /// Patterns with weights above a hundredth, summing to one.
-fn weighted(patterns: &[(usize, usize)], weights: &[f64]) -> Vec<Pattern> {
+fn weighted(patterns: &[[usize; 3]], weights: &[f64]) -> Vec<Pattern> {
     let total: f64 = weights.iter().sum();
     let kept = patterns.iter().zip(weights).filter(|(_, weight)| **weight > 0.01 * total);
     let kept: Vec<Pattern> = kept
-        .map(|((dense, chain), weight)| Pattern { dense: *dense, chain: *chain, weight: *weight })
+        .map(|([heavy, light, chain], weight)| Pattern {
+            heavy: *heavy,
+            light: *light,
+            chain: *chain,
+            weight: *weight,
+        })
         .collect();
     let total: f64 = kept.iter().map(|pattern| pattern.weight).sum();
     let round = |weight: f64| libm::round(1000.0 * weight / total) / 1000.0;
     kept.into_iter().map(|pattern| Pattern { weight: round(pattern.weight), ..pattern }).collect()
 }
 
-/// Leaf checks of one pattern, a core information bit.
-struct Kind {
-    dense: usize,
-    chain: usize,
-    count: f64,
+/// The leaf checks of a code, a core information bit.
+struct LeafChecks {
+    /// Blocks of each kind, and how many checks have them.
+    patterns: Vec<([usize; 3], f64)>,
+    /// Edges to bits of each kind.
+    edges: [f64; 3],
 }
 
-fn kinds(family: &Family<'_>, rate: f64) -> Vec<Kind> {
-    let leaves_at = |rate: f64| 1.0 / rate - 1.0 - CHAIN_SHARE;
-    let leaves = leaves_at(rate);
-    let mut kinds = Vec::new();
-    let mut begin = 0.0;
-    for (i, stage) in family.stages.iter().enumerate() {
-        let end = if i + 1 == family.stages.len() { leaves } else { leaves_at(stage.rate).min(leaves) };
-        let length = (end - begin).max(0.0);
-        let total: f64 = stage.patterns.iter().map(|pattern| pattern.weight).sum();
-        kinds.extend(stage.patterns.iter().map(|pattern| Kind {
-            dense: pattern.dense,
-            chain: pattern.chain,
-            count: length * pattern.weight / total,
-        }));
-        begin = end.max(begin);
+impl LeafChecks {
+    fn new(family: &Family<'_>, rate: f64) -> Self {
+        let leaves_at = |rate: f64| 1.0 / rate - 1.0 - CHAIN_SHARE;
+        let leaves = leaves_at(rate);
+        let mut checks = Self { patterns: Vec::new(), edges: [0.0; 3] };
+        let mut begin = 0.0;
+        for (i, stage) in family.stages.iter().enumerate() {
+            let end = if i + 1 == family.stages.len() { leaves } else { leaves_at(stage.rate).min(leaves) };
+            let length = (end - begin).max(0.0);
+            let total: f64 = stage.patterns.iter().map(|pattern| pattern.weight).sum();
+            for pattern in stage.patterns.iter().filter(|_| length > 0.0) {
+                checks.add(pattern.blocks(), length * pattern.weight / total);
+            }
+            begin = end.max(begin);
+        }
+        checks
     }
-    kinds.retain(|kind| kind.count > 0.0);
-    kinds
+
+    fn add(&mut self, blocks: [usize; 3], count: f64) {
+        for (edges, blocks) in self.edges.iter_mut().zip(blocks) {
+            *edges += count * blocks as f64;
+        }
+        self.patterns.push((blocks, count));
+    }
 }
 
-/// Mean messages of checks to bits, by kind of bit and of check.
+/// Mean messages of leaf and parity checks to bits, by kind of bit.
+#[derive(Default)]
 struct Told {
-    dense_leaf: f64,
-    dense_parity: f64,
-    chain_leaf: f64,
-    chain_parity: f64,
+    leaf: [f64; 3],
+    parity: [f64; 3],
 }
 
-/// Messages of bits to checks.
+/// Messages of bits to leaf and parity checks, by kind of bit.
 struct Bits {
-    dense_leaf: Moments,
-    dense_parity: Moments,
-    chain_leaf: Moments,
-    chain_parity: Moments,
+    leaf: [Moments; 3],
+    parity: [Moments; 3],
 }
 
 fn mix(a: &Moments, b: &Moments, share: f64) -> Moments {
@@ -374,7 +434,7 @@ mod tests {
     fn evolution_is_reproducible() {
         let designer = Designer::new();
         let goal = Goal { rate: 0.2, snr_db: -4.2, generations: 2, seed: 7 };
-        let patterns = [(2, 0), (3, 0), (4, 0)];
+        let patterns = [[0, 2, 0], [1, 2, 0], [2, 2, 0]];
         let first = designer.evolve(&[], &patterns, &goal);
         assert_eq!(first, designer.evolve(&[], &patterns, &goal), "one seed, one result");
         assert!(!first.is_empty(), "some pattern is used");
