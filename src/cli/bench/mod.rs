@@ -7,6 +7,7 @@ mod cv;
 mod ldpc;
 mod pipeline;
 mod sim;
+mod timing;
 
 use clap::Subcommand;
 
@@ -31,6 +32,7 @@ enum Stage {
     Ldpc(ldpc::Args),
     Pipeline(pipeline::Args),
     Sim(sim::Args),
+    Timing(timing::Args),
 }
 
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
@@ -42,5 +44,6 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Stage::Ldpc(args) => ldpc::run(&args),
         Stage::Pipeline(args) => pipeline::run(&args),
         Stage::Sim(args) => sim::run(&args),
+        Stage::Timing(args) => timing::run(&args),
     }
 }
