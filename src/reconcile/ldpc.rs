@@ -1,29 +1,32 @@
 //! One-way reconciliation with quasi-cyclic LDPC codes on the binary symmetric channel.
 //!
 //! The reference side sends the syndrome of its bits; the correcting side finds the bits nearest to its
-//! own that have it. A first shot that fails costs an increment, not the frame: the reference side reveals
-//! key bits at places that both know beforehand, in steps of a sixty-fourth of the frame, and the decoder
-//! starts again with those bits certain. After sixteen increments the frame is given up.
+//! own that have it. A first shot that fails costs an increment, not the frame: the reference side tells the
+//! parities of half checks, first 1/64 of the first shot, later more (eight in all, together 15/32 of it), then
+//! key bits at places that both know beforehand, in up to sixteen steps of a sixty-fourth of the frame.
+//! The decoder starts again with what it learned. After that the frame is given up.
 //!
-//! The rate fits the error rate, not the other way round: a code is built for every number of checks
-//! ([`codes::bsc`](super::codes::bsc)), so that between 0.3 % and 11 % the leak follows the estimate in
-//! steps of 1/256 of a frame. A frame shorter than its code is filled up with known zeros.
+//! The rate fits the error rate, not the other way round: a code is built for every number of block rows
+//! ([`codes::bsc`](super::codes::bsc)), and some of its half checks are told too, so that between 0.3 % and
+//! 11 % the leak follows the estimate in steps of 64 bits. A frame shorter than its code is filled up with
+//! known zeros.
 //!
 //! *Interleaving.* Word w of 64 frame bits is word (a·w mod n/64) ⊕ n/128 of the code word, with an odd a near
 //! the golden section of n/64: a burst spreads over all block columns, and so do known bits. The bits of one
 //! word stand side by side in a block, where no two of them share a check.
 //!
-//! *Books.* The syndrome's bits are [`Disclosure::Syndrome`]; revealed bits [`Disclosure::Increment`]; each
+//! *Books.* The syndrome's bits are [`Disclosure::Syndrome`]; those of increments [`Disclosure::Increment`]; each
 //! answer of the correcting side, that it is done, wants more or gives up, one bit: [`Disclosure::Verdict`].
 //! Each is booked by who sends and by who receives.
 //!
 //! ```text
-//! reference → corrector   syndrome: bit string; then per increment the revealed bits: bit string
+//! reference → corrector   syndrome: bit string; then per increment further syndrome or key bits: bit string
 //! corrector → reference   0 done · 1 more · 2 given up
 //! ```
 
 #![expect(clippy::cast_possible_truncation, reason = "places in a code word are far below 2^32")]
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use keystill_kernels::Isa;
@@ -40,33 +43,38 @@ use crate::wire::{Malformed, Reader, Writer};
 /// The highest error rate that is tried.
 pub const MOST_QBER: f64 = 0.12;
 /// Block columns and lift of the codes, longest first.
-const SIZES: [(usize, usize); 5] = [(256, 4096), (256, 1024), (128, 512), (128, 128), (64, 64)];
+const SIZES: [(usize, usize); 5] = [(256, 4096), (256, 1024), (256, 256), (128, 128), (64, 64)];
 /// Seed of the codes in use.
 const SEED: u64 = 1;
 /// Iterations of one shot.
 const MOST_ITERATIONS: u32 = 60;
+/// Increments of syndrome, in units of 1/64 of the first shot.
+const STEPS: [usize; 8] = [1, 1, 2, 2, 4, 4, 8, 8];
+/// Increments of key bits.
+const MOST_REVEALS: usize = 16;
 /// Increments before a frame is given up.
-const MOST_INCREMENTS: u32 = 16;
+const MOST_INCREMENTS: u32 = (STEPS.len() + MOST_REVEALS) as u32;
 
-/// Efficiency of a first shot of the long codes, by error rate: where nearly all frames pass.
+/// Efficiency of a first shot of the longest codes, by error rate: where nearly all frames pass.
 const EFFICIENCY: &[(f64, f64)] = &[
     (0.003, 1.48),
     (0.006, 1.32),
-    (0.010, 1.20),
-    (0.015, 1.17),
-    (0.020, 1.155),
-    (0.030, 1.13),
-    (0.045, 1.122),
-    (0.060, 1.13),
-    (0.080, 1.15),
-    (0.120, 1.26),
+    (0.010, 1.155),
+    (0.015, 1.14),
+    (0.020, 1.122),
+    (0.030, 1.11),
+    (0.045, 1.102),
+    (0.060, 1.12),
+    (0.080, 1.14),
+    (0.120, 1.25),
 ];
 
 /// How frames are reconciled: both sides hold the same.
 #[derive(Clone, Debug)]
 pub struct Plan {
     size: usize,
-    checks: usize,
+    /// Checks and half checks of the first shot, 64 a word.
+    words: usize,
     frame_bits: usize,
     qber_ppm: u32,
     code: Arc<Code>,
@@ -93,28 +101,28 @@ impl Plan {
         let frames = available_bits.div_ceil(longest);
         let frame_bits = available_bits.div_ceil(frames);
         let qber = qber.max(EFFICIENCY[0].0);
-        let leak = efficiency(qber, size) * entropy(qber) * frame_bits as f64 / SIZES[size].1 as f64;
+        let leak = efficiency(qber, size) * entropy(qber) * frame_bits as f64 / 64.0;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
-            reason = "at most the block columns"
+            reason = "at most the words of a frame"
         )]
-        let checks = (libm::ceil(leak) as usize).clamp(4, SIZES[size].0 * 3 / 4);
+        let words = (libm::ceil(leak) as usize).clamp(least_words(size), most_words(size));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 120 000")]
         let qber_ppm = libm::round(qber * 1e6) as u32;
-        Self::build(size, checks, frame_bits, qber_ppm).ok_or_else(|| Abort::Unusable {
-            reason: format!("no code of {checks} block rows for error rate {qber}"),
+        Self::build(size, words, frame_bits, qber_ppm).ok_or_else(|| Abort::Unusable {
+            reason: format!("no code of {words} words of syndrome for error rate {qber}"),
         })
     }
 
-    fn build(size: usize, checks: usize, frame_bits: usize, qber_ppm: u32) -> Option<Self> {
+    fn build(size: usize, words: usize, frame_bits: usize, qber_ppm: u32) -> Option<Self> {
         let (columns, lift) = *SIZES.get(size)?;
         // A row too heavy for the decoder becomes lighter with more rows.
-        let built = (checks..=columns * 3 / 4)
-            .find_map(|checks| Some((checks, Code::build(columns, checks, lift, SEED)?)));
-        let (checks, code) = built?;
+        let code = (words * 64 / lift..=columns * 3 / 4)
+            .find_map(|checks| Code::build(columns, checks, lift, SEED))?;
+        let words = words.max(code.checks() / 64);
         let inside = (1..=code.bits()).contains(&frame_bits);
-        inside.then(|| Self { size, checks, frame_bits, qber_ppm, code: Arc::new(code) })
+        inside.then(|| Self { size, words, frame_bits, qber_ppm, code: Arc::new(code) })
     }
 
     /// Bits of a frame; a shorter one is filled up.
@@ -123,10 +131,20 @@ impl Plan {
         self.frame_bits
     }
 
-    /// Bits of a syndrome.
+    /// Bits of the first shot's syndrome.
     #[must_use]
     pub fn syndrome_bits(&self) -> usize {
-        self.code.checks()
+        self.words * 64
+    }
+
+    /// The words that this shot tells: the first is number 0, then come the increments. Words behind the
+    /// syndrome are the half checks.
+    fn told(&self, shot: usize) -> Range<usize> {
+        let steps = |shots: usize| STEPS[..shots.min(STEPS.len())].iter().sum::<usize>();
+        let end = |shot: usize| {
+            (self.words + (self.words * steps(shot)).div_ceil(64)).min(2 * self.code.checks() / 64)
+        };
+        if shot == 0 { 0..self.words } else { end(shot - 1)..end(shot) }
     }
 
     /// The code.
@@ -141,9 +159,9 @@ impl Plan {
         f64::from(self.qber_ppm) * 1e-6
     }
 
-    /// Writes the plan: size, block rows, frame length, error rate in parts per million.
+    /// Writes the plan: size, words of syndrome, frame length, error rate in parts per million.
     pub fn write(&self, writer: &mut Writer) {
-        writer.count(self.size).count(self.checks).count(self.frame_bits).u32(self.qber_ppm);
+        writer.count(self.size).count(self.words).count(self.frame_bits).u32(self.qber_ppm);
     }
 
     /// Reads a plan.
@@ -154,10 +172,13 @@ impl Plan {
         let malformed = Malformed::Field { field: "ldpc plan" };
         let size = reader.count(SIZES.len() - 1, "ldpc plan")?;
         let (columns, lift) = SIZES[size];
-        let checks = reader.count(columns * 3 / 4, "ldpc plan")?;
+        let words = reader.count(most_words(size), "ldpc plan")?;
         let frame_bits = reader.count(columns * lift, "ldpc plan")?;
         let qber_ppm = reader.u32()?;
-        let plan = Self::build(size, checks, frame_bits, qber_ppm).filter(|plan| plan.checks == checks);
+        if words < least_words(size) {
+            return Err(malformed);
+        }
+        let plan = Self::build(size, words, frame_bits, qber_ppm).filter(|plan| plan.words == words);
         plan.filter(|plan| plan.qber() > 0.0 && plan.qber() <= MOST_QBER).ok_or(malformed)
     }
 
@@ -182,13 +203,23 @@ impl Plan {
         BitBlock::from_words(words, length)
     }
 
-    /// The frame bits that an increment reveals, for a frame of `length` bits.
-    fn revealed(&self, increment: u32, length: usize) -> impl Iterator<Item = usize> + use<> {
+    /// The frame bits of a reveal, for a frame of `length` bits.
+    fn revealed(&self, reveal: usize, length: usize) -> impl Iterator<Item = usize> + use<> {
         let step = length.div_ceil(64);
         let stride = coprime(length);
-        let first = increment as usize * step;
+        let first = reveal * step;
         (first..(first + step).min(length)).map(move |k| (k as u64 * stride as u64 % length as u64) as usize)
     }
+}
+
+/// The fewest words of syndrome at a size: four block rows.
+fn least_words(size: usize) -> usize {
+    SIZES[size].1 / 64 * 4
+}
+
+/// The most words of syndrome at a size: three quarters of the code word.
+fn most_words(size: usize) -> usize {
+    SIZES[size].0 * SIZES[size].1 / 64 * 3 / 4
 }
 
 /// A stride near the golden section of a length that visits every place.
@@ -210,7 +241,7 @@ fn efficiency(qber: f64, size: usize) -> f64 {
     let above = EFFICIENCY.iter().position(|(own, _)| *own >= qber).unwrap_or(EFFICIENCY.len() - 1).max(1);
     let ((low, lower), (high, upper)) = (EFFICIENCY[above - 1], EFFICIENCY[above]);
     let toward = ((libm::log(qber) - libm::log(low)) / (libm::log(high) - libm::log(low))).clamp(0.0, 1.0);
-    lower + (upper - lower) * toward + [-0.01, 0.0, 0.04, 0.12, 0.35][size.min(4)]
+    lower + (upper - lower) * toward + [0.0, 0.015, 0.05, 0.12, 0.35][size.min(4)]
 }
 
 /// The reference side of one frame.
@@ -218,6 +249,8 @@ fn efficiency(qber: f64, size: usize) -> f64 {
 pub struct Reference {
     plan: Plan,
     bits: BitBlock,
+    /// The whole syndrome, and behind it all half checks.
+    syndrome: BitBlock,
     increments: u32,
     messages: u32,
 }
@@ -226,7 +259,23 @@ impl Reference {
     /// Sends the syndrome of `bits`, at most the plan's frame.
     #[must_use]
     pub fn new(plan: Plan, bits: BitBlock) -> Self {
-        Self { plan, bits, increments: 0, messages: 0 }
+        Self { plan, bits, syndrome: BitBlock::default(), increments: 0, messages: 0 }
+    }
+
+    /// The syndrome that this shot tells.
+    fn told(&self, shot: usize) -> BitBlock {
+        let words = self.plan.told(shot);
+        self.syndrome.slice(words.start * 64..words.end * 64)
+    }
+
+    /// What the increment asked for last tells.
+    fn increment(&self) -> BitBlock {
+        let number = self.increments as usize;
+        if number <= STEPS.len() {
+            return self.told(number);
+        }
+        let places = self.plan.revealed(number - STEPS.len() - 1, self.bits.len());
+        BitBlock::from_bools(&places.map(|bit| self.bits.bit(bit)).collect::<Vec<_>>())
     }
 
     fn leave(self, given_up: bool) -> Step<Self> {
@@ -247,8 +296,12 @@ impl Job for Syndrome {
 
     fn run(self, bench: &mut Workbench) -> Self::Output {
         let mut woven = self.plan.weave(&self.bits);
-        let mut syndrome = BitBlock::zeros(self.plan.code.checks());
-        syndrome.edit(|out| kernel::syndrome(bench.isa(), self.plan.code.graph(), &woven, out));
+        let checks = self.plan.code.checks();
+        let mut syndrome = BitBlock::zeros(2 * checks);
+        syndrome.edit(|out| {
+            let (syndrome, halves) = out.split_at_mut(checks / 64);
+            kernel::syndrome(bench.isa(), self.plan.code.graph(), &woven, syndrome, halves);
+        });
         woven.zeroize();
         (self.bits, syndrome)
     }
@@ -274,12 +327,11 @@ impl Stage for Reference {
         match answer {
             0 => Ok(self.leave(false)),
             1 if self.increments < MOST_INCREMENTS => {
-                let places = self.plan.revealed(self.increments, self.bits.len());
-                let revealed: Vec<bool> = places.map(|bit| self.bits.bit(bit)).collect();
-                out.ledger.disclose(Disclosure::Increment, revealed.len() as u64);
-                send_bits(&BitBlock::from_bools(&revealed), out);
                 self.increments += 1;
                 self.messages += 1;
+                let told = self.increment();
+                out.ledger.disclose(Disclosure::Increment, told.len() as u64);
+                send_bits(&told, out);
                 Ok(Step::Listen(self))
             }
             2 => Ok(self.leave(true)),
@@ -288,10 +340,11 @@ impl Stage for Reference {
     }
 
     fn done(mut self, (bits, syndrome): (BitBlock, BitBlock), out: &mut Outbox) -> Result<Step<Self>, Fault> {
-        self.bits = bits;
+        (self.bits, self.syndrome) = (bits, syndrome);
         self.messages += 1;
-        out.ledger.disclose(Disclosure::Syndrome, syndrome.len() as u64);
-        send_bits(&syndrome, out);
+        let told = self.told(0);
+        out.ledger.disclose(Disclosure::Syndrome, told.len() as u64);
+        send_bits(&told, out);
         Ok(Step::Listen(self))
     }
 }
@@ -331,6 +384,7 @@ pub struct Shot {
     plan: Plan,
     /// The correcting side's bits.
     bits: BitBlock,
+    /// Checks told so far, and behind them half checks.
     syndrome: BitBlock,
     /// Bits revealed so far: place in the frame and value.
     certain: Vec<(usize, bool)>,
@@ -379,17 +433,13 @@ impl Job for Shot {
         let scratch = bench.scratch::<Scratch>();
         self.load(isa, scratch);
         let mut iterations = 0;
-        let mut met = kernel::is_satisfied(isa, graph, self.syndrome.words(), &scratch.posteriors);
+        let (syndrome, halves) = self.syndrome.words().split_at(graph.syndrome_words());
+        let mut met = kernel::is_satisfied(isa, graph, syndrome, halves, &scratch.posteriors);
         while !met && iterations < MOST_ITERATIONS {
-            kernel::iterate(
-                isa,
-                graph,
-                self.syndrome.words(),
-                &mut scratch.posteriors,
-                &mut scratch.messages,
-            );
+            let Scratch { posteriors, messages, .. } = &mut *scratch;
+            kernel::iterate(isa, graph, syndrome, halves, posteriors, messages);
             iterations += 1;
-            met = kernel::is_satisfied(isa, graph, self.syndrome.words(), &scratch.posteriors);
+            met = kernel::is_satisfied(isa, graph, syndrome, halves, posteriors);
         }
         let bits = met.then(|| {
             kernel::decide(isa, graph, &scratch.posteriors, &mut scratch.words);
@@ -401,6 +451,19 @@ impl Job for Shot {
 }
 
 impl Shot {
+    /// Takes up what an increment told, or the first shot. False if it is not of that length.
+    fn learn(&mut self, increment: usize, told: &BitBlock) -> bool {
+        if increment <= STEPS.len() {
+            self.syndrome.append(told);
+            return told.len() == self.plan.told(increment).len() * 64;
+        }
+        let places = self.plan.revealed(increment - STEPS.len() - 1, self.bits.len());
+        let known = self.certain.len();
+        self.certain.extend(places.zip((0..told.len()).map(|bit| told.bit(bit))));
+        let wanted = self.plan.revealed(increment - STEPS.len() - 1, self.bits.len()).count();
+        self.certain.len() - known == wanted && told.len() == wanted
+    }
+
     /// Sets the decoder's memory to the state before the first pass.
     fn load(&self, isa: Isa, scratch: &mut Scratch) {
         let graph = self.plan.code.graph();
@@ -439,23 +502,15 @@ impl Stage for Corrector {
     fn hear(mut self, mut message: Reader<'_>, out: &mut Outbox) -> Result<Step<Self>, Fault> {
         let unexpected = Malformed::Field { field: "ldpc message" };
         let mut task = self.task.take().ok_or(unexpected)?;
-        let told = message.bits(self.plan.code.checks(), "ldpc message")?;
+        let told = message.bits(self.plan.code.bits(), "ldpc message")?;
         message.end()?;
         self.messages += 1;
-        if task.syndrome.is_empty() {
-            out.ledger.disclose(Disclosure::Syndrome, told.len() as u64);
-            if told.len() != self.plan.code.checks() {
-                return Err(unexpected.into());
-            }
-            task.syndrome = told;
-        } else {
-            out.ledger.disclose(Disclosure::Increment, told.len() as u64);
-            let places: Vec<usize> = self.plan.revealed(self.increments, task.bits.len()).collect();
-            if places.len() != told.len() {
-                return Err(unexpected.into());
-            }
-            task.certain.extend(places.into_iter().enumerate().map(|(k, place)| (place, told.bit(k))));
-            self.increments += 1;
+        let first = task.syndrome.is_empty();
+        let kind = if first { Disclosure::Syndrome } else { Disclosure::Increment };
+        out.ledger.disclose(kind, told.len() as u64);
+        self.increments += u32::from(!first);
+        if !task.learn(self.increments as usize, &told) {
+            return Err(unexpected.into());
         }
         Ok(Step::Compute(self, task))
     }

@@ -10,7 +10,11 @@
 //!
 //! *Graph.* Columns are placed from the lightest up. Those of degree 2 form a zigzag through the rows, a
 //! long one instead of many short cycles; all others take the rows that are lightest so far, so that check
-//! degrees differ by little. A shift is redrawn until its column closes no cycle of four edges.
+//! degrees differ by little. A shift is redrawn until it closes no cycle of four edges.
+//!
+//! *Halves.* The edges of a row take turns in two halves, so that degrees are alike in both. Telling the
+//! parity of a check's first half makes two checks of half the weight of it: between two numbers of rows,
+//! and as increments, that is worth nearly as much as a code with more rows.
 
 use std::collections::HashSet;
 
@@ -28,7 +32,7 @@ const DEGREES: &[(f64, &[(u32, f64)])] = &[
     (0.95, &[(2, 0.02177), (3, 0.22942), (4, 0.04607), (9, 0.25678), (16, 0.44596)]),
 ];
 
-/// Tries to place a column without a cycle of four edges.
+/// Shifts tried for an edge that closes no cycle of four.
 const SHIFT_TRIES: usize = 200;
 
 /// A code.
@@ -36,6 +40,7 @@ const SHIFT_TRIES: usize = 200;
 pub struct Code {
     lift: usize,
     columns: usize,
+    /// Where the halves of rows begin.
     rows: Vec<u32>,
     edges: Vec<(u32, u32)>,
 }
@@ -54,9 +59,9 @@ impl Code {
         }
         let rate = 1.0 - checks as f64 / columns as f64;
         let degrees = column_degrees(columns, checks, rate);
-        let mut builder = Builder::new(checks, lift, seed);
+        let mut builder = Builder::new(columns, checks, lift, seed);
         degrees.iter().enumerate().for_each(|(place, degree)| builder.add(place, *degree));
-        builder.finish(columns)
+        builder.finish()
     }
 
     /// Bits of a code word.
@@ -68,7 +73,7 @@ impl Code {
     /// Checks: bits of a syndrome.
     #[must_use]
     pub fn checks(&self) -> usize {
-        (self.rows.len() - 1) * self.lift
+        self.rows.len() / 2 * self.lift
     }
 
     /// Edges of the whole graph.
@@ -128,81 +133,87 @@ fn node_shares(rate: f64) -> Vec<(u32, f64)> {
 struct Builder {
     lift: u32,
     rng: SplitMix,
-    rows: Vec<Vec<(u32, u32)>>,
+    /// Row and shift of each column's edges.
+    columns: Vec<Vec<(u32, u32)>>,
+    /// Edges of each row.
+    weights: Vec<u32>,
     /// Differences of shifts in use by pairs of rows: one twice is a cycle of four edges.
     differences: HashSet<(u32, u32, u32)>,
 }
 
 impl Builder {
-    fn new(checks: usize, lift: usize, seed: u64) -> Self {
+    fn new(columns: usize, checks: usize, lift: usize, seed: u64) -> Self {
         let lift = u32::try_from(lift).unwrap_or(u32::MAX);
-        Self { lift, rng: SplitMix(seed), rows: vec![Vec::new(); checks], differences: HashSet::new() }
+        let columns = vec![Vec::new(); columns];
+        Self { lift, rng: SplitMix(seed), columns, weights: vec![0; checks], differences: HashSet::new() }
     }
 
     fn add(&mut self, column: usize, degree: u32) {
-        let rows = if degree == 2 { self.zigzag(column) } else { self.lightest(degree as usize) };
-        let mut shifts: Vec<u32> = Vec::new();
+        let rows = if degree == 2 { self.zigzag(column) } else { self.lightest(degree) };
+        rows.into_iter().for_each(|row| self.join(column, row));
+    }
+
+    /// Adds an edge, without a cycle of four if one of the shifts tried closes none.
+    fn join(&mut self, column: usize, row: u32) {
+        let mut shift = 0;
         for _ in 0..SHIFT_TRIES {
-            shifts = rows.iter().map(|_| self.rng.below(self.lift)).collect();
-            if !self.closes_cycle(&rows, &shifts) {
+            shift = self.rng.below(self.lift);
+            if !self
+                .differences_of(column, row, shift)
+                .any(|difference| self.differences.contains(&difference))
+            {
                 break;
             }
         }
-        let taken: Vec<_> = self.differences_of(&rows, &shifts).collect();
+        let taken: Vec<_> = self.differences_of(column, row, shift).collect();
         self.differences.extend(taken);
-        for (row, shift) in rows.into_iter().zip(shifts) {
-            self.rows[row].push((u32::try_from(column).unwrap_or(u32::MAX), shift));
-        }
+        self.columns[column].push((row, shift));
+        self.weights[row as usize] += 1;
     }
 
-    fn zigzag(&self, column: usize) -> Vec<usize> {
-        let checks = self.rows.len();
-        let mut rows = vec![column % checks, (column + 1) % checks];
-        rows.sort_unstable();
-        rows
+    fn zigzag(&self, column: usize) -> Vec<u32> {
+        let checks = self.weights.len();
+        [column % checks, (column + 1) % checks].map(|row| u32::try_from(row).unwrap_or(u32::MAX)).to_vec()
     }
 
     /// The lightest rows, ties and near ties broken at random.
-    fn lightest(&mut self, count: usize) -> Vec<usize> {
-        let mut order: Vec<(u64, usize)> = Vec::with_capacity(self.rows.len());
-        for (row, edges) in self.rows.iter().enumerate() {
-            order.push(((edges.len() as u64) * 1000 + u64::from(self.rng.below(1500)), row));
+    fn lightest(&mut self, count: u32) -> Vec<u32> {
+        let mut order: Vec<(u64, u32)> = Vec::with_capacity(self.weights.len());
+        for (row, weight) in (0..).zip(&self.weights) {
+            order.push((u64::from(*weight) * 1000 + u64::from(self.rng.below(1500)), row));
         }
         order.sort_unstable();
-        let mut rows: Vec<usize> = order.into_iter().take(count).map(|(_, row)| row).collect();
-        rows.sort_unstable();
-        rows
+        order.into_iter().take(count as usize).map(|(_, row)| row).collect()
     }
 
-    fn differences_of<'a>(
-        &self,
-        rows: &'a [usize],
-        shifts: &'a [u32],
-    ) -> impl Iterator<Item = (u32, u32, u32)> + use<'a> {
+    fn differences_of(&self, column: usize, row: u32, shift: u32) -> impl Iterator<Item = (u32, u32, u32)> {
         let lift = self.lift;
-        let number = |row: usize| u32::try_from(row).unwrap_or(u32::MAX);
-        (0..rows.len()).flat_map(move |i| {
-            (0..i).map(move |j| (number(rows[j]), number(rows[i]), (shifts[j] + lift - shifts[i]) % lift))
+        self.columns[column].iter().map(move |(other, own)| match *other < row {
+            true => (*other, row, (own + lift - shift) % lift),
+            false => (row, *other, (shift + lift - own) % lift),
         })
     }
 
-    fn closes_cycle(&self, rows: &[usize], shifts: &[u32]) -> bool {
-        self.differences_of(rows, shifts).any(|difference| self.differences.contains(&difference))
-    }
-
-    fn finish(self, columns: usize) -> Option<Code> {
-        let lift = self.lift as usize;
-        if self.rows.iter().any(|row| row.len() > MOST_EDGES || row.len() < 2) {
+    fn finish(self) -> Option<Code> {
+        if self.weights.iter().any(|weight| *weight as usize > MOST_EDGES || *weight < 2) {
             return None;
+        }
+        let mut halves = vec![Vec::new(); 2 * self.weights.len()];
+        let mut met = vec![0; self.weights.len()];
+        for (column, edges) in (0..).zip(&self.columns) {
+            for (row, shift) in edges {
+                let row = *row as usize;
+                halves[2 * row + met[row] % 2].push((column, *shift));
+                met[row] += 1;
+            }
         }
         let mut rows = vec![0];
         let mut edges = Vec::new();
-        for mut row in self.rows {
-            row.sort_unstable();
-            edges.append(&mut row);
+        for mut half in halves {
+            edges.append(&mut half);
             rows.push(u32::try_from(edges.len()).ok()?);
         }
-        Some(Code { lift, columns, rows, edges })
+        Some(Code { lift: self.lift as usize, columns: self.columns.len(), rows, edges })
     }
 }
 
@@ -235,7 +246,7 @@ mod tests {
             );
             let light = degrees.iter().filter(|degree| **degree == 2).count();
             assert!(light < checks, "{light} columns of degree 2 over {checks} rows");
-            let sizes: Vec<u32> = code.rows.windows(2).map(|row| row[1] - row[0]).collect();
+            let sizes: Vec<u32> = code.rows.windows(3).step_by(2).map(|row| row[2] - row[0]).collect();
             let spread = sizes.iter().max().zip(sizes.iter().min()).map(|(most, least)| most - least);
             assert!(spread.is_some_and(|spread| spread <= 4), "{columns} × {checks}: rows {sizes:?}");
         }
@@ -249,7 +260,8 @@ mod tests {
         let mut seen = HashSet::new();
         for first in 0..66 {
             for second in 0..first {
-                let row = |row: usize| &code.edges[code.rows[row] as usize..code.rows[row + 1] as usize];
+                let row =
+                    |row: usize| &code.edges[code.rows[2 * row] as usize..code.rows[2 * row + 2] as usize];
                 for (a, b) in row(first)
                     .iter()
                     .flat_map(|a| row(second).iter().map(move |b| (a, b)))

@@ -113,13 +113,19 @@ impl Tables {
 }
 
 #[target_feature(enable = "avx2")]
-pub(super) fn iterate(graph: Graph<'_>, syndrome: &[u64], posteriors: &mut [i8], messages: &mut [i8]) {
+pub(super) fn iterate(
+    graph: Graph<'_>,
+    syndrome: &[u64],
+    halves: &[u64],
+    posteriors: &mut [i8],
+    messages: &mut [i8],
+) {
     graph.check();
     assert_eq!(posteriors.len(), graph.columns * graph.stride(), "a stride a column");
     assert_eq!(messages.len(), graph.edges.len() * graph.lift, "a byte an edge");
     let tables = Tables::new();
     let mut values = [_mm256_setzero_si256(); MOST_EDGES];
-    for (parity, (edges, word)) in syndrome.iter().zip(graph.words(syndrome.len())) {
+    for (edges, parity, word) in graph.told(syndrome, halves) {
         let messages = &mut messages[edges.start * graph.lift + word * LANES..];
         let edges = &graph.edges[edges];
         for vector in 0..VECTORS {
@@ -190,11 +196,11 @@ pub(super) fn prepare(graph: Graph<'_>, bits: &[u64], certain: &[u64], magnitude
 }
 
 #[target_feature(enable = "avx2")]
-pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], posteriors: &[i8]) -> bool {
-    scalar::is_satisfied(graph, syndrome, posteriors)
+pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], halves: &[u64], posteriors: &[i8]) -> bool {
+    scalar::is_satisfied(graph, syndrome, halves, posteriors)
 }
 
 #[target_feature(enable = "avx2,bmi1,bmi2")]
-pub(super) fn syndrome(graph: Graph<'_>, bits: &[u64], out: &mut [u64]) {
-    scalar::syndrome(graph, bits, out);
+pub(super) fn syndrome(graph: Graph<'_>, bits: &[u64], syndrome: &mut [u64], halves: &mut [u64]) {
+    scalar::syndrome(graph, bits, syndrome, halves);
 }

@@ -72,15 +72,21 @@ impl Tables {
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-pub(super) fn iterate(graph: Graph<'_>, syndrome: &[u64], posteriors: &mut [i8], messages: &mut [i8]) {
+pub(super) fn iterate(
+    graph: Graph<'_>,
+    syndrome: &[u64],
+    halves: &[u64],
+    posteriors: &mut [i8],
+    messages: &mut [i8],
+) {
     graph.check();
     assert_eq!(posteriors.len(), graph.columns * graph.stride(), "a stride a column");
     assert_eq!(messages.len(), graph.edges.len() * graph.lift, "a byte an edge");
     let tables = Tables::new();
     let mut values = [_mm512_setzero_si512(); MOST_EDGES];
-    for (parity, (edges, word)) in syndrome.iter().zip(graph.words(syndrome.len())) {
+    for (edges, parity, word) in graph.told(syndrome, halves) {
         let messages = &mut messages[edges.start * graph.lift + word * LANES..];
-        check(graph, &graph.edges[edges], (*parity, word), (posteriors, messages), (tables, &mut values));
+        check(graph, &graph.edges[edges], (parity, word), (posteriors, messages), (tables, &mut values));
     }
 }
 
@@ -156,10 +162,10 @@ pub(super) fn decide(graph: Graph<'_>, posteriors: &[i8], bits: &mut [u64]) {
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], posteriors: &[i8]) -> bool {
+pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], halves: &[u64], posteriors: &[i8]) -> bool {
     graph.check();
-    for (parity, (edges, word)) in syndrome.iter().zip(graph.words(syndrome.len())) {
-        let mut signs = _mm512_movm_epi8(*parity);
+    for (edges, parity, word) in graph.told(syndrome, halves) {
+        let mut signs = _mm512_movm_epi8(parity);
         for edge in &graph.edges[edges] {
             signs = _mm512_xor_si512(signs, load(&posteriors[offset(graph, *edge, word)..]));
         }
@@ -171,6 +177,6 @@ pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], posteriors: &[i8]
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
-pub(super) fn syndrome(graph: Graph<'_>, bits: &[u64], out: &mut [u64]) {
-    scalar::syndrome(graph, bits, out);
+pub(super) fn syndrome(graph: Graph<'_>, bits: &[u64], syndrome: &mut [u64], halves: &mut [u64]) {
+    scalar::syndrome(graph, bits, syndrome, halves);
 }

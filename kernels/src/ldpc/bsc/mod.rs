@@ -53,14 +53,15 @@ const INVERSE: [[u8; 64]; 3] = [
 ];
 
 /// A quasi-cyclic graph: in block row r, check z meets bit (z + shift) mod lift of block column `column`,
-/// for each of the row's edges.
+/// for each of the row's edges. A row consists of two halves: where the parity of the first half is told
+/// too, a check becomes two lighter ones.
 #[derive(Clone, Copy)]
 pub struct Graph<'a> {
     /// Bits in a block, a multiple of 64.
     pub lift: usize,
     /// Block columns.
     pub columns: usize,
-    /// Where each block row's edges begin, and one more: where the last one's end.
+    /// Where the edges of each block row's two halves begin, and one more: where the last one's end.
     pub rows: &'a [u32],
     /// Block column and shift of each edge.
     pub edges: &'a [(u32, u32)],
@@ -68,7 +69,7 @@ pub struct Graph<'a> {
 
 impl fmt::Debug for Graph<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Graph({} × {} blocks of {})", self.rows.len().saturating_sub(1), self.columns, self.lift)
+        write!(f, "Graph({} × {} blocks of {})", self.rows.len() / 2, self.columns, self.lift)
     }
 }
 
@@ -79,12 +80,32 @@ impl Graph<'_> {
         self.lift + LANES
     }
 
-    /// The words of syndrome with their edges and the place of the word in its row.
-    fn words(&self, count: usize) -> impl Iterator<Item = (std::ops::Range<usize>, usize)> + use<'_> {
+    /// Words of the whole syndrome.
+    #[must_use]
+    pub fn syndrome_words(&self) -> usize {
+        self.rows.len() / 2 * (self.lift / LANES)
+    }
+
+    /// The checks that are told, 64 of them at once: their edges, their parities and the place of the word
+    /// in its row.
+    fn told(
+        &self,
+        syndrome: &[u64],
+        halves: &[u64],
+    ) -> impl Iterator<Item = (std::ops::Range<usize>, u64, usize)> {
+        assert_eq!(syndrome.len(), self.syndrome_words(), "a bit a check");
+        assert!(halves.len() <= syndrome.len(), "more halves than checks");
         let words = self.lift / LANES;
-        assert!(count <= (self.rows.len() - 1) * words, "a syndrome longer than the checks");
-        let edges = |row: usize| self.rows[row] as usize..self.rows[row + 1] as usize;
-        (0..count).map(move |word| (edges(word / words), word % words))
+        let bounds = |row: usize| [0, 1, 2].map(|half| self.rows[2 * row + half] as usize);
+        let split = halves.iter().zip(syndrome).enumerate().flat_map(move |(word, (half, whole))| {
+            let [start, middle, end] = bounds(word / words);
+            [(start..middle, *half, word % words), (middle..end, half ^ whole, word % words)]
+        });
+        let whole = syndrome.iter().enumerate().skip(halves.len()).map(move |(word, parity)| {
+            let [start, _, end] = bounds(word / words);
+            (start..end, *parity, word % words)
+        });
+        split.chain(whole)
     }
 
     fn check(&self) {
@@ -94,10 +115,8 @@ impl Graph<'_> {
             self.rows.first() == Some(&0) && self.rows.last().is_some_and(|end| *end as usize == edges),
             "rows"
         );
-        assert!(
-            self.rows.windows(2).all(|row| row[0] <= row[1] && (row[1] - row[0]) as usize <= MOST_EDGES),
-            "rows"
-        );
+        assert!(self.rows.len() % 2 == 1 && self.rows.is_sorted(), "rows");
+        assert!(self.rows.windows(3).all(|row| (row[2] - row[0]) as usize <= MOST_EDGES), "a row too heavy");
         let inside =
             |(column, shift): &(u32, u32)| (*column as usize) < self.columns && (*shift as usize) < self.lift;
         assert!(self.edges.iter().all(inside), "an edge leads out of the graph");
@@ -112,23 +131,30 @@ kernel! {
     /// bytes, positive for 0, mirrored. Panics if a length does not fit.
     pub fn prepare(graph: Graph<'_>, bits: &[u64], certain: &[u64], magnitude: i8, posteriors: &mut [i8]);
 
-    /// One pass over the checks whose syndrome is told.
+    /// One pass over all checks.
     ///
-    /// `syndrome`: one bit a check, row by row, whole words: checks behind its end are left out;
-    /// `posteriors`: as from [`prepare`]; `messages`: `lift` bytes an edge, zero at first. Panics if a length
-    /// does not fit.
-    pub fn iterate(graph: Graph<'_>, syndrome: &[u64], posteriors: &mut [i8], messages: &mut [i8]);
+    /// `syndrome`: one bit a check, row by row; `halves`: the parities of first halves of the first checks, as
+    /// many as are told; `posteriors`: as from [`prepare`]; `messages`: `lift` bytes an edge, zero at first.
+    /// Panics if a length does not fit.
+    pub fn iterate(
+        graph: Graph<'_>,
+        syndrome: &[u64],
+        halves: &[u64],
+        posteriors: &mut [i8],
+        messages: &mut [i8],
+    );
 
-    /// Whether the signs of the posteriors meet the syndrome told. Stops at the first word that fails.
-    pub fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], posteriors: &[i8]) -> bool;
+    /// Whether the signs of the posteriors meet what is told. Stops at the first word that fails.
+    pub fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], halves: &[u64], posteriors: &[i8]) -> bool;
 
     /// The signs of the posteriors: `bits`, 64 a word. Panics if a length does not fit.
     pub fn decide(graph: Graph<'_>, posteriors: &[i8], bits: &mut [u64]);
 
     /// The syndrome of bits, 64 a word, block column by block column.
     ///
-    /// `out`: one bit a check, as many whole words as are wanted. Panics if a length does not fit.
-    pub fn syndrome(graph: Graph<'_>, bits: &[u64], out: &mut [u64]);
+    /// `syndrome`, `halves`: one bit a check, of the whole check and of its first half. Panics if a length does
+    /// not fit.
+    pub fn syndrome(graph: Graph<'_>, bits: &[u64], syndrome: &mut [u64], halves: &mut [u64]);
 }
 
 mod scalar;
@@ -169,7 +195,8 @@ mod tests {
         let edges: Vec<_> = by_row
             .into_iter()
             .flat_map(|row| {
-                rows.push(rows[rows.len() - 1] + row.len() as u32);
+                let start = rows[rows.len() - 1];
+                rows.extend([start + row.len() as u32 / 2, start + row.len() as u32]);
                 row
             })
             .collect();
@@ -191,8 +218,9 @@ mod tests {
             });
             let mut reference: Option<Vec<i8>> = None;
             for isa in Isa::available() {
-                let mut told = vec![0; 6 * lift / 64];
-                syndrome(isa, graph, &bits, &mut told);
+                let [mut told, mut halves] = [0; 2].map(|_| vec![0; 6 * lift / 64]);
+                syndrome(isa, graph, &bits, &mut told, &mut halves);
+                halves.truncate(lift / 64 - 1);
                 let mut posteriors = vec![0i8; 24 * graph.stride()];
                 let certain: Vec<u64> = (0..24 * lift as u64 / 64).map(|word| 1 << word % 64).collect();
                 let known: Vec<u64> = (noisy.iter().zip(&bits).zip(&certain))
@@ -201,8 +229,8 @@ mod tests {
                 prepare(isa, graph, &known, &certain, 18, &mut posteriors);
                 let mut messages = vec![0i8; edges.len() * lift];
                 let mut passes = 0;
-                while !is_satisfied(isa, graph, &told, &posteriors) && passes < 40 {
-                    iterate(isa, graph, &told, &mut posteriors, &mut messages);
+                while !is_satisfied(isa, graph, &told, &halves, &posteriors) && passes < 40 {
+                    iterate(isa, graph, &told, &halves, &mut posteriors, &mut messages);
                     passes += 1;
                 }
                 assert!(passes < 40 && passes > 0, "{isa}, lift {lift}: {passes} passes");
@@ -233,30 +261,28 @@ mod tests {
     }
 
     #[test]
-    fn checks_that_are_not_told_say_nothing() {
+    fn halves_add_up_to_the_checks_and_are_met_by_the_word() {
         let (lift, mut rng) = (128, Lcg(9));
         let (rows, edges) = code(&mut rng, lift as u64);
         let graph = Graph { lift, columns: 24, rows: &rows, edges: &edges };
+        let as_rows: Vec<u32> = rows.iter().flat_map(|row| [*row, *row]).skip(1).collect();
+        let finer = Graph { rows: &as_rows, ..graph };
         let bits: Vec<u64> = (0..48).map(|_| rng.next(1 << 31) << 33 ^ rng.next(1 << 31)).collect();
-        let mut whole = vec![0; 12];
-        syndrome(Isa::SCALAR, graph, &bits, &mut whole);
         for isa in Isa::available() {
-            let mut part = vec![0; 7];
-            syndrome(isa, graph, &bits, &mut part);
-            assert_eq!(part, whole[..7], "{isa}: the first words");
+            let [mut whole, mut halves] = [0; 2].map(|_| vec![0; 12]);
+            syndrome(isa, graph, &bits, &mut whole, &mut halves);
+            let [mut parts, mut none] = [0; 2].map(|_| vec![0; 24]);
+            syndrome(isa, finer, &bits, &mut parts, &mut none);
+            for word in 0..12 {
+                let [first, second] = [0, 1].map(|half| parts[(word / 2 * 2 + half) * 2 + word % 2]);
+                assert_eq!((halves[word], whole[word]), (first, first ^ second), "{isa}: word {word}");
+            }
             let mut posteriors = vec![0i8; 24 * graph.stride()];
-            prepare(isa, graph, &bits, &vec![0; 48], 10, &mut posteriors);
-            assert!(is_satisfied(isa, graph, &part, &posteriors), "{isa}: the word itself");
-            let mut messages = vec![0i8; edges.len() * lift];
-            iterate(isa, graph, &part, &mut posteriors, &mut messages);
-            let (told, left_out) = messages.split_at(rows[3] as usize * lift);
-            assert!(told.iter().any(|message| *message != 0), "{isa}: rows told");
-            let behind = left_out.chunks_exact(lift).take((rows[4] - rows[3]) as usize);
-            assert!(
-                behind.clone().all(|edge| edge[..64].iter().any(|message| *message != 0)),
-                "{isa}: half a row"
-            );
-            assert!(behind.clone().all(|edge| edge[64..] == [0; 64]), "{isa}: the other half");
+            prepare(isa, graph, &bits, &[0; 48], 10, &mut posteriors);
+            assert!(is_satisfied(isa, graph, &whole, &halves[..5], &posteriors), "{isa}: the word itself");
+            halves[4] ^= 1;
+            assert!(is_satisfied(isa, graph, &whole, &halves[..4], &posteriors), "{isa}: not told");
+            assert!(!is_satisfied(isa, graph, &whole, &halves[..5], &posteriors), "{isa}: told and wrong");
         }
     }
 }

@@ -38,14 +38,20 @@ pub(super) fn decide(graph: Graph<'_>, posteriors: &[i8], bits: &mut [u64]) {
 }
 
 #[inline(always)]
-pub(super) fn iterate(graph: Graph<'_>, syndrome: &[u64], posteriors: &mut [i8], messages: &mut [i8]) {
+pub(super) fn iterate(
+    graph: Graph<'_>,
+    syndrome: &[u64],
+    halves: &[u64],
+    posteriors: &mut [i8],
+    messages: &mut [i8],
+) {
     graph.check();
     assert_eq!(posteriors.len(), graph.columns * graph.stride(), "a stride a column");
     assert_eq!(messages.len(), graph.edges.len() * graph.lift, "a byte an edge");
     let mut values = [[0i8; LANES]; MOST_EDGES];
-    for (parity, (edges, word)) in syndrome.iter().zip(graph.words(syndrome.len())) {
+    for (edges, parity, word) in graph.told(syndrome, halves) {
         let messages = &mut messages[edges.start * graph.lift + word * LANES..];
-        check(graph, &graph.edges[edges], (*parity, word), (posteriors, messages), &mut values);
+        check(graph, &graph.edges[edges], (parity, word), (posteriors, messages), &mut values);
     }
 }
 
@@ -134,9 +140,9 @@ fn inverse(sum: i16) -> i8 {
 }
 
 #[inline(always)]
-pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], posteriors: &[i8]) -> bool {
+pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], halves: &[u64], posteriors: &[i8]) -> bool {
     graph.check();
-    for (parity, (edges, word)) in syndrome.iter().zip(graph.words(syndrome.len())) {
+    for (edges, parity, word) in graph.told(syndrome, halves) {
         let mut signs: Lanes = std::array::from_fn(|lane| if parity >> lane & 1 == 1 { -1 } else { 0 });
         for edge in &graph.edges[edges] {
             let posterior = &posteriors[offset(graph, *edge, word)..][..LANES];
@@ -152,19 +158,28 @@ pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], posteriors: &[i8]
 }
 
 #[inline(always)]
-pub(super) fn syndrome(graph: Graph<'_>, bits: &[u64], out: &mut [u64]) {
+pub(super) fn syndrome(graph: Graph<'_>, bits: &[u64], syndrome: &mut [u64], halves: &mut [u64]) {
     graph.check();
     let words = graph.lift / LANES;
     assert_eq!(bits.len(), graph.columns * words, "a word for 64 bits");
-    let places = graph.words(out.len());
-    for (out, (edges, word)) in out.iter_mut().zip(places) {
-        let edge = |(column, shift): &(u32, u32)| {
-            let block = &bits[*column as usize * words..][..words];
-            let (skip, shift) = (*shift as usize / LANES, *shift as usize % LANES);
-            let wrapped = |word: usize| if word >= words { word - words } else { word };
-            let (low, high) = (block[wrapped(word + skip)], block[wrapped(wrapped(word + skip) + 1)]);
-            if shift == 0 { low } else { low >> shift | high << (LANES - shift) }
-        };
-        *out = graph.edges[edges].iter().map(edge).fold(0, |sum, word| sum ^ word);
+    let checks = graph.syndrome_words();
+    assert_eq!((syndrome.len(), halves.len()), (checks, checks), "a bit a check");
+    let wrapped = |word: usize| if word >= words { word - words } else { word };
+    for (row, bounds) in graph.rows.windows(3).step_by(2).enumerate() {
+        for word in 0..words {
+            let edge = |(column, shift): &(u32, u32)| {
+                let block = &bits[*column as usize * words..][..words];
+                let place = wrapped(word + *shift as usize / LANES);
+                let (low, high, shift) = (block[place], block[wrapped(place + 1)], *shift as usize % LANES);
+                if shift == 0 { low } else { low >> shift | high << (LANES - shift) }
+            };
+            let parity = |half: usize| {
+                let edges = &graph.edges[bounds[half] as usize..bounds[half + 1] as usize];
+                edges.iter().map(edge).fold(0, |sum, word| sum ^ word)
+            };
+            let first = parity(0);
+            halves[row * words + word] = first;
+            syndrome[row * words + word] = first ^ parity(1);
+        }
     }
 }
