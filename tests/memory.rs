@@ -15,7 +15,7 @@ use keystill::bb84::Frame;
 use keystill::cv;
 use keystill::pipeline::{Actor, FrameJob, FrameSource, News, Pace, Party, Workers, drive};
 use keystill::protocol::Protocol;
-use keystill::session::{Config, Event, Session};
+use keystill::session::{Config, Event};
 use keystill::sim::{SimulatedRandom, simulated_pre_shared_key};
 use keystill::stage::Role;
 use peak_alloc::PeakAlloc;
@@ -91,9 +91,9 @@ fn party<P: Protocol>(
 ) -> (Box<dyn Actor>, usize) {
     let random = Arc::new(SimulatedRandom::new(5, role, P::NAME));
     let pool = Pool::from_pre_shared(&simulated_pre_shared_key(5, P::NAME, 1024)).expect("long enough");
-    let config = Config::new(role, 9, protocol.clone(), random);
+    let config = Config::new(role, 9, protocol, random);
     let bound = config.memory_bound();
-    (Box::new(Party::new(Session::new(config, pool), role, &*protocol, source, Pace::Max)), bound)
+    (Box::new(Party::new(config, pool, source, Pace::Max)), bound)
 }
 
 /// Runs a link and holds its memory against its bound and against itself.

@@ -18,7 +18,7 @@ use keystill::pipeline::{
     Actor, FrameJob, FrameSource, Limits, News, NodeError, Pace, Party, Workers, drive, drive_over,
 };
 use keystill::protocol::Protocol;
-use keystill::session::{Config, Session};
+use keystill::session::Config;
 use keystill::sim::{SimulatedRandom, simulated_pre_shared_key};
 use keystill::stage::Role;
 
@@ -73,8 +73,7 @@ fn party<P: Protocol>(
 ) -> Box<dyn Actor> {
     let random = Arc::new(SimulatedRandom::new(5, role, P::NAME));
     let pool = Pool::from_pre_shared(&simulated_pre_shared_key(5, P::NAME, 1024)).expect("long enough");
-    let session = Session::new(Config::new(role, 9, protocol.clone(), random), pool);
-    Box::new(Party::new(session, role, &*protocol, source, Pace::Max))
+    Box::new(Party::new(Config::new(role, 9, protocol, random), pool, source, Pace::Max))
 }
 
 fn node(role: Role) -> Vec<Box<dyn Actor>> {

@@ -13,7 +13,7 @@ use keystill::auth::Pool;
 use keystill::protocol::{Evidence, Protocol, Validity};
 use keystill::random::{Foundation, OperatingSystem, Purpose};
 use keystill::session::{
-    Certificate, Config, Error, Event, Input, Outcome, Output, Refused, SecretKey, Session, Time,
+    Certificate, Config, Error, Event, Input, LinkState, Outcome, Output, Refused, SecretKey, Session, Time,
 };
 use keystill::stage::{Role, Workbench};
 
@@ -43,7 +43,9 @@ fn run<P: Protocol>(
         let mut config = Config::new(role, 42, protocol, Arc::new(OperatingSystem));
         config.epsilon_cap = cap.unwrap_or(config.epsilon_cap);
         let pool = Pool::from_pre_shared(&pre_shared).expect("long enough");
-        (Session::new(config, pool), VecDeque::new(), VecDeque::<Vec<u8>>::new())
+        let mut session = Session::new(config, pool);
+        session.handle(Time(0), Input::Link(LinkState::Up)).expect("a connection");
+        (session, VecDeque::new(), VecDeque::<Vec<u8>>::new())
     });
     for (alice, bob) in frames {
         sides[0].1.push_back(alice);
@@ -79,8 +81,13 @@ fn run<P: Protocol>(
                         ends[own].certificates.extend(report.certificate.clone());
                         ends[own].aborted += usize::from(matches!(report.outcome, Outcome::Aborted(_)));
                     }
-                    Output::Event(_) => {}
-                    Output::Wait => break,
+                    Output::Persist(record) => {
+                        moved = true;
+                        let persisted = session.handle(Time(0), Input::Persisted(record.ticket));
+                        failed = persisted.err().or(failed);
+                    }
+                    Output::Event(_) | Output::Hangup => {}
+                    Output::Wait(_) => break,
                 }
             }
             ends[own].epsilon_spent = session.epsilon_spent();

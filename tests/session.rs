@@ -16,7 +16,7 @@ use keystill::cv::Cv;
 use keystill::protocol::Protocol;
 use keystill::random::OperatingSystem;
 use keystill::session::{
-    Config, Error, Event, Input, Outcome, Output, Refused, SecretKey, Session, Time, Work,
+    Config, Error, Event, Input, LinkState, Outcome, Output, Refused, SecretKey, Session, Ticket, Time, Work,
 };
 use keystill::stage::{Role, Workbench};
 
@@ -29,6 +29,8 @@ struct Party<P: Protocol> {
     frames: VecDeque<P::Frame>,
     inbox: VecDeque<Vec<u8>>,
     work: Vec<Work>,
+    /// Records that are on their way to the disk.
+    tickets: VecDeque<Ticket>,
     keys: Vec<SecretKey>,
     events: Vec<Event>,
 }
@@ -37,8 +39,11 @@ impl<P: Protocol> Party<P> {
     fn new(role: Role, protocol: Arc<P>, pre_shared: &[u8]) -> Self {
         let pool = Pool::from_pre_shared(pre_shared).expect("long enough");
         let config = Config::new(role, 42, protocol, Arc::new(OperatingSystem));
+        let mut session = Session::new(config, pool);
+        session.handle(Time(0), Input::Link(LinkState::Up)).expect("a connection");
         Self {
-            session: Session::new(config, pool),
+            session,
+            tickets: VecDeque::new(),
             frames: VecDeque::new(),
             inbox: VecDeque::new(),
             work: Vec::new(),
@@ -66,6 +71,11 @@ impl<P: Protocol> Party<P> {
             let finished = self.work.swap_remove(place).run(bench);
             self.session.handle(Time(0), Input::Finished(finished))?;
         }
+        if rng.next(2) == 0
+            && let Some(ticket) = self.tickets.pop_front()
+        {
+            self.session.handle(Time(0), Input::Persisted(ticket))?;
+        }
         let mut sent = Vec::new();
         loop {
             match self.session.poll() {
@@ -73,7 +83,9 @@ impl<P: Protocol> Party<P> {
                 Output::Compute(work) => self.work.push(work),
                 Output::Key(key) => self.keys.push(key),
                 Output::Event(event) => self.events.push(event),
-                Output::Wait => return Ok(sent),
+                Output::Persist(record) => self.tickets.push_back(record.ticket),
+                Output::Hangup => panic!("no time passes"),
+                Output::Wait(_) => return Ok(sent),
             }
         }
     }
@@ -96,6 +108,19 @@ type Tamper<'a> = &'a mut dyn FnMut(Role, u64, &mut Vec<u8>);
 
 /// Runs both ends until `blocks` blocks are over or nothing moves any more.
 fn talk<P: Protocol>(ends: &mut [Party<P>; 2], blocks: u64, seed: u64, tamper: Tamper<'_>) -> End {
+    talk_and(ends, blocks, seed, &mut |role, number, message| {
+        tamper(role, number, message);
+        true
+    })
+}
+
+/// As [`talk`]; a message arrives if the wire says so.
+fn talk_and<P: Protocol>(
+    ends: &mut [Party<P>; 2],
+    blocks: u64,
+    seed: u64,
+    wire: &mut dyn FnMut(Role, u64, &mut Vec<u8>) -> bool,
+) -> End {
     let mut dice = Lcg(seed);
     let mut bench = Workbench::new(Isa::best());
     let (mut sent, mut idle) = ([0u64; 2], 0);
@@ -107,12 +132,16 @@ fn talk<P: Protocol>(ends: &mut [Party<P>; 2], blocks: u64, seed: u64, tamper: T
             };
             for mut message in messages {
                 idle = 0;
-                tamper([Role::Alice, Role::Bob][from], sent[from], &mut message);
+                if wire([Role::Alice, Role::Bob][from], sent[from], &mut message) {
+                    ends[1 - from].inbox.push_back(message);
+                }
                 sent[from] += 1;
-                ends[1 - from].inbox.push_back(message);
             }
         }
-        if ends.iter().all(|end| end.session.blocks_over() == blocks) {
+        let over = |end: &Party<P>| {
+            end.session.blocks_over() == blocks && end.session.is_drained() && !end.session.is_in_doubt()
+        };
+        if ends.iter().all(over) {
             return End::Over;
         }
         idle += 1;
@@ -135,6 +164,14 @@ fn run(blocks: u64, seed: u64, tamper: Tamper<'_>) -> (End, Party<Bb84>, Party<B
     let end = talk(&mut ends, blocks, seed, tamper);
     let [alice, bob] = ends;
     (end, alice, bob)
+}
+
+/// Both ends, live, before the first frame.
+fn live(protocol: &Arc<Bb84>) -> [Party<Bb84>; 2] {
+    let mut ends = [Role::Alice, Role::Bob].map(|role| Party::new(role, protocol.clone(), &[0x5a; 544]));
+    assert!(matches!(talk(&mut ends, 1, 1, &mut untouched), End::Stalled), "there are no frames");
+    assert!(ends.iter().all(|end| end.session.is_live()), "both know where to go on");
+    ends
 }
 
 fn untouched(_: Role, _: u64, _: &mut Vec<u8>) {}
@@ -226,12 +263,34 @@ fn a_session_that_is_over_says_the_same_ever_after() {
     let first = party.session.handle(Time(0), Input::Received(&[255, 255])).expect_err("no such kind");
     let second = party.session.handle(Time(1), Input::Received(&[0])).expect_err("over");
     assert_eq!(first, second, "the first error stays");
-    assert!(matches!(party.session.poll(), Output::Wait), "it asks for nothing more");
+    assert!(matches!(party.session.poll(), Output::Persist(_)), "it asks for nothing more");
     let (alice, _) = frames(0);
     assert!(
         matches!(party.session.offer(alice), Err(Refused::Closed(error)) if error == first),
         "nor takes data"
     );
+}
+
+/// The first message of a session, once its record lasts.
+fn first_message<P: Protocol>(session: &mut Session<P>) -> Vec<u8> {
+    loop {
+        match session.poll() {
+            Output::Persist(record) => {
+                session.handle(Time(0), Input::Persisted(record.ticket)).expect("remembered");
+            }
+            Output::Transmit(message) => return message,
+            output => panic!("a message comes first, not {output:?}"),
+        }
+    }
+}
+
+#[test]
+fn nothing_is_said_before_its_record_lasts() {
+    let mut party = Party::new(Role::Alice, protocol(), &[0; 160]);
+    let Output::Persist(record) = party.session.poll() else { panic!("the connection's number comes first") };
+    assert!(matches!(party.session.poll(), Output::Wait(Some(_))), "hello waits for it");
+    party.session.handle(Time(0), Input::Persisted(record.ticket)).expect("remembered");
+    assert!(matches!(party.session.poll(), Output::Transmit(_)), "now it leaves");
 }
 
 #[test]
@@ -241,18 +300,22 @@ fn other_parameters_are_refused_at_hello() {
     let config = |role, protocol| Config::new(role, 42, protocol, Arc::new(OperatingSystem));
     let mut alice = Session::new(config(Role::Alice, protocol()), pool());
     let mut bob = Session::new(config(Role::Bob, Arc::new(other)), pool());
-    let Output::Transmit(hello) = alice.poll() else { panic!("hello comes first") };
+    for session in [&mut alice, &mut bob] {
+        session.handle(Time(0), Input::Link(LinkState::Up)).expect("a connection");
+    }
+    let hello = first_message(&mut alice);
     let error = bob.handle(Time(0), Input::Received(&hello)).expect_err("another ε");
     assert_eq!(error, Error::Disagreement { what: "parameter set" }, "named");
     let mut same = Session::new(config(Role::Alice, protocol()), pool());
+    same.handle(Time(0), Input::Link(LinkState::Up)).expect("a connection");
     let error = same.handle(Time(0), Input::Received(&hello)).expect_err("two Alices");
     assert_eq!(error, Error::Disagreement { what: "role" }, "named");
 }
 
 #[test]
 fn the_window_hands_frames_back_and_bounds_what_the_peer_may_open() {
-    let mut party = Party::new(Role::Bob, protocol(), &[0; 96]);
     let protocol = protocol();
+    let [_, mut party] = live(&protocol);
     let mut taken = 0;
     for index in 0..16 {
         let (_, bob) = frames(index);
@@ -268,8 +331,78 @@ fn the_window_hands_frames_back_and_bounds_what_the_peer_may_open() {
     assert_eq!(taken, 12, "three blocks of four frames, then back-pressure");
 }
 
+/// Ends the connection at both ends and begins another.
+fn reconnect(ends: &mut [Party<Bb84>; 2]) {
+    for end in ends {
+        end.inbox.clear();
+        for state in [LinkState::Down, LinkState::Up] {
+            end.session.handle(Time(0), Input::Link(state)).expect("open");
+        }
+        let (first, frames) = (end.session.next_frame(), end.frames.len());
+        let given = 8 - frames as u64;
+        end.frames.drain(..frames.min(first.saturating_sub(given) as usize));
+    }
+}
+
+/// The blocks of an end's keys with digests, and those that it told.
+fn held(end: &Party<Bb84>) -> (Vec<(u64, String)>, Vec<u64>) {
+    let digest = |key: &SecretKey| blake3::hash(&key.bits().to_bytes()).to_hex()[..8].to_owned();
+    let told = end.events.iter().filter_map(|event| match event {
+        Event::Block(report) if matches!(report.outcome, Outcome::Key { .. }) => Some(report.block),
+        _ => None,
+    });
+    (end.keys.iter().map(|key| (key.block(), digest(key))).collect(), told.collect())
+}
+
+#[test]
+fn a_connection_lost_at_any_step_of_a_closing_leaves_both_sides_with_the_same_keys() {
+    const LENGTH: u8 = 5;
+    // From the nth message of a closing on, nothing arrives.
+    for lost in 0.. {
+        let (mut ends, mut count) = (live(&protocol()), 0);
+        for index in 0..8 {
+            let (alice, bob) = frames(index);
+            ends[0].frames.push_back(alice);
+            ends[1].frames.push_back(bob);
+        }
+        let first = talk_and(&mut ends, 2, 1, &mut |_, _, message| {
+            count += u64::from(message[0] >= LENGTH);
+            count <= lost
+        });
+        if matches!(first, End::Over) {
+            assert!(lost > 10, "two closings have more messages than {lost}");
+            return;
+        }
+        reconnect(&mut ends);
+        let second = talk(&mut ends, 2, 2, &mut untouched);
+        assert!(matches!(second, End::Over), "lost at {lost}: {second:?}");
+        assert_eq!(held(&ends[0]), held(&ends[1]), "lost at {lost}");
+    }
+}
+
+#[test]
+fn a_silent_peer_is_given_up_and_a_quiet_one_is_not() {
+    let [mut alice, _] = live(&protocol());
+    let Output::Wait(Some(due)) = alice.session.poll() else { panic!("it wants to be woken") };
+    alice.session.handle(due, Input::Tick).expect("open");
+    assert!(matches!(alice.session.poll(), Output::Transmit(_)), "it says that it is there");
+    alice.session.handle(Time(due.0 + 1), Input::Received(&[11, 0])).expect("the peer is, too");
+    let mut now = due;
+    while alice.session.is_live() {
+        now.0 += 1_000_000_000;
+        alice.session.handle(now, Input::Tick).expect("open");
+    }
+    let patience = 60_000_000_000;
+    assert!(now.0 > due.0 + patience, "patience from the peer's last word on");
+    let hangup = std::iter::from_fn(|| match alice.session.poll() {
+        Output::Wait(_) => None,
+        output => Some(matches!(output, Output::Hangup)),
+    });
+    assert_eq!(hangup.filter(|hangup| *hangup).count(), 1, "it asks for another connection");
+}
+
 fn run_cv(noise: f32) -> (End, [Party<Cv>; 2]) {
-    let mut ends = [Role::Alice, Role::Bob].map(|role| Party::new(role, cv_protocol(role), &[3; 160]));
+    let mut ends = [Role::Alice, Role::Bob].map(|role| Party::new(role, cv_protocol(role), &[3; 544]));
     for index in 0..30 {
         let (alice, bob) = cv_frames(index, noise);
         ends[0].frames.push_back(alice);

@@ -113,6 +113,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     outcome.map_err(|error| {
         let exit = match &error {
             NodeError::Actor(ActorError::Source { .. }) => Exit::Configuration,
+            NodeError::Actor(ActorError::Storage { .. }) => Exit::Storage,
             _ => Exit::Peer,
         };
         Failure::new(exit, error)
@@ -215,7 +216,7 @@ impl Told {
                     serde_json::json!({ "event": "key", "protocol": protocol, "block": key.block(), "bits": key.bits().len(), "key_digest": digest.as_str() })
                 );
             }
-            News::Event(_) => {}
+            News::Event(_) | News::Restarted(_) => {}
         }
     }
 }

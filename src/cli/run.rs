@@ -126,6 +126,7 @@ fn actor_failure(error: ActorError) -> Failure {
     let exit = match &error {
         ActorError::Session { .. } => Exit::Peer,
         ActorError::Source { .. } => Exit::Configuration,
+        ActorError::Storage { .. } => Exit::Storage,
     };
     Failure::new(exit, error)
 }
@@ -193,7 +194,7 @@ impl Link {
                 }
                 block
             }
-            News::Event(_) => return Ok(()),
+            News::Event(_) | News::Restarted(_) => return Ok(()),
         };
         self.tell_if_known(block, console)
     }
@@ -252,7 +253,7 @@ fn add(store: &mut Store<InMemory>, protocol: &str, key: SecretKey) -> Result<()
     let (block, spent) = (key.block(), [0; 2]);
     let bits = key.into_bits();
     store.write(protocol, &Entry::Prepare { block, spent, tag: [0; 16], bits, refill_bits: 0 })?;
-    store.write(protocol, &Entry::Commit { block, spent })?;
+    store.write(protocol, &Entry::Commit { block, spent, epsilon: 0.0 })?;
     store.sync()
 }
 

@@ -17,7 +17,7 @@ use keystill::pipeline::{
 };
 use keystill::protocol::{Protocol, Validity};
 use keystill::reconcile::Method;
-use keystill::session::{Config, Session};
+use keystill::session::Config;
 use keystill::sim::{Bb84Source, CvSource, SimulatedRandom, simulated_pre_shared_key};
 use keystill::stage::Role;
 use keystill::wire::{Reader, Writer};
@@ -286,8 +286,8 @@ impl World {
         let random = Arc::new(SimulatedRandom::new(self.args.seed, role, P::NAME));
         let key = simulated_pre_shared_key(self.args.seed, P::NAME, PRE_SHARED_BYTES);
         let pool = Pool::from_pre_shared(&key).or_exit(Exit::Configuration)?;
-        let session = Session::new(Config::new(role, self.session(), protocol.clone(), random), pool);
-        Ok(Box::new(Party::new(session, role, &**protocol, source, pace)))
+        let config = Config::new(role, self.session(), protocol.clone(), random);
+        Ok(Box::new(Party::new(config, pool, source, pace)))
     }
 
     /// The longest message that any session of this world reads.

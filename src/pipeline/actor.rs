@@ -6,9 +6,14 @@ use std::time::{Duration, Instant};
 
 use keystill_kernels::Isa;
 
+use crate::auth::{AuthError, Pool};
 use crate::protocol::Protocol;
-use crate::session::{Error, Event, Finished, Input, Output, Refused, SecretKey, Session, Time};
+use crate::session::{
+    Config, Error, Event, Finished, Input, LinkState, Output, Refused, Remembered, SecretKey, Session, Time,
+    Work,
+};
 use crate::stage::{Computed, Role};
+use crate::store::{Forgetful, Keeper, StoreError};
 
 use super::workers::Workers;
 
@@ -56,6 +61,8 @@ pub enum News {
     Key(SecretKey),
     /// An event of the session.
     Event(Event),
+    /// The session failed and begins again from what was remembered.
+    Restarted(Error),
 }
 
 /// Hears news by actor number, and with `None` a sign of life now and then; returns whether to go on.
@@ -73,6 +80,16 @@ pub enum ActorError {
         role: Role,
         /// Why.
         source: Error,
+    },
+    /// What it must remember cannot be.
+    #[error("{protocol}, {role:?}: {source}")]
+    Storage {
+        /// The protocol.
+        protocol: &'static str,
+        /// The party.
+        role: Role,
+        /// Why.
+        source: StoreError,
     },
     /// Its source failed.
     #[error("{protocol}, {role:?}: {source}")]
@@ -101,6 +118,15 @@ pub trait Actor: Send + fmt::Debug {
     /// [`ActorError`], after which it is over.
     fn advance(&mut self, number: usize, workers: &Workers) -> Result<bool, ActorError>;
 
+    /// Tells whether there is a connection to the peer.
+    ///
+    /// # Errors
+    /// As [`Actor::advance`].
+    fn link(&mut self, state: LinkState) -> Result<(), ActorError>;
+
+    /// Whether the connection should be closed and made anew; asked once.
+    fn take_hangup(&mut self) -> bool;
+
     /// Hands over a message of the peer.
     ///
     /// # Errors
@@ -125,57 +151,118 @@ pub trait Actor: Send + fmt::Debug {
     /// Raw frames taken so far, and in all.
     fn progress(&self) -> (u64, u64);
 
-    /// When the next frame is due, if the actor waits for it only.
+    /// When the actor wants its turn though nothing arrives: the next frame is due, or patience ends.
     fn next_due(&self) -> Option<Instant>;
 }
 
 /// A session and its source.
 #[derive(Debug)]
 pub struct Party<P: Protocol> {
+    config: Config<P>,
     session: Session<P>,
-    role: Role,
+    /// Sessions before this one: their work comes back to nobody.
+    restarts: u64,
+    keeper: Box<dyn Keeper>,
     source: Box<dyn FrameSource<P::Frame>>,
     blocks: u64,
     pace: Pace,
     began: Instant,
+    /// The frame that was next when the party began.
+    first_frame: u64,
     requested: u64,
     ready: BTreeMap<u64, P::Frame>,
     messages: Vec<Vec<u8>>,
     news: Vec<News>,
+    deadline: Option<Time>,
+    hangup: bool,
+    was_live: bool,
 }
 
 enum Arrived<F> {
     Frame { index: u64, frame: Result<F, SourceError> },
-    Work(Finished),
+    Work { restarts: u64, finished: Finished },
 }
 
 impl<P: Protocol> Party<P> {
-    /// A session that takes all frames of `source`; a last block that they do not fill is not begun.
+    /// A party that begins with pads of its own, remembers nothing, and takes all frames of `source`; a
+    /// last block that they do not fill is not begun.
     #[must_use]
-    pub fn new(
-        session: Session<P>,
-        role: Role,
-        protocol: &P,
+    pub fn new(config: Config<P>, pool: Pool, source: Box<dyn FrameSource<P::Frame>>, pace: Pace) -> Self {
+        Self::resume(config, Remembered::new(pool), Box::new(Forgetful), source, pace)
+    }
+
+    /// A party that goes on from what its keeper remembers.
+    #[must_use]
+    pub fn resume(
+        config: Config<P>,
+        remembered: Remembered,
+        keeper: Box<dyn Keeper>,
         source: Box<dyn FrameSource<P::Frame>>,
         pace: Pace,
     ) -> Self {
-        let blocks = source.frames() / protocol.frames_per_block();
+        let blocks = source.frames() / config.protocol.frames_per_block();
+        let session = Session::resume(config.clone(), remembered);
         Self {
+            config,
+            first_frame: session.next_frame(),
+            requested: session.next_frame(),
             session,
-            role,
+            restarts: 0,
+            keeper,
             source,
             blocks,
             pace,
             began: Instant::now(),
-            requested: 0,
             ready: BTreeMap::new(),
             messages: Vec::new(),
             news: Vec::new(),
+            deadline: None,
+            hangup: false,
+            was_live: false,
         }
     }
 
-    fn failed(&self, source: Error) -> ActorError {
-        ActorError::Session { protocol: P::NAME, role: self.role, source }
+    fn now(&self) -> Time {
+        Time(u64::try_from(self.began.elapsed().as_nanos()).unwrap_or(u64::MAX))
+    }
+
+    fn storage(&self, source: StoreError) -> ActorError {
+        ActorError::Storage { protocol: P::NAME, role: self.config.role, source }
+    }
+
+    /// Hands an input to the session; where it fails, begins again from what is remembered.
+    fn handle(&mut self, input: Input<'_>) -> Result<(), ActorError> {
+        match self.session.handle(self.now(), input) {
+            Ok(()) => Ok(()),
+            Err(error) => self.restart(error),
+        }
+    }
+
+    fn restart(&mut self, error: Error) -> Result<(), ActorError> {
+        // What the session asked to be remembered before it failed stays spent.
+        loop {
+            match self.session.poll() {
+                Output::Persist(record) => match self.keeper.write(&record.entry) {
+                    Ok(()) | Err(StoreError::Full { .. }) => {}
+                    Err(source) => return Err(self.storage(source)),
+                },
+                Output::Key(key) => self.news.push(News::Key(key)),
+                Output::Event(event) => self.news.push(News::Event(event)),
+                Output::Wait(_) => break,
+                Output::Transmit(_) | Output::Compute(_) | Output::Hangup => {}
+            }
+        }
+        self.keeper.sync().map_err(|source| self.storage(source))?;
+        let remembered = self.keeper.recall().map_err(|source| self.storage(source))?;
+        let Some(remembered) = remembered.filter(|_| !is_final(&error)) else {
+            return Err(ActorError::Session { protocol: P::NAME, role: self.config.role, source: error });
+        };
+        self.session = Session::resume(self.config.clone(), remembered);
+        self.restarts += 1;
+        self.hangup = true;
+        self.messages.clear();
+        self.news.push(News::Restarted(error));
+        Ok(())
     }
 
     fn frames(&self) -> u64 {
@@ -183,7 +270,11 @@ impl<P: Protocol> Party<P> {
     }
 
     fn due(&self, index: u64) -> Instant {
-        let nanoseconds = self.source.frame_duration().as_nanos().saturating_mul(u128::from(index) + 1);
+        let nanoseconds = self
+            .source
+            .frame_duration()
+            .as_nanos()
+            .saturating_mul(u128::from(index.saturating_sub(self.first_frame)) + 1);
         self.began + Duration::from_nanos(u64::try_from(nanoseconds).unwrap_or(u64::MAX))
     }
 
@@ -193,6 +284,7 @@ impl<P: Protocol> Party<P> {
 
     fn request(&mut self, number: usize, workers: &Workers) -> bool {
         let mut moved = false;
+        self.requested = self.requested.max(self.session.next_frame());
         while self.requested < self.frames().min(self.session.next_frame() + AHEAD) {
             let index = self.requested;
             let job = self.source.frame(index);
@@ -207,8 +299,13 @@ impl<P: Protocol> Party<P> {
         let mut moved = false;
         loop {
             let index = self.session.next_frame();
-            if !self.is_due(index) {
+            let begins = index.is_multiple_of(self.config.protocol.frames_per_block());
+            if !self.is_due(index) || begins && !self.has_room() {
                 return Ok(moved);
+            }
+            // Frames that the session no longer wants belong to blocks that were cut.
+            while self.ready.first_key_value().is_some_and(|(early, _)| *early < index) {
+                self.ready.pop_first();
             }
             let Some(frame) = self.ready.remove(&index) else { return Ok(moved) };
             match self.session.offer(frame) {
@@ -217,26 +314,64 @@ impl<P: Protocol> Party<P> {
                     self.ready.insert(index, frame);
                     return Ok(moved);
                 }
-                Err(Refused::Closed(error)) => return Err(self.failed(error)),
+                Err(Refused::Closed(error)) => self.restart(error)?,
             }
         }
     }
 
-    fn drain(&mut self, number: usize, workers: &Workers) -> bool {
-        let mut moved = false;
+    fn has_room(&mut self) -> bool {
+        self.keeper.has_room(self.config.protocol.most_key_bits() as u64)
+    }
+
+    /// Takes what the session asks for. Records of one turn last with one sync.
+    fn drain(&mut self, number: usize, workers: &Workers) -> Result<bool, ActorError> {
+        let (mut moved, mut ticket) = (false, None);
         loop {
             match self.session.poll() {
                 Output::Transmit(message) => self.messages.push(message),
-                Output::Compute(work) => {
-                    workers.spawn(number, move |bench| Box::new(Arrived::<P::Frame>::Work(work.run(bench))));
-                }
+                Output::Compute(work) => self.spawn(number, workers, work),
                 Output::Key(key) => self.news.push(News::Key(key)),
-                Output::Event(event) => self.news.push(News::Event(event)),
-                Output::Wait => return moved,
+                Output::Event(event) => {
+                    self.was_live |= matches!(event, Event::PeerReady { .. });
+                    self.news.push(News::Event(event));
+                }
+                Output::Hangup => self.hangup = true,
+                Output::Persist(record) => match self.keeper.write(&record.entry) {
+                    Ok(()) => ticket = Some(record.ticket),
+                    Err(full @ StoreError::Full { .. }) => {
+                        ticket = None;
+                        self.restart(Error::NotKept { reason: full.to_string() })?;
+                    }
+                    Err(source) => return Err(self.storage(source)),
+                },
+                Output::Wait(deadline) => {
+                    self.deadline = deadline;
+                    let Some(ticket) = ticket.take() else { return Ok(moved) };
+                    self.keeper.sync().map_err(|source| self.storage(source))?;
+                    self.handle(Input::Persisted(ticket))?;
+                }
             }
             moved = true;
         }
     }
+
+    fn spawn(&self, number: usize, workers: &Workers, work: Work) {
+        let restarts = self.restarts;
+        workers.spawn(number, move |bench| {
+            Box::new(Arrived::<P::Frame>::Work { restarts, finished: work.run(bench) })
+        });
+    }
+}
+
+/// Whether beginning again cannot help: the configuration is wrong, or something is used up.
+fn is_final(error: &Error) -> bool {
+    matches!(
+        error,
+        Error::Disagreement { .. }
+            | Error::EpsilonSpent { .. }
+            | Error::FrameOutOfOrder { .. }
+            | Error::Auth(AuthError::PadsSpent { .. })
+    )
 }
 
 impl<P: Protocol> Actor for Party<P> {
@@ -245,32 +380,49 @@ impl<P: Protocol> Actor for Party<P> {
     }
 
     fn role(&self) -> Role {
-        self.role
+        self.config.role
     }
 
     fn advance(&mut self, number: usize, workers: &Workers) -> Result<bool, ActorError> {
+        if self.deadline.is_some_and(|deadline| deadline <= self.now()) {
+            self.handle(Input::Tick)?;
+        }
         let requested = self.request(number, workers);
         let fed = self.feed()?;
-        let drained = self.drain(number, workers);
+        let drained = self.drain(number, workers)?;
         Ok(requested || fed || drained)
     }
 
+    fn link(&mut self, state: LinkState) -> Result<(), ActorError> {
+        self.messages.clear();
+        self.hangup = false;
+        self.handle(Input::Link(state))
+    }
+
+    fn take_hangup(&mut self) -> bool {
+        std::mem::take(&mut self.hangup)
+    }
+
     fn deliver(&mut self, message: &[u8]) -> Result<(), ActorError> {
-        self.session.handle(Time::default(), Input::Received(message)).map_err(|error| self.failed(error))
+        if self.hangup {
+            return Ok(());
+        }
+        self.handle(Input::Received(message))
     }
 
     fn arrived(&mut self, result: Computed) -> Result<(), ActorError> {
         let arrived = result.downcast::<Arrived<P::Frame>>();
         match *arrived.expect("the pool returns to an actor what that actor asked for") {
             Arrived::Frame { index, frame } => {
-                let failed = |source| ActorError::Source { protocol: P::NAME, role: self.role, source };
+                let failed =
+                    |source| ActorError::Source { protocol: P::NAME, role: self.config.role, source };
                 self.ready.insert(index, frame.map_err(failed)?);
                 Ok(())
             }
-            Arrived::Work(finished) => {
-                let input = Input::Finished(finished);
-                self.session.handle(Time::default(), input).map_err(|error| self.failed(error))
+            Arrived::Work { restarts, finished } if restarts == self.restarts => {
+                self.handle(Input::Finished(finished))
             }
+            Arrived::Work { .. } => Ok(()),
         }
     }
 
@@ -284,7 +436,8 @@ impl<P: Protocol> Actor for Party<P> {
 
     fn is_finished(&self) -> bool {
         let told = self.session.is_drained() && self.messages.is_empty() && self.news.is_empty();
-        told && self.session.blocks_over() >= self.blocks
+        let over = self.was_live && !self.session.is_in_doubt() && self.session.blocks_over() >= self.blocks;
+        told && over
     }
 
     fn progress(&self) -> (u64, u64) {
@@ -293,6 +446,8 @@ impl<P: Protocol> Actor for Party<P> {
 
     fn next_due(&self) -> Option<Instant> {
         let next = self.session.next_frame();
-        (self.pace == Pace::RealTime && next < self.frames()).then(|| self.due(next))
+        let frame = (self.pace == Pace::RealTime && next < self.frames()).then(|| self.due(next));
+        let deadline = self.deadline.map(|deadline| self.began + Duration::from_nanos(deadline.0));
+        frame.into_iter().chain(deadline).min()
     }
 }

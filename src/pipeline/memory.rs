@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::session::LinkState;
+
 use super::actor::{Actor, ActorError, Told};
 use super::workers::{Arrival, Workers};
 
@@ -13,10 +15,16 @@ use super::workers::{Arrival, Workers};
 /// # Errors
 /// [`ActorError`] of the first actor that fails.
 pub fn drive(actors: &mut [Box<dyn Actor>], workers: &Workers, told: Told<'_>) -> Result<(), ActorError> {
+    for actor in actors.iter_mut() {
+        actor.link(LinkState::Up)?;
+    }
     loop {
         let mut moved = false;
         for number in 0..actors.len() {
             moved |= actors[number].advance(number, workers)?;
+            if actors[number].take_hangup() {
+                reconnect(actors, number)?;
+            }
             let messages = actors[number].take_messages();
             moved |= !messages.is_empty();
             for message in messages {
@@ -38,6 +46,15 @@ pub fn drive(actors: &mut [Box<dyn Actor>], workers: &Workers, told: Told<'_>) -
             return Ok(());
         }
     }
+}
+
+/// Ends the link of an actor and begins it again.
+fn reconnect(actors: &mut [Box<dyn Actor>], number: usize) -> Result<(), ActorError> {
+    for state in [LinkState::Down, LinkState::Up] {
+        actors[number].link(state)?;
+        actors[number ^ 1].link(state)?;
+    }
+    Ok(())
 }
 
 /// Waits for work to come back, or for the next frame to be due.

@@ -16,6 +16,8 @@ use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded, select};
 
+use crate::session::LinkState;
+
 use super::actor::{Actor, ActorError, Told};
 use super::workers::Workers;
 
@@ -38,6 +40,9 @@ pub enum NodeError {
     /// Nothing was heard of the peer for too long.
     #[error("nothing heard of the peer for {} s; check that it runs and that the network is up", .0.as_secs())]
     Silent(Duration),
+    /// A session wants another connection.
+    #[error("a session failed or its peer was silent; it begins again over another connection")]
+    Hangup,
     /// A frame that no honest peer sends.
     #[error(
         "the peer sent a frame of {bytes} bytes for protocol {protocol}: not keystill, or not this version"
@@ -61,11 +66,29 @@ pub struct Limits {
     pub patience: Duration,
 }
 
-/// Drives one node's actors over a connection until every block is over.
+/// Drives one node's actors over a connection until every block is over. When the connection is lost,
+/// open blocks are too; the actors go on over another one.
 ///
 /// # Errors
 /// [`NodeError`].
 pub fn drive_over(
+    stream: TcpStream,
+    actors: &mut [Box<dyn Actor>],
+    workers: &Workers,
+    limits: Limits,
+    told: Told<'_>,
+) -> Result<(), NodeError> {
+    for actor in actors.iter_mut() {
+        actor.link(LinkState::Up)?;
+    }
+    let outcome = talk_over(stream, actors, workers, limits, told);
+    for actor in actors.iter_mut() {
+        actor.link(LinkState::Down)?;
+    }
+    outcome
+}
+
+fn talk_over(
     stream: TcpStream,
     actors: &mut [Box<dyn Actor>],
     workers: &Workers,
@@ -81,6 +104,9 @@ pub fn drive_over(
             if !wire.is_congested() {
                 moved |= actors[number].advance(number, workers)?;
                 wire.queue(number, actors[number].take_messages());
+            }
+            if actors[number].take_hangup() {
+                return Err(NodeError::Hangup);
             }
             for news in actors[number].take_news() {
                 if !told(actors, Some((number, news))) {

@@ -21,6 +21,12 @@ use super::message::{Header, Kind};
 /// Frames of one block, at most: bounds what a peer can make us keep.
 const MOST_FRAMES: usize = 1 << 20;
 
+/// Bits of a pair of pads: what refills the pads comes in pairs.
+const PAIR_BITS: u64 = 2 * TAG_BITS as u64;
+
+/// Bits that one block may give to the pads.
+pub(super) const MOST_REFILL_BITS: u64 = 32 * (TAGS_PER_BLOCK * TAG_BITS) as u64;
+
 /// Where a computation's result belongs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Place {
@@ -108,6 +114,8 @@ pub(super) struct Block<P: Protocol> {
     peer_fixed: Option<BitBlock>,
     tags: Tags,
     key_length: Option<KeyLength>,
+    /// Bits of the key that refill the pads: the reference side's wish, then what it told.
+    refill_bits: u64,
     corrected_errors: u64,
     iterations: u64,
     frames_failed: u32,
@@ -135,7 +143,12 @@ fn out_of_turn(field: &'static str) -> Fault {
 }
 
 impl<P: Protocol> Block<P> {
-    pub(super) fn new(wing: P::Wing, party: Party, sent: Transcript, received: Transcript) -> Self {
+    pub(super) fn new(
+        wing: P::Wing,
+        party: Party,
+        [sent, received]: [Transcript; 2],
+        refill_bits: u64,
+    ) -> Self {
         Self {
             wing,
             party,
@@ -150,6 +163,7 @@ impl<P: Protocol> Block<P> {
             peer_fixed: None,
             tags: Tags::default(),
             key_length: None,
+            refill_bits,
             corrected_errors: 0,
             iterations: 0,
             frames_failed: 0,
@@ -400,22 +414,28 @@ impl<P: Protocol> Block<P> {
             self.phase = Phase::Sizing(verified);
             return Ok(Vec::new());
         }
+        self.refill_bits = self.refill_bits.min(secret_bits / PAIR_BITS * PAIR_BITS);
         let mut writer = Writer::new();
-        writer.varint(secret_bits);
+        writer.varint(secret_bits).varint(self.refill_bits);
         let seed = self.draw_seed(&verified)?;
         self.phase = Phase::Seeding(verified);
         let length = Effect::Send(Header::new(Kind::Length, self.id()), writer.finish());
         Ok(vec![length, Effect::Compute(Place::Seed, seed)])
     }
 
-    fn secret_bits(&self) -> u64 {
+    pub(super) fn secret_bits(&self) -> u64 {
         self.key_length.as_ref().map_or(0, |length| length.secret_bits)
     }
 
     fn hear_length(&mut self, mut reader: Reader<'_>) -> Effects {
         let theirs = reader.varint()?;
+        let refill_bits = reader.varint()?;
         reader.end()?;
+        if refill_bits > theirs.min(MOST_REFILL_BITS) || !refill_bits.is_multiple_of(PAIR_BITS) {
+            return Err(out_of_turn("refill"));
+        }
         let ours = self.secret_bits();
+        self.refill_bits = refill_bits;
         match std::mem::replace(&mut self.phase, Phase::Amplifying) {
             Phase::Sizing(verified) if ours == theirs => {
                 self.phase = Phase::Seeding(verified);
@@ -468,7 +488,7 @@ impl<P: Protocol> Block<P> {
 
     /// Wipes the block.
     pub(super) fn abort(&mut self, abort: Abort) -> BlockReport {
-        let heard = matches!(abort, Abort::Peer);
+        let heard = matches!(abort, Abort::Peer | Abort::Cut);
         self.phase = Phase::Aborted { heard };
         self.talks.clear();
         self.frames.clear();
@@ -483,6 +503,8 @@ impl<P: Protocol> Block<P> {
                 *heard = true;
                 Ok(Vec::new())
             }
+            // Once its tags are out, only an authenticated word ends a block: the next connection's.
+            _ if self.tags.transcript_heard.is_some() => Err(out_of_turn("abort")),
             _ => Err(Abort::Peer.into()),
         }
     }

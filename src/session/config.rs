@@ -10,7 +10,7 @@ use crate::random::health::Tested;
 use crate::stage::Role;
 
 /// The configuration of one session: one party, one protocol.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Config<P> {
     /// Which end of the link.
     pub role: Role,
@@ -27,6 +27,8 @@ pub struct Config<P> {
     /// What the failure probabilities of all blocks, aborted ones too, may add up to. A block that would
     /// exceed it ends the session undelivered.
     pub epsilon_cap: f64,
+    /// How long the peer may say nothing before the connection is given up, in ns.
+    pub patience_ns: u64,
     /// The instruction set.
     pub isa: Isa,
 }
@@ -34,14 +36,29 @@ pub struct Config<P> {
 /// Blocks that the default cap of a session's ε allows: at ε = 1e-10 a block, 1e-5 a session.
 const BLOCKS_UNDER_CAP: f64 = 1e5;
 
+impl<P> Clone for Config<P> {
+    fn clone(&self) -> Self {
+        Self { protocol: self.protocol.clone(), random: self.random.clone(), ..*self }
+    }
+}
+
 impl<P: Protocol> Config<P> {
     /// Three blocks open, pads for a hundred in reserve, ε for a hundred thousand, the best instruction
     /// set.
     #[must_use]
     pub fn new(role: Role, session: u128, protocol: Arc<P>, random: Arc<dyn RandomSource>) -> Self {
         let epsilon_cap = (BLOCKS_UNDER_CAP * protocol.epsilon()).min(1.0);
-        let (random, isa) = (Arc::new(Tested::new(random)), Isa::best());
-        Self { role, session, protocol, random, window_blocks: 3, reserve_blocks: 100, epsilon_cap, isa }
+        Self {
+            role,
+            session,
+            protocol,
+            random: Arc::new(Tested::new(random)),
+            window_blocks: 3,
+            reserve_blocks: 100,
+            epsilon_cap,
+            patience_ns: 60_000_000_000,
+            isa: Isa::best(),
+        }
     }
 
     /// The longest message that is read, in bytes: longer ones end the session.

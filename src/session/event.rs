@@ -7,10 +7,11 @@ use crate::auth::AuthError;
 use crate::bits::BitBlock;
 use crate::ledger::Ledger;
 use crate::protocol::KeyLength;
-use crate::stage::{Abort, Computation, Computed, Workbench};
+use crate::stage::{Abort, Computation, Computed, Role, Workbench};
 use crate::wire::Malformed;
 
 use super::certificate::Certificate;
+use super::record::{Record, Ticket};
 
 /// Nanoseconds since a moment that the caller chose; sessions read no clock.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -23,6 +24,21 @@ pub enum Input<'a> {
     Received(&'a [u8]),
     /// Work is done.
     Finished(Finished),
+    /// The record of this ticket, and all before it, will survive a crash.
+    Persisted(Ticket),
+    /// The connection is there, or gone.
+    Link(LinkState),
+    /// Time has passed.
+    Tick,
+}
+
+/// Whether there is a connection to the peer. It is neither encrypted nor trusted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LinkState {
+    /// A new connection: nothing of an older one comes through it.
+    Up,
+    /// None.
+    Down,
 }
 
 /// What a session asks for.
@@ -32,12 +48,16 @@ pub enum Output {
     Transmit(Vec<u8>),
     /// Run this, on any thread, and return the result.
     Compute(Work),
+    /// Remember this. What depends on it is held back until its ticket comes back.
+    Persist(Record),
+    /// Close the connection and make a new one: the peer is silent.
+    Hangup,
     /// A key that both sides hold.
     Key(SecretKey),
     /// Something that an operator wants to know.
     Event(Event),
-    /// Nothing until the next input.
-    Wait,
+    /// Nothing until the next input, or until this time.
+    Wait(Option<Time>),
 }
 
 /// A computation on its way.
@@ -110,8 +130,20 @@ impl SecretKey {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Event {
-    /// The peer said hello, and its parameters are ours.
-    PeerReady,
+    /// The peer is there, its parameters are ours, and both go on from the same block.
+    PeerReady {
+        /// The block.
+        block: u64,
+    },
+    /// The peer was silent, or the connection is gone: blocks that were open are lost.
+    PeerLost,
+    /// Whether a block counts that a crash left in doubt: the peer accepted it, or did not.
+    Settled {
+        /// The block.
+        block: u64,
+        /// Whether its key is there.
+        committed: bool,
+    },
     /// A block ended.
     Block(Box<BlockReport>),
 }
@@ -211,6 +243,22 @@ pub enum Error {
         spent: f64,
         /// The cap.
         cap: f64,
+    },
+    /// One side's state is older than what the other has seen of it: a restored backup, or a hello of
+    /// the past.
+    #[error(
+        "{who:?}'s state is older than what the peer has seen of it: a backup was restored, whose pads and keys \
+         are spent; begin with an empty state and a fresh pre-shared key on both sides"
+    )]
+    RolledBack {
+        /// Whose.
+        who: Role,
+    },
+    /// What the session asked to be remembered was not.
+    #[error("a key could not be stored and was given up: {reason}")]
+    NotKept {
+        /// Why.
+        reason: String,
     },
     /// Authentication has no key left.
     #[error(transparent)]

@@ -6,24 +6,27 @@
 //!
 //! | kind | body | sent by |
 //! |---|---|---|
-//! | 0 hello | version:u16 as varint, session:u128, role:u8, protocol name, parameter-set hash:32 bytes | both, once, first |
+//! | 0 hello | version, session:u128, role:u8, protocol name, parameter-set hash:32 bytes, epoch, highest epoch known of the peer, first pad of the peer not heard | both, first on a connection |
 //! | 1 wing | the protocol's own | its wings |
 //! | 2 reconciliation | the method's own | its stages |
 //! | 3 fixed | frames:varint, one bit a frame: kept | both |
 //! | 4 verification | see [`crate::verify`] | its stages |
-//! | 5 length | secret bits:varint | the reference side |
+//! | 5 length | secret bits:varint, of these for the pads:varint | the reference side |
 //! | 6 seed | bit string | the reference side |
-//! | 7 transcript tag | 16 bytes | both |
-//! | 8 accept tag | 16 bytes | both |
+//! | 7 transcript tag | pad:varint, 16 bytes | both |
+//! | 8 accept tag | pad:varint, 16 bytes | both |
 //! | 9 abort | reason:u8 | either, once a block |
+//! | 10 resume | first block never begun:varint; 1, the newest block accepted and its transcript tags:32 bytes, or 0; pad:varint, 16 bytes | both, after the peer's hello |
+//! | 11 alive | nothing | either, when it said nothing else for a while |
 //!
-//! The transport delivers whole messages in order. Every message but hello and the tags is absorbed,
-//! with its number in the direction and its length, into its direction's transcript of its block.
+//! The transport delivers whole messages in order. Messages 1 to 6 and 9 are absorbed, with their number
+//! in the direction on this connection and their length, into their direction's transcript of their block.
+//! A resume's tag is over both hellos and what stands before it.
 
 use crate::wire::{Malformed, Reader, Writer};
 
 /// The version of the wire format.
-pub const VERSION: u64 = 1;
+pub const VERSION: u64 = 2;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {
@@ -37,9 +40,11 @@ pub(super) enum Kind {
     TranscriptTag,
     AcceptTag,
     Abort,
+    Resume,
+    Alive,
 }
 
-const KINDS: [Kind; 10] = [
+const KINDS: [Kind; 12] = [
     Kind::Hello,
     Kind::Wing,
     Kind::Reconciliation,
@@ -50,6 +55,8 @@ const KINDS: [Kind; 10] = [
     Kind::TranscriptTag,
     Kind::AcceptTag,
     Kind::Abort,
+    Kind::Resume,
+    Kind::Alive,
 ];
 
 /// What stands before a body.
@@ -104,6 +111,6 @@ mod tests {
             assert_eq!(Header::read(&mut reader), Ok(header), "header");
             assert_eq!(reader.bytes(4), Ok(&b"body"[..]), "body");
         }
-        assert!(Header::read(&mut Reader::new(&[10, 0])).is_err(), "no kind 10");
+        assert!(Header::read(&mut Reader::new(&[12, 0])).is_err(), "no kind 12");
     }
 }

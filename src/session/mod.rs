@@ -7,17 +7,23 @@
 //! The order inside a block: reconciled → both say "fixed" → verified → length → seed → amplified →
 //! transcript tags both ways → accept tags both ways → key. Four tags a block; until both accepts
 //! are in, nothing of the block moves anything that lasts, but the pads.
+//!
+//! Connections come and go ([`Input::Link`]). Each begins with a hello and an authenticated resume both
+//! ways, which settle a block in doubt and say where both go on; blocks that were open are wiped and
+//! booked. What must survive a crash is asked to be remembered ([`Output::Persist`]), and no message or
+//! key leaves before what was asked earlier is ([`Input::Persisted`]).
 
 mod block;
 mod certificate;
 mod config;
 mod event;
+mod link;
 mod message;
 mod record;
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
-use crate::auth::{Pool, Tag};
+use crate::auth::{AuthError, Pool, TAG_BITS, TAGS_PER_BLOCK, Tag, Transcript};
 use crate::protocol::{Party, Protocol};
 use crate::random::RandomSource;
 use crate::stage::{Abort, Computation, Computed, Fault, Role};
@@ -25,11 +31,14 @@ use crate::wire::{Malformed, Reader, Writer};
 
 use block::{Block, Effect, Place};
 use certificate::Issuer;
+use link::{Doubt, Stance};
 use message::{Header, Kind};
 
 pub use certificate::Certificate;
 pub use config::Config;
-pub use event::{BlockReport, Error, Event, Finished, Input, Outcome, Output, SecretKey, Time, Work};
+pub use event::{
+    BlockReport, Error, Event, Finished, Input, LinkState, Outcome, Output, SecretKey, Time, Work,
+};
 pub use message::VERSION;
 pub use record::{Accepted, Entry, Memory, Prepared, Record, Remembered, Spent, Ticket, spent};
 
@@ -42,49 +51,77 @@ pub enum Refused<F> {
     Closed(Error),
 }
 
+/// Pads of a direction that blocks leave alone, so that connections can still begin.
+const RESUME_PADS: usize = 4;
+
 /// One party of one protocol.
 #[derive(Debug)]
 pub struct Session<P: Protocol> {
     config: Config<P>,
     parameter_set: [u8; 32],
     pool: Pool,
+    /// What the records asked for add up to.
+    memory: Memory,
     blocks: BTreeMap<u64, Block<P>>,
     /// Blocks below it are over.
     first_open: u64,
-    /// ε of the blocks that are over.
-    epsilon_spent: f64,
     next_frame: u64,
     tickets: HashMap<u64, (u64, Place)>,
     next_ticket: u64,
     sent: u64,
     received: u64,
-    greeted: bool,
+    stance: Stance,
+    /// A block that we accepted, and of which we do not know whether the peer did.
+    doubt: Option<Doubt<P>>,
+    now: Time,
+    heard: Time,
+    spoke: Time,
     outputs: VecDeque<Output>,
+    /// Outputs that wait for the record of a ticket.
+    held: VecDeque<(Ticket, Output)>,
+    /// The newest record asked for, and the newest that will survive a crash.
+    asked: Ticket,
+    persisted: Ticket,
     closed: Option<Error>,
 }
 
 impl<P: Protocol> Session<P> {
-    /// Begins a session with pads of its own.
+    /// Begins a session that never spoke, with pads of its own.
     #[must_use]
     pub fn new(config: Config<P>, pool: Pool) -> Self {
+        Self::resume(config, Remembered::new(pool))
+    }
+
+    /// Goes on from what was remembered. There is no connection yet.
+    #[must_use]
+    pub fn resume(config: Config<P>, remembered: Remembered) -> Self {
+        let Remembered { memory, pool, in_doubt } = remembered;
         let parameter_set = blake3::hash(&config.protocol.parameter_set()).into();
+        let first_open = memory.next_block;
         let mut session = Self {
+            next_frame: first_open.saturating_mul(config.protocol.frames_per_block()),
             config,
             parameter_set,
             pool,
+            memory,
             blocks: BTreeMap::new(),
-            first_open: 0,
-            epsilon_spent: 0.0,
-            next_frame: 0,
+            first_open,
             tickets: HashMap::new(),
             next_ticket: 0,
             sent: 0,
             received: 0,
-            greeted: false,
+            stance: Stance::Down,
+            doubt: in_doubt.map(Doubt::Recalled),
+            now: Time::default(),
+            heard: Time::default(),
+            spoke: Time::default(),
             outputs: VecDeque::new(),
+            held: VecDeque::new(),
+            asked: Ticket::default(),
+            persisted: Ticket::default(),
             closed: None,
         };
-        session.greet();
+        session.wipe_prepared();
         session
     }
 
@@ -95,6 +132,9 @@ impl<P: Protocol> Session<P> {
     pub fn offer(&mut self, frame: P::Frame) -> Result<(), Refused<P::Frame>> {
         if let Some(error) = &self.closed {
             return Err(Refused::Closed(error.clone()));
+        }
+        if self.stance != Stance::Live {
+            return Err(Refused::Full(frame));
         }
         let expected = self.next_frame;
         if self.config.protocol.frame_index(&frame) != Some(expected) {
@@ -122,26 +162,58 @@ impl<P: Protocol> Session<P> {
     ///
     /// # Errors
     /// [`Error`], which is final: the same comes back ever after.
-    pub fn handle(&mut self, _now: Time, input: Input<'_>) -> Result<(), Error> {
+    pub fn handle(&mut self, now: Time, input: Input<'_>) -> Result<(), Error> {
         if let Some(error) = &self.closed {
             return Err(error.clone());
         }
+        self.now = self.now.max(now);
         match input {
             Input::Received(message) => self.receive(message),
             Input::Finished(finished) => self.finish(finished.ticket, finished.result),
+            Input::Persisted(ticket) => {
+                self.persisted = self.persisted.max(ticket.min(self.asked));
+                Ok(())
+            }
+            Input::Link(LinkState::Up) => {
+                self.connect();
+                Ok(())
+            }
+            Input::Link(LinkState::Down) => {
+                self.cut();
+                Ok(())
+            }
+            Input::Tick => {
+                self.tick();
+                Ok(())
+            }
         }
         .map_err(|error| self.close(error))
     }
 
     /// The next thing that the session asks for.
     pub fn poll(&mut self) -> Output {
-        self.outputs.pop_front().unwrap_or(Output::Wait)
+        // The peer waits for messages: they go before our own work.
+        let ready = self.held.front().is_some_and(|(ticket, _)| *ticket <= self.persisted);
+        let next = if ready { self.held.pop_front().map(|(_, output)| output) } else { None };
+        next.or_else(|| self.outputs.pop_front()).unwrap_or(Output::Wait(self.deadline()))
     }
 
-    /// Whether the next poll would answer [`Output::Wait`].
+    /// Whether nothing is left to be polled, now or when records come back.
     #[must_use]
     pub fn is_drained(&self) -> bool {
-        self.outputs.is_empty()
+        self.outputs.is_empty() && self.held.is_empty()
+    }
+
+    /// Whether a block is in doubt: only the peer's next resume decides it.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.doubt.is_some()
+    }
+
+    /// Whether both sides know where to go on.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.stance == Stance::Live
     }
 
     /// The index of the raw frame expected next.
@@ -171,43 +243,27 @@ impl<P: Protocol> Session<P> {
     /// The failure probabilities of all blocks that are over, added up.
     #[must_use]
     pub fn epsilon_spent(&self) -> f64 {
-        self.epsilon_spent
+        self.epsilon_before(self.first_open)
     }
 
     fn close(&mut self, error: Error) -> Error {
         self.blocks.clear();
         self.tickets.clear();
-        self.outputs.clear();
+        self.held.clear();
+        // What was asked to be remembered still is: pads and blocks stay spent.
+        self.outputs.retain(|output| matches!(output, Output::Persist(_)));
         self.closed.get_or_insert(error).clone()
     }
 
-    fn greet(&mut self) {
-        let mut writer = Writer::new();
-        writer
-            .varint(VERSION)
-            .u128(self.config.session)
-            .u8(role_number(self.config.role))
-            .count(P::NAME.len())
-            .bytes(P::NAME.as_bytes())
-            .bytes(&self.parameter_set);
-        let message = Header::new(Kind::Hello, 0).message(&writer.finish());
-        self.outputs.push_back(Output::Transmit(message));
+    /// Asks for a record; whatever is held from now on waits for it.
+    fn remember(&mut self, entry: Entry) {
+        self.memory.apply(&entry);
+        self.asked.0 += 1;
+        self.outputs.push_back(Output::Persist(Record { ticket: self.asked, entry }));
     }
 
-    fn hear_hello(&mut self, mut reader: Reader<'_>) -> Result<(), Error> {
-        let malformed = |source| Error::Malformed { block: 0, source };
-        let equal = |what, same: bool| if same { Ok(()) } else { Err(Error::Disagreement { what }) };
-        equal("wire format version", reader.varint().map_err(malformed)? == VERSION)?;
-        equal("session number", reader.u128().map_err(malformed)? == self.config.session)?;
-        let role = reader.u8().map_err(malformed)?;
-        equal("role", role == role_number(self.config.role.peer()))?;
-        let length = reader.count(64, "protocol").map_err(malformed)?;
-        equal("protocol", reader.bytes(length).map_err(malformed)? == P::NAME.as_bytes())?;
-        equal("parameter set", reader.bytes(32).map_err(malformed)? == self.parameter_set)?;
-        reader.end().map_err(malformed)?;
-        self.greeted = true;
-        self.outputs.push_back(Output::Event(Event::PeerReady));
-        Ok(())
+    fn hold(&mut self, output: Output) {
+        self.held.push_back((self.asked, output));
     }
 
     fn receive(&mut self, message: &[u8]) -> Result<(), Error> {
@@ -217,11 +273,18 @@ impl<P: Protocol> Session<P> {
         }
         let mut reader = Reader::new(message);
         let header = Header::read(&mut reader).map_err(|source| Error::Malformed { block: 0, source })?;
-        if (header.kind == Kind::Hello) == self.greeted {
-            return Err(Error::Malformed { block: header.block, source: Malformed::Field { field: "kind" } });
-        }
-        if header.kind == Kind::Hello {
-            return self.hear_hello(reader);
+        self.heard = self.now;
+        match (&self.stance, header.kind) {
+            // What is left of an older connection.
+            (Stance::Down, _) => return Ok(()),
+            (Stance::Live | Stance::Resuming { .. }, Kind::Alive) => return malformed_end(reader.end()),
+            (Stance::Greeting { .. }, Kind::Hello) => return self.hear_hello(message, reader),
+            (Stance::Resuming { .. }, Kind::Resume) => return self.hear_resume(reader),
+            (Stance::Live, kind) if !matches!(kind, Kind::Hello | Kind::Resume) => {}
+            _ => {
+                let source = Malformed::Field { field: "kind" };
+                return Err(Error::Malformed { block: header.block, source });
+            }
         }
         let number = self.received;
         self.received += 1;
@@ -249,16 +312,28 @@ impl<P: Protocol> Session<P> {
 
     /// Takes a block out of the table, or opens it.
     fn take(&mut self, id: u64) -> Block<P> {
-        self.blocks.remove(&id).unwrap_or_else(|| {
-            let role = self.config.role;
-            let party = Party { role, block: id, random: self.config.random.clone() };
-            let prologue = self.prologue(id);
-            let mut sent = self.pool.transcript(self.config.isa, role);
-            let mut received = self.pool.transcript(self.config.isa, role.peer());
-            sent.absorb(&prologue);
-            received.absorb(&prologue);
-            Block::new(self.config.protocol.wing(party.clone()), party, sent, received)
-        })
+        if let Some(block) = self.blocks.remove(&id) {
+            return block;
+        }
+        if id >= self.memory.next_block {
+            self.remember(Entry::Opened { block: id });
+        }
+        let role = self.config.role;
+        let party = Party { role, block: id, random: self.config.random.clone() };
+        let prologue = self.prologue(id);
+        let transcripts = [role, role.peer()].map(|sender| {
+            let mut transcript = self.pool.transcript(self.config.isa, sender);
+            transcript.absorb(&prologue);
+            transcript
+        });
+        Block::new(self.config.protocol.wing(party.clone()), party, transcripts, self.refill_wish())
+    }
+
+    /// Bits that a block should give to the pads: what it consumes, and more if the reserve is low.
+    fn refill_wish(&self) -> u64 {
+        let missing = self.config.reserve_blocks.saturating_sub(self.pool.blocks_left());
+        let wish = ((1 + missing) * TAGS_PER_BLOCK * TAG_BITS) as u64;
+        wish.min(block::MOST_REFILL_BITS / 2)
     }
 
     /// What both transcripts of a block begin with.
@@ -300,7 +375,12 @@ impl<P: Protocol> Session<P> {
         let message = header.message(body);
         block.absorb_sent(header.kind, self.sent, &message);
         self.sent += 1;
-        self.outputs.push_back(Output::Transmit(message));
+        self.send(message);
+    }
+
+    fn send(&mut self, message: Vec<u8>) {
+        self.spoke = self.now;
+        self.hold(Output::Transmit(message));
     }
 
     fn compute(&mut self, block: u64, place: Place, computation: Computation) {
@@ -314,6 +394,9 @@ impl<P: Protocol> Session<P> {
         let id = block.id();
         self.tickets.retain(|_, (ticket_block, _)| *ticket_block != id);
         let report = block.abort(abort.clone());
+        if self.memory.prepared.is_some_and(|prepared| prepared.block == id) {
+            self.remember(Entry::Cut { block: id });
+        }
         self.outputs.push_back(Output::Event(Event::Block(Box::new(report))));
         vec![Effect::Send(Header::new(Kind::Abort, id), vec![abort_number(abort)])]
     }
@@ -334,58 +417,87 @@ impl<P: Protocol> Session<P> {
                 self.blocks.insert(self.first_open, block);
                 break;
             }
-            self.epsilon_spent += block.epsilon(self.config.protocol.epsilon());
-            let issuer = self.issuer();
-            if let Some((report, key)) = block.into_key(&mut self.pool, self.config.reserve_blocks, &issuer) {
-                self.outputs.push_back(Output::Event(Event::Block(Box::new(report))));
-                self.outputs.extend(key.map(Output::Key));
+            if !block.is_aborted() {
+                self.commit(block);
             }
             self.first_open += 1;
         }
         Ok(())
     }
 
+    /// Both sides accepted: the block's key refills the pads, and the rest leaves.
+    fn commit(&mut self, block: Block<P>) {
+        let epsilon = block.epsilon(self.config.protocol.epsilon());
+        let session_epsilon = self.epsilon_before(block.id()) + epsilon;
+        self.remember(Entry::Commit { block: block.id(), spent: spent(&self.pool), epsilon });
+        let issuer = self.issuer(session_epsilon);
+        if let Some((report, key)) = block.into_key(&mut self.pool, &issuer) {
+            self.hold(Output::Event(Event::Block(Box::new(report))));
+            if let Some(key) = key {
+                self.hold(Output::Key(key));
+            }
+        }
+    }
+
+    /// ε of all blocks before one that is about to be committed: of every block that was begun and came
+    /// to nothing, all that it might have spent, for Eve chooses which ones do.
+    fn epsilon_before(&self, block: u64) -> f64 {
+        let without_key = block.saturating_sub(self.memory.commits);
+        self.memory.epsilon + without_key as f64 * self.config.protocol.epsilon()
+    }
+
     /// A block that would exceed the session's ε is not delivered, nor is any after it.
     fn hold_cap(&self, block: &Block<P>) -> Result<(), Error> {
-        let (spent, cap) = (self.epsilon_spent, self.config.epsilon_cap);
+        let (spent, cap) = (self.epsilon_before(block.id()), self.config.epsilon_cap);
         let within = spent + block.epsilon(self.config.protocol.epsilon()) <= cap;
         if within { Ok(()) } else { Err(Error::EpsilonSpent { block: block.id(), spent, cap }) }
     }
 
-    fn issuer(&self) -> Issuer {
+    fn issuer(&self, session_epsilon: f64) -> Issuer {
         Issuer {
             protocol: P::NAME,
             session: self.config.session,
             role: self.config.role,
             parameter_set: self.parameter_set,
-            session_epsilon: self.epsilon_spent,
+            session_epsilon,
             foundation: self.config.random.foundation(),
             draws: P::DRAWS,
         }
     }
 
     fn send_transcript_tag(&mut self, block: &mut Block<P>) -> Result<(), Error> {
-        let pad = self.pool.pad(self.config.role)?;
-        let tag = block.transcript_tag(pad);
-        self.transmit(block, Header::new(Kind::TranscriptTag, block.id()), &tag.0);
+        let own = self.config.role;
+        if self.pool.pads_left(own) < TAGS_PER_BLOCK / 2 + RESUME_PADS {
+            return Err(AuthError::PadsSpent { direction: own }.into());
+        }
+        let index = self.pool.next_pad(own);
+        let tag = block.transcript_tag(self.pool.pad(own)?);
+        let (bits, refill_bits) = block.key();
+        let spent = spent(&self.pool);
+        self.remember(Entry::Prepare { block: block.id(), spent, tag: tag.0, bits, refill_bits });
+        self.transmit(block, Header::new(Kind::TranscriptTag, block.id()), &tag_body(index, tag));
         Ok(())
     }
 
     fn send_accept_tag(&mut self, block: &mut Block<P>) -> Result<(), Error> {
-        let tag = self.accept_tag(block, self.config.role)?;
+        let own = self.config.role;
+        let index = self.pool.next_pad(own);
+        let tag = self.acceptance(block, own).tag(self.pool.pad(own)?);
         block.accept_sent();
-        self.transmit(block, Header::new(Kind::AcceptTag, block.id()), &tag.0);
+        let (spent, accepted) = (spent(&self.pool), block.accepted(own));
+        self.remember(Entry::Ready { block: block.id(), spent, tag: tag.0, accepted });
+        self.transmit(block, Header::new(Kind::AcceptTag, block.id()), &tag_body(index, tag));
         Ok(())
     }
 
-    /// The tag over one side's acceptance: it names the block, both transcript tags and the length.
-    fn accept_tag(&mut self, block: &Block<P>, sender: Role) -> Result<Tag, Error> {
+    /// What one side's acceptance says: the block, both transcript tags and the length.
+    fn acceptance(&self, block: &Block<P>, sender: Role) -> Transcript {
         let mut transcript = self.pool.transcript(self.config.isa, sender);
         let mut writer = Writer::new();
         writer.bytes(b"keystill accept ").u128(self.config.session).u64(block.id());
-        writer.u8(role_number(sender)).bytes(&block.accepted(self.config.role));
+        writer.u8(role_number(sender)).bytes(&block.accepted(self.config.role)).varint(block.secret_bits());
         transcript.absorb(&writer.finish());
-        Ok(transcript.tag(self.pool.pad(sender)?))
+        transcript
     }
 
     fn hear_tag(
@@ -396,26 +508,44 @@ impl<P: Protocol> Session<P> {
     ) -> Result<Result<Vec<Effect>, Fault>, Error> {
         let id = header.block;
         let malformed = |source| Error::Malformed { block: id, source };
-        let mut tag = Tag([0; 16]);
-        tag.0.copy_from_slice(reader.bytes(16).map_err(malformed)?);
+        let (index, tag) = read_tag(&mut reader).map_err(malformed)?;
         reader.end().map_err(malformed)?;
         if block.is_aborted() {
             return Ok(Ok(Vec::new()));
         }
         let in_turn = id == self.first_open && block.awaits_tag(header.kind);
-        if !in_turn {
-            return Err(malformed(Malformed::Field { field: "tag" }));
-        }
-        let peer = self.config.role.peer();
-        let matches = if header.kind == Kind::TranscriptTag {
-            let pad = self.pool.pad(peer)?;
-            block.check_transcript(tag, pad)
-        } else {
-            let own = self.accept_tag(block, peer)?;
-            block.check_accept(own.matches(&tag))
+        let transcript = match header.kind {
+            _ if !in_turn => None,
+            Kind::TranscriptTag => block.heard_transcript(),
+            _ => Some(self.acceptance(block, self.config.role.peer())),
         };
-        if matches { Ok(Ok(Vec::new())) } else { Err(Error::Forged { block: id }) }
+        let transcript = transcript.ok_or(malformed(Malformed::Field { field: "tag" }))?;
+        if !self.pool.check(self.config.role.peer(), index, transcript, &tag)? {
+            return Err(Error::Forged { block: id });
+        }
+        match header.kind {
+            Kind::TranscriptTag => block.transcript_heard(tag),
+            _ => block.accept_heard(),
+        }
+        Ok(Ok(Vec::new()))
     }
+}
+
+/// A tag with the number of its pad.
+fn tag_body(index: u64, tag: Tag) -> Vec<u8> {
+    let mut writer = Writer::new();
+    writer.varint(index).bytes(&tag.0);
+    writer.finish()
+}
+
+fn read_tag(reader: &mut Reader<'_>) -> Result<(u64, Tag), Malformed> {
+    let (index, mut tag) = (reader.varint()?, Tag([0; 16]));
+    tag.0.copy_from_slice(reader.bytes(16)?);
+    Ok((index, tag))
+}
+
+fn malformed_end(end: Result<(), Malformed>) -> Result<(), Error> {
+    end.map_err(|source| Error::Malformed { block: 0, source })
 }
 
 fn role_number(role: Role) -> u8 {

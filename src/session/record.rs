@@ -40,7 +40,7 @@ pub type Spent = [u64; 2];
 pub type Accepted = [u8; 32];
 
 /// What is remembered.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, PartialEq)]
 pub enum Entry {
     /// A connection begins: our number of it, above all before, and the highest of the peer's.
     Epoch {
@@ -89,6 +89,8 @@ pub enum Entry {
         block: u64,
         /// The first pads that are not spent.
         spent: Spent,
+        /// The block's ε.
+        epsilon: f64,
     },
     /// A prepared block comes to nothing: its key is wiped.
     Cut {
@@ -109,7 +111,7 @@ pub struct Prepared {
 }
 
 /// What all records of one party of one protocol add up to, keys apart.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Memory {
     /// Our number of the latest connection.
     pub epoch: u64,
@@ -123,6 +125,10 @@ pub struct Memory {
     pub accepted: Option<(u64, Accepted)>,
     /// A block whose key is there but not committed.
     pub prepared: Option<Prepared>,
+    /// Blocks committed.
+    pub commits: u64,
+    /// Their ε, added up.
+    pub epsilon: f64,
 }
 
 impl Memory {
@@ -147,8 +153,10 @@ impl Memory {
                     prepared.ready = true;
                 }
             }
-            Entry::Commit { block, spent } => {
+            Entry::Commit { block, spent, epsilon } => {
                 self.spend(*spent);
+                self.commits += 1;
+                self.epsilon += epsilon;
                 self.prepared.take_if(|prepared| prepared.block == *block);
             }
             Entry::Cut { block } => {
@@ -205,7 +213,7 @@ mod tests {
         assert_eq!(memory.next_block, 5, "never begun again");
         memory.apply(&Entry::Ready { block: 4, spent: [2, 1], tag: [2; 16], accepted: [3; 32] });
         assert_eq!(memory.prepared, Some(Prepared { ready: true, ..prepared }), "in doubt");
-        memory.apply(&Entry::Commit { block: 4, spent: [2, 2] });
+        memory.apply(&Entry::Commit { block: 4, spent: [2, 2], epsilon: 0.5 });
         assert_eq!((memory.prepared, memory.spent), (None, [2, 2]), "over");
         assert_eq!(memory.accepted, Some((4, [3; 32])), "the peer may still ask");
     }

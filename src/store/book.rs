@@ -122,6 +122,7 @@ impl Book {
         writer.u128(self.session).count(self.protocol.len()).bytes(self.protocol.as_bytes());
         writer.varint(memory.epoch).varint(memory.peer_epoch).varint(memory.next_block);
         writer.varint(memory.spent[0]).varint(memory.spent[1]);
+        writer.varint(memory.commits).f64(memory.epsilon);
         writer.u8(memory.accepted.is_some().into());
         if let Some((block, tags)) = &memory.accepted {
             writer.varint(*block).bytes(tags);
@@ -146,11 +147,13 @@ impl Book {
         let mut book = Self::new(read_name(reader)?, session);
         let (epoch, peer_epoch, next_block) = (reader.varint()?, reader.varint()?, reader.varint()?);
         let spent = [reader.varint()?, reader.varint()?];
+        let (commits, epsilon) = (reader.varint()?, reader.f64("epsilon")?);
         let accepted = match flag(reader)? {
             true => Some((reader.varint()?, read_array(reader)?)),
             false => None,
         };
-        book.memory = Memory { epoch, peer_epoch, next_block, spent, accepted, prepared: None };
+        book.memory =
+            Memory { epoch, peer_epoch, next_block, spent, accepted, prepared: None, commits, epsilon };
         book.hash_keys = read_slots(reader)?;
         book.next_pair = reader.varint()?;
         for _ in 0..reader.count(MOST_RANGES, "pads")? {
@@ -305,8 +308,8 @@ pub(super) fn write_entry(writer: &mut Writer, entry: &Entry, slots: &[Slots; 2]
             spent(writer, own);
             writer.bytes(tag).bytes(accepted);
         }
-        Entry::Commit { block, spent: own } => {
-            writer.u8(5).varint(*block);
+        Entry::Commit { block, spent: own, epsilon } => {
+            writer.u8(5).varint(*block).f64(*epsilon);
             spent(writer, own);
         }
         Entry::Cut { block } => {
@@ -333,7 +336,10 @@ pub(super) fn read_entry(reader: &mut Reader<'_>) -> Result<(Entry, [Slots; 2]),
             let (block, spent) = (reader.varint()?, spent(reader)?);
             Entry::Ready { block, spent, tag: read_array(reader)?, accepted: read_array(reader)? }
         }
-        5 => Entry::Commit { block: reader.varint()?, spent: spent(reader)? },
+        5 => {
+            let (block, epsilon) = (reader.varint()?, reader.f64("epsilon")?);
+            Entry::Commit { block, spent: spent(reader)?, epsilon }
+        }
         6 => Entry::Cut { block: reader.varint()? },
         _ => return Err(Malformed::Field { field: "entry" }),
     };

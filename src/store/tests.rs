@@ -27,7 +27,7 @@ fn commit(
     let spent = [2 * block + 2; 2];
     store.write(protocol, &Entry::Prepare { block, spent, tag: [0; 16], bits, refill_bits })?;
     store.write(protocol, &Entry::Ready { block, spent, tag: [0; 16], accepted: [1; 32] })?;
-    store.write(protocol, &Entry::Commit { block, spent })?;
+    store.write(protocol, &Entry::Commit { block, spent, epsilon: 1e-10 })?;
     store.sync()
 }
 

@@ -3,16 +3,16 @@
 use std::sync::Arc;
 
 use crate::amplify::{Amplification, AmplifiedBlock};
-use crate::auth::{Pad, Pool, TAG_BITS, TAGS_PER_BLOCK, Tag, Transcript};
+use crate::auth::{Pad, Pool, Tag, Transcript};
 use crate::bits::BitBlock;
 use crate::ledger::Epsilon;
 use crate::protocol::Protocol;
 use crate::stage::{Abort, Computation, Computed, Role};
-use crate::wire::Writer;
 
 use super::super::certificate::{Certificate, Issuer};
 use super::super::event::{BlockReport, Outcome, SecretKey};
 use super::super::message::Kind;
+use super::super::record::Accepted;
 use super::{Block, Effect, Effects, Phase, Place, out_of_turn};
 
 impl<P: Protocol> Block<P> {
@@ -61,16 +61,24 @@ impl<P: Protocol> Block<P> {
         }
     }
 
-    pub(in crate::session) fn check_transcript(&mut self, tag: Tag, pad: Pad) -> bool {
-        let Some(transcript) = self.received.take() else { return false };
+    /// The transcript that the peer's tag closes: it is checked once.
+    pub(in crate::session) fn heard_transcript(&mut self) -> Option<Transcript> {
+        let transcript = self.received.take()?;
         self.ledger.spend(Epsilon::Authentication, transcript.epsilon());
-        self.tags.transcript_heard = Some(tag.0);
-        transcript.tag(pad).matches(&tag)
+        Some(transcript)
     }
 
-    pub(in crate::session) fn check_accept(&mut self, matches: bool) -> bool {
-        self.tags.accept_heard = matches;
-        matches
+    pub(in crate::session) fn transcript_heard(&mut self, tag: Tag) {
+        self.tags.transcript_heard = Some(tag.0);
+    }
+
+    pub(in crate::session) fn accept_heard(&mut self) {
+        self.tags.accept_heard = true;
+    }
+
+    /// Whether our acceptance may have left: only the peer's word decides the block now.
+    pub(in crate::session) fn is_in_doubt(&self) -> bool {
+        matches!(self.phase, Phase::Closing(_)) && self.tags.accept_sent
     }
 
     pub(in crate::session) fn wants_accept_tag(&self) -> bool {
@@ -84,17 +92,25 @@ impl<P: Protocol> Block<P> {
         self.tags.accept_sent = true;
     }
 
-    /// What an acceptance speaks of: both transcript tags, Alice's first, and the length.
-    pub(in crate::session) fn accepted(&self, own: Role) -> Vec<u8> {
+    /// Both transcript tags, Alice's first.
+    pub(in crate::session) fn accepted(&self, own: Role) -> Accepted {
         let sent = self.tags.transcript_sent.unwrap_or_default();
         let heard = self.tags.transcript_heard.unwrap_or_default();
-        let (alice, bob) = match own {
-            Role::Alice => (sent, heard),
-            Role::Bob => (heard, sent),
-        };
-        let mut writer = Writer::new();
-        writer.bytes(&alice).bytes(&bob).varint(self.secret_bits());
-        writer.finish()
+        let (alice, bob) = if own == Role::Alice { (sent, heard) } else { (heard, sent) };
+        let mut accepted = [0; 32];
+        accepted[..16].copy_from_slice(&alice);
+        accepted[16..].copy_from_slice(&bob);
+        accepted
+    }
+
+    /// A copy of the key for the store, and how many of its bits refill the pads.
+    pub(in crate::session) fn key(&self) -> (BitBlock, u64) {
+        match &self.phase {
+            Phase::Closing(amplified) => {
+                (amplified.bits().slice(0..amplified.bits().len()), self.refill_bits)
+            }
+            _ => (BitBlock::default(), 0),
+        }
     }
 
     pub(in crate::session) fn is_over(&self) -> bool {
@@ -115,17 +131,13 @@ impl<P: Protocol> Block<P> {
     pub(in crate::session) fn into_key(
         self,
         pool: &mut Pool,
-        reserve: usize,
         issuer: &Issuer,
     ) -> Option<(BlockReport, Option<SecretKey>)> {
         let secret_bits = self.secret_bits();
         let block = self.id();
-        let per_block = TAGS_PER_BLOCK * TAG_BITS;
-        let wanted = if pool.blocks_left() < reserve { 2 * per_block } else { per_block };
         let Phase::Closing(amplified) = &self.phase else { return None };
         let bits = amplified.bits();
-        // Pads come in pairs of 256 bits; what a short key cannot fill stays key.
-        let refilled = wanted.min(bits.len() / 256 * 256);
+        let refilled = usize::try_from(self.refill_bits).map_or(bits.len(), |refill| refill.min(bits.len()));
         pool.refill_from(&bits.slice(0..refilled));
         let rest = bits.slice(refilled..bits.len());
         let mut report = self.report(Outcome::Key { secret_bits, refilled_bits: refilled as u64 });
@@ -136,9 +148,9 @@ impl<P: Protocol> Block<P> {
     }
 }
 
-/// Absorbs a message with its number and length; hello and tags stand outside.
+/// Absorbs a message with its number and length; tags stand outside.
 fn absorb(transcript: &mut Option<Transcript>, kind: Kind, number: u64, message: &[u8]) {
-    let outside = matches!(kind, Kind::Hello | Kind::TranscriptTag | Kind::AcceptTag);
+    let outside = matches!(kind, Kind::TranscriptTag | Kind::AcceptTag);
     if let Some(transcript) = transcript.as_mut().filter(|_| !outside) {
         let mut header = [0; 16];
         header[..8].copy_from_slice(&number.to_le_bytes());
