@@ -3,6 +3,7 @@
 mod amplify;
 mod auth;
 mod cascade;
+mod curve;
 mod cv;
 mod ldpc;
 mod pipeline;
@@ -28,6 +29,7 @@ enum Stage {
     Amplify(amplify::Args),
     Auth(auth::Args),
     Cascade(cascade::Args),
+    Curve(curve::Args),
     Cv(cv::Args),
     Ldpc(ldpc::Args),
     Pipeline(pipeline::Args),
@@ -40,6 +42,7 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Stage::Amplify(args) => amplify::run(args),
         Stage::Auth(args) => auth::run(args),
         Stage::Cascade(args) => cascade::run(args),
+        Stage::Curve(args) => curve::run(&args),
         Stage::Cv(args) => cv::run(args),
         Stage::Ldpc(args) => ldpc::run(&args),
         Stage::Pipeline(args) => pipeline::run(&args),
