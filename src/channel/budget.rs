@@ -215,6 +215,12 @@ impl LoadedSpan {
         &self.comb
     }
 
+    /// The scenario.
+    #[must_use]
+    pub fn scenario(&self) -> &Scenario {
+        &self.scenario
+    }
+
     /// The lit carriers.
     #[must_use]
     pub fn carriers(&self) -> &[Carrier] {

@@ -11,6 +11,7 @@ mod curve;
 mod cv;
 mod drift;
 mod fibre;
+mod gsnr;
 mod mixing;
 mod raman;
 mod scenario;
@@ -23,6 +24,7 @@ pub use curve::Curve;
 pub use cv::{CvBudget, Parts, converter_step};
 pub use drift::{Drift, Event, Forecast, Weather, What};
 pub use fibre::{Attenuation, Fibre, PLANCK, SPEED_OF_LIGHT, frequency_hz};
+pub use gsnr::{DataChannel, data_channels};
 pub use mixing::mixed_w_per_hz;
 pub use raman::{hertz_per_nm, phonons};
 pub use scenario::{

@@ -16,8 +16,15 @@ pub(super) fn check(
     text: &str,
     overrides: &[String],
 ) -> Result<(), ScenarioError> {
-    let rules =
-        [link(scenario), data(scenario), beside(scenario), bb84(scenario), cv(scenario), times(scenario)];
+    let rules = [
+        link(scenario),
+        data(scenario),
+        beside(scenario),
+        bb84(scenario),
+        cv(scenario),
+        coherent(scenario),
+        times(scenario),
+    ];
     let Some(broken) = rules.into_iter().flatten().find(|rule| !rule.holds) else { return Ok(()) };
     let origin = place(&broken.field, origin, text, overrides);
     Err(ScenarioError::Value { origin, field: broken.field, value: broken.value, allowed: broken.allowed })
@@ -233,7 +240,7 @@ fn bb84(scenario: &Scenario) -> Vec<Rule> {
 }
 
 fn cv(scenario: &Scenario) -> Vec<Rule> {
-    let (cv, receiver) = (&scenario.cv, &scenario.cv.receiver);
+    let cv = &scenario.cv;
     let symbols = cv.frame_ms * cv.symbol_rate_mbd * 1e3;
     let samples = f64::from(cv.sample_symbols);
     vec![
@@ -302,6 +309,12 @@ fn cv(scenario: &Scenario) -> Vec<Rule> {
             [0.0, cv.electronic_noise_snu],
             "from 0 to cv.electronic_noise_snu",
         ),
+    ]
+}
+
+fn coherent(scenario: &Scenario) -> Vec<Rule> {
+    let receiver = &scenario.cv.receiver;
+    vec![
         within("cv.receiver.linewidth_khz", receiver.linewidth_khz, [0.0, 1e6], "0 to 1000000 kHz"),
         within("cv.receiver.pilot_delay_ns", receiver.pilot_delay_ns, [0.0, 1e6], "0 to 1000000 ns"),
         within("cv.receiver.pilot_snr_db", receiver.pilot_snr_db, [0.0, 200.0], "0 to 200 dB"),

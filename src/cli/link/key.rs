@@ -1,0 +1,73 @@
+//! The key to expect: the proofs' own functions over a block of average counts.
+
+use keystill::bb84::security::{self, Claim, Observation, Source};
+use keystill::channel::{Bb84Budget, CvBudget, Scenario};
+use keystill::cv::security as cv_security;
+
+/// Efficiency that the expected BB84 key rate reckons with.
+pub(crate) const EXPECTED_F: f64 = 1.15;
+/// Efficiency that the expected CV key rate reckons with.
+pub(crate) const EXPECTED_BETA: f64 = 0.91;
+
+/// Secret bits a second from a block of average counts, by the default proof.
+pub(crate) fn bb84_secret_bit_per_s(scenario: &Scenario, budget: &Bb84Budget) -> f64 {
+    let bb84 = &scenario.bb84;
+    let gates = bb84.clock_ghz * 1e9 * bb84.block_s;
+    let test = bb84.test_probability * bb84.test_probability;
+    let key = (1.0 - bb84.test_probability) * (1.0 - bb84.test_probability);
+    let events =
+        |share: f64| [0, 1, 2].map(|k| gates * bb84.probabilities[k] * budget.click_by_intensity[k] * share);
+    let errors = [0, 1, 2].map(|k| events(test)[k] * budget.qber_by_intensity[k]);
+    let seen = Observation {
+        key: events(key).map(count),
+        test: events(test).map(count),
+        test_errors: errors.map(count),
+    };
+    let q = budget.qber;
+    let entropy = -q * q.log2() - (1.0 - q) * (1.0 - q).log2();
+    let leak = count(EXPECTED_F * entropy * events(key).iter().sum::<f64>());
+    let length = security::key_length(
+        &seen,
+        &Source::new(bb84.mean_photons, bb84.probabilities),
+        &Claim::of_block(bb84.epsilon),
+        leak,
+    );
+    length.map_or(0.0, |length| length.ell as f64 / bb84.block_s)
+}
+
+/// Secret bits a second of CV from a block of average moments, by the default proof.
+pub(crate) fn cv_secret_bit_per_s(scenario: &Scenario, budget: &CvBudget) -> f64 {
+    let cv = &scenario.cv;
+    let symbols = count(cv.symbol_rate_mbd * 1e6 * cv.block_s);
+    let link = [
+        cv.modulation_variance_snu,
+        budget.transmittance,
+        budget.excess_noise_input_snu,
+        cv.receiver_efficiency,
+        cv.electronic_noise_snu,
+    ];
+    let receiver = cv_security::Receiver {
+        efficiency: cv_security::Interval::exact(cv.receiver_efficiency),
+        electronic_noise: cv_security::Interval::exact(cv.electronic_noise_snu),
+        electronic_measured: None,
+        calibration_samples: cv.calibration_samples,
+        trust: cv_security::gaussian::Trust::Trusted,
+    };
+    let leak = 2.0 * symbols as f64 * (1.0 - EXPECTED_BETA * 0.5 * (1.0 + budget.snr).log2());
+    let kept =
+        cv_security::Kept { symbols, failed: cv_security::FailedFrames::Left, disclosed_bits: count(leak) };
+    let moments = cv_security::Moments::expected(2 * symbols, link);
+    let length =
+        cv_security::key_length(&moments, &receiver, &kept, &cv_security::Budget::of_block(cv.epsilon));
+    length.map_or(0.0, |length| length.ell as f64 / cv.block_s)
+}
+
+fn count(value: f64) -> u64 {
+    #[expect(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        reason = "a count: rounded, never negative"
+    )]
+    let count = value.round().max(0.0) as u64;
+    count
+}

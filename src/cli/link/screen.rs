@@ -1,0 +1,112 @@
+//! The budget on one screen.
+
+use keystill::channel::{Budget, DataChannel, Mechanism, Scattering, Scenario};
+
+use super::key::{EXPECTED_BETA, EXPECTED_F};
+use super::record::fibre;
+use crate::cli::summary::si;
+
+/// Contributors shown on a screen.
+const SHOWN: usize = 4;
+
+pub(super) fn print(scenario: &Scenario, budget: &Budget, [bb84, cv]: [f64; 2]) {
+    let link = &scenario.link;
+    println!(
+        "{}: {} km of {}, {} carriers, {} dBm in all, {}-propagating\n",
+        scenario.name,
+        link.length_km,
+        fibre(scenario),
+        scenario.carriers().len(),
+        scenario.data.launch_power_dbm,
+        scenario.data.direction.name()
+    );
+    let b = &budget.bb84;
+    println!("BB84 at {} nm", scenario.bb84.wavelength_nm);
+    print_scattering(&b.scattering);
+    println!("  scattered light    {:.2e} counted photons a gate", b.scattered_per_gate);
+    println!(
+        "  clicks             {:.3e} a gate, of which afterpulses {:.2e}",
+        b.click_rate, b.afterpulse_rate
+    );
+    println!("  sifted, key basis  {}/s", si(b.sifted_bit_per_s, "bit"));
+    println!("  QBER               {:.2} %", 100.0 * b.qber);
+    println!(
+        "  secret key         {}/s at f = {EXPECTED_F}, blocks of {} s\n",
+        si(bb84, "bit"),
+        scenario.bb84.block_s
+    );
+    let c = &budget.cv;
+    println!("CV at {} nm", scenario.cv.wavelength_nm);
+    print_scattering(&c.scattering);
+    println!("  scattered light    {:.2e} photons a mode", c.photons_per_mode);
+    println!("  transmittance T    {:.4}", c.transmittance);
+    println!(
+        "  excess noise ξ     {:.4} SNU at the input, of which scattering {:.4}",
+        c.excess_noise_input_snu,
+        c.excess_noise_input_snu - scenario.cv.technical_excess_noise_snu
+    );
+    println!("  SNR                {:.4} ({:.2} dB) a quadrature", c.snr, 10.0 * c.snr.log10());
+    println!(
+        "  secret key         {}/s at β = {EXPECTED_BETA}, blocks of {} s",
+        si(cv, "bit"),
+        scenario.cv.block_s
+    );
+}
+
+fn print_scattering(scattering: &Scattering) {
+    println!(
+        "  loss               {:.2} dB; the carriers change it by {:+.3} dB",
+        scattering.loss_db, -scattering.srs_gain_db
+    );
+    println!(
+        "  Raman scattering   {:.3e} W/nm, {:.3e} photons/(s nm)",
+        scattering.raman_w_per_nm, scattering.raman_photons_per_s_per_nm
+    );
+    let shares: Vec<String> = Mechanism::ALL
+        .iter()
+        .map(|mechanism| (mechanism.name(), scattering.share(*mechanism)))
+        .filter(|(_, share)| *share > 0.0)
+        .map(|(name, share)| format!("{name} {}", percent(share)))
+        .collect();
+    println!(
+        "  noise              {:.3e} photons/(s nm): {}",
+        scattering.noise_photons_per_s_per_nm,
+        shares.join(" · ")
+    );
+    let top: Vec<String> = scattering
+        .contributions
+        .iter()
+        .take(SHOWN)
+        .map(|from| {
+            format!("{:.3} THz ({}) {}", from.carrier_thz, from.mechanism.name(), percent(from.share))
+        })
+        .collect();
+    println!("  most of it from    {}", top.join(" · "));
+}
+
+/// A share with as many digits as it needs.
+fn percent(share: f64) -> String {
+    match 100.0 * share {
+        some if some >= 0.1 => format!("{some:.1} %"),
+        trace => format!("{trace:.1e} %"),
+    }
+}
+
+/// The data carriers, in one line.
+pub(super) fn print_data(channels: &[DataChannel]) {
+    let Some(least) = channels.iter().min_by(|a, b| a.margin_db.total_cmp(&b.margin_db)) else { return };
+    let total: f64 = channels.iter().map(|channel| channel.carrier.gbit_per_s).sum();
+    let spread = |pick: fn(f64, f64) -> f64| {
+        channels.iter().map(|channel| channel.tilt_db).reduce(pick).unwrap_or_default()
+    };
+    println!(
+        "\nData: {:.1} Tb/s, tilt {:+.3} to {:+.3} dB; GSNR margin at least {:.1} dB ({:.1} dB at {:.3} THz): {}",
+        total * 1e-3,
+        spread(f64::min),
+        spread(f64::max),
+        least.margin_db,
+        least.gsnr_db,
+        least.carrier.thz,
+        if least.margin_db >= 0.0 { "error-free" } else { "not error-free" }
+    );
+}
