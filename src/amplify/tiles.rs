@@ -68,8 +68,9 @@ fn tiles(block: &BitBlock, up: usize) -> Zeroizing<Vec<u64>> {
     let (skip, shift) = (up / 64, up % 64);
     for (place, word) in block.words().iter().enumerate() {
         moved[skip + place] |= word << shift;
-        if shift > 0 && word >> (64 - shift) != 0 {
-            moved[skip + place + 1] |= word >> (64 - shift);
+        // What is moved out of the last word is zero; no branch asks the bits.
+        if let Some(next) = moved.get_mut(skip + place + 1) {
+            *next |= word >> 1 >> (63 - shift);
         }
     }
     moved
