@@ -10,7 +10,7 @@ use std::arch::x86_64::{
 };
 
 use super::scalar::{self, mirror, offset};
-use super::{Graph, INVERSE, LANES, MOST_EDGES, PHI};
+use super::{Graph, INVERSE, LANES, MOST_EDGES, PHI, Told};
 
 /// Lanes of a vector.
 const WIDTH: usize = 32;
@@ -125,8 +125,8 @@ pub(super) fn iterate(
     assert_eq!(messages.len(), graph.edges.len() * graph.lift, "a byte an edge");
     let tables = Tables::new();
     let mut values = [_mm256_setzero_si256(); MOST_EDGES];
-    for (edges, parity, word) in graph.told(syndrome, halves) {
-        let messages = &mut messages[edges.start * graph.lift + word * LANES..];
+    for Told { edges, parity, word, messages: at } in graph.told(syndrome, halves) {
+        let messages = &mut messages[at..];
         let edges = &graph.edges[edges];
         for vector in 0..VECTORS {
             let parity = (parity >> (WIDTH * vector)) as u32;
@@ -153,7 +153,7 @@ fn check(
     let [mut low, mut high] = [zero; 2];
     for (number, (edge, value)) in edges.iter().zip(values.iter_mut()).enumerate() {
         let posterior = load(&posteriors[offset(graph, *edge, word) + first..]);
-        let extrinsic = _mm256_subs_epi8(posterior, load(&messages[number * graph.lift + first..]));
+        let extrinsic = _mm256_subs_epi8(posterior, load(&messages[number * LANES + first..]));
         *value = extrinsic;
         signs = _mm256_xor_si256(signs, extrinsic);
         let magnitude = _mm256_abs_epi8(extrinsic);
@@ -171,7 +171,7 @@ fn check(
         // The sign instruction needs a value that is not zero.
         let sign = _mm256_or_si256(_mm256_xor_si256(signs, *extrinsic), _mm256_set1_epi8(1));
         let message = _mm256_sign_epi8(told, sign);
-        store(&mut messages[number * graph.lift + first..], message);
+        store(&mut messages[number * LANES + first..], message);
         let offset = offset(graph, *edge, word) + first;
         store(&mut posteriors[offset..], _mm256_adds_epi8(*extrinsic, message));
     }

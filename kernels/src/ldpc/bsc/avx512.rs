@@ -8,8 +8,8 @@ use std::arch::x86_64::{
     _mm512_sub_epi16, _mm512_subs_epi8, _mm512_unpackhi_epi8, _mm512_unpacklo_epi8, _mm512_xor_si512,
 };
 
-use super::scalar::{self, mirror, offset};
-use super::{CERTAIN, Graph, INVERSE, LANES, MOST_EDGES, PHI};
+use super::scalar::{self, offset};
+use super::{CERTAIN, Graph, INVERSE, LANES, MOST_EDGES, PHI, Told};
 
 #[target_feature(enable = "avx512f")]
 fn load(bytes: &[i8]) -> __m512i {
@@ -71,6 +71,28 @@ impl Tables {
     }
 }
 
+/// What the edges of sixty-four checks work on.
+struct Bench {
+    /// Where each edge's lanes begin in its block, and in the posteriors.
+    inside: [u32; MOST_EDGES],
+    places: [u32; MOST_EDGES],
+    /// What each edge's bits know without this check.
+    extrinsic: [__m512i; MOST_EDGES],
+}
+
+impl Bench {
+    /// Finds the places of a word's edges.
+    #[inline(always)]
+    fn lay(&mut self, graph: Graph<'_>, edges: &[(u32, u32)], word: usize) {
+        let (lift, stride, word) = (graph.lift as u32, graph.stride() as u32, (word * LANES) as u32);
+        for ((inside, place), (column, shift)) in self.inside.iter_mut().zip(&mut self.places).zip(edges) {
+            let at = shift + word;
+            *inside = if at >= lift { at - lift } else { at };
+            *place = column * stride + *inside;
+        }
+    }
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 pub(super) fn iterate(
     graph: Graph<'_>,
@@ -83,49 +105,69 @@ pub(super) fn iterate(
     assert_eq!(posteriors.len(), graph.columns * graph.stride(), "a stride a column");
     assert_eq!(messages.len(), graph.edges.len() * graph.lift, "a byte an edge");
     let tables = Tables::new();
-    let mut values = [_mm512_setzero_si512(); MOST_EDGES];
-    for (edges, parity, word) in graph.told(syndrome, halves) {
-        let messages = &mut messages[edges.start * graph.lift + word * LANES..];
-        check(graph, &graph.edges[edges], (parity, word), (posteriors, messages), (tables, &mut values));
+    let lanes = [_mm512_setzero_si512(); MOST_EDGES];
+    let mut bench = Bench { inside: [0; MOST_EDGES], places: [0; MOST_EDGES], extrinsic: lanes };
+    for Told { edges, parity, word, messages: at } in graph.told(syndrome, halves) {
+        let messages = &mut messages[at..];
+        let count = edges.len();
+        bench.lay(graph, &graph.edges[edges], word);
+        check((count, parity), posteriors, messages, (tables, &mut bench));
+        // A lane is at the rim of its block once in lift/128 words.
+        for (inside, place) in bench.inside[..count].iter().zip(&bench.places) {
+            if (*inside as usize).wrapping_sub(LANES) > graph.lift - 2 * LANES {
+                rim(graph.lift, (*place - *inside) as usize, *inside as usize, posteriors);
+            }
+        }
+    }
+}
+
+/// Keeps a block's mirrored bytes equal to its first ones after lanes at its rim were written.
+#[cold]
+fn rim(lift: usize, block: usize, inside: usize, posteriors: &mut [i8]) {
+    if inside > lift - LANES {
+        posteriors.copy_within(block + lift..block + inside + LANES, block);
+    }
+    if inside < LANES {
+        posteriors.copy_within(block + inside..block + LANES, block + lift + inside);
     }
 }
 
 /// Sixty-four checks of a row.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn check(
-    graph: Graph<'_>,
-    edges: &[(u32, u32)],
-    (parity, word): (u64, usize),
-    (posteriors, messages): (&mut [i8], &mut [i8]),
-    (tables, values): (Tables, &mut [__m512i; MOST_EDGES]),
+    (count, parity): (usize, u64),
+    posteriors: &mut [i8],
+    messages: &mut [i8],
+    (tables, bench): (Tables, &mut Bench),
 ) {
     let zero = _mm512_setzero_si512();
     let mut signs = _mm512_movm_epi8(parity);
     let mut least = _mm512_set1_epi8(127);
     let [mut low, mut high] = [zero; 2];
-    for (number, (edge, value)) in edges.iter().zip(values.iter_mut()).enumerate() {
-        let posterior = load(&posteriors[offset(graph, *edge, word)..]);
-        let extrinsic = _mm512_subs_epi8(posterior, load(&messages[number * graph.lift..]));
-        *value = extrinsic;
-        signs = _mm512_xor_si512(signs, extrinsic);
-        let magnitude = _mm512_abs_epi8(extrinsic);
+    let mut at = 0;
+    for (place, extrinsic) in bench.places[..count].iter().zip(&mut bench.extrinsic) {
+        let value = _mm512_subs_epi8(load(&posteriors[*place as usize..]), load(&messages[at..]));
+        *extrinsic = value;
+        signs = _mm512_xor_si512(signs, value);
+        let magnitude = _mm512_abs_epi8(value);
         least = _mm512_min_epu8(least, magnitude);
         let phi = tables.phi(magnitude);
         low = _mm512_adds_epi16(low, phi[0]);
         high = _mm512_adds_epi16(high, phi[1]);
+        at += LANES;
     }
     let own = tables.phi(least);
     let all = tables.inverse([low, high]);
     let others = tables.inverse([_mm512_sub_epi16(low, own[0]), _mm512_sub_epi16(high, own[1])]);
-    for (number, (edge, extrinsic)) in edges.iter().zip(values.iter()).enumerate() {
-        let is_least = _mm512_cmpeq_epu8_mask(_mm512_abs_epi8(*extrinsic), least);
+    let mut at = 0;
+    for (place, value) in bench.places[..count].iter().zip(&bench.extrinsic) {
+        let is_least = _mm512_cmpeq_epu8_mask(_mm512_abs_epi8(*value), least);
         let told = _mm512_mask_blend_epi8(is_least, all, others);
-        let negative = _mm512_movepi8_mask(_mm512_xor_si512(signs, *extrinsic));
+        let negative = _mm512_movepi8_mask(_mm512_xor_si512(signs, *value));
         let message = _mm512_mask_sub_epi8(told, negative, zero, told);
-        store(&mut messages[number * graph.lift..], message);
-        let offset = offset(graph, *edge, word);
-        store(&mut posteriors[offset..], _mm512_adds_epi8(*extrinsic, message));
-        mirror(graph, *edge, offset, posteriors);
+        store(&mut messages[at..], message);
+        store(&mut posteriors[*place as usize..], _mm512_adds_epi8(*value, message));
+        at += LANES;
     }
 }
 
@@ -164,7 +206,7 @@ pub(super) fn decide(graph: Graph<'_>, posteriors: &[i8], bits: &mut [u64]) {
 #[target_feature(enable = "avx512f,avx512bw")]
 pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], halves: &[u64], posteriors: &[i8]) -> bool {
     graph.check();
-    for (edges, parity, word) in graph.told(syndrome, halves) {
+    for Told { edges, parity, word, .. } in graph.told(syndrome, halves) {
         let mut signs = _mm512_movm_epi8(parity);
         for edge in &graph.edges[edges] {
             signs = _mm512_xor_si512(signs, load(&posteriors[offset(graph, *edge, word)..]));

@@ -17,6 +17,7 @@
 //! | scalar | the lanes one by one | table look-ups |
 
 use std::fmt;
+use std::ops::Range;
 
 /// Lanes: checks worked on at once, and the least lift of a code.
 pub const LANES: usize = 64;
@@ -86,26 +87,23 @@ impl Graph<'_> {
         self.rows.len() / 2 * (self.lift / LANES)
     }
 
-    /// The checks that are told, 64 of them at once: their edges, their parities and the place of the word
-    /// in its row.
-    fn told(
-        &self,
-        syndrome: &[u64],
-        halves: &[u64],
-    ) -> impl Iterator<Item = (std::ops::Range<usize>, u64, usize)> {
+    /// The checks that are told, 64 of them at once.
+    fn told(&self, syndrome: &[u64], halves: &[u64]) -> impl Iterator<Item = Told> {
         assert_eq!(syndrome.len(), self.syndrome_words(), "a bit a check");
         assert!(halves.len() <= syndrome.len(), "more halves than checks");
         let words = self.lift / LANES;
-        let bounds = |row: usize| [0, 1, 2].map(|half| self.rows[2 * row + half] as usize);
+        let part = move |word: usize, [from, to]: [usize; 2], parity: u64| {
+            let [start, from, to, end] =
+                [0, from, to, 2].map(|half| self.rows[word / words * 2 + half] as usize);
+            let word = word % words;
+            let messages = start * self.lift + (word * (end - start) + from - start) * LANES;
+            Told { edges: from..to, parity, word, messages }
+        };
         let split = halves.iter().zip(syndrome).enumerate().flat_map(move |(word, (half, whole))| {
-            let [start, middle, end] = bounds(word / words);
-            [(start..middle, *half, word % words), (middle..end, half ^ whole, word % words)]
+            [part(word, [0, 1], *half), part(word, [1, 2], half ^ whole)]
         });
-        let whole = syndrome.iter().enumerate().skip(halves.len()).map(move |(word, parity)| {
-            let [start, _, end] = bounds(word / words);
-            (start..end, *parity, word % words)
-        });
-        split.chain(whole)
+        let rest = syndrome.iter().enumerate().skip(halves.len());
+        split.chain(rest.map(move |(word, parity)| part(word, [0, 2], *parity)))
     }
 
     fn check(&self) {
@@ -121,6 +119,16 @@ impl Graph<'_> {
             |(column, shift): &(u32, u32)| (*column as usize) < self.columns && (*shift as usize) < self.lift;
         assert!(self.edges.iter().all(inside), "an edge leads out of the graph");
     }
+}
+
+/// Sixty-four checks that are told.
+struct Told {
+    edges: Range<usize>,
+    parity: u64,
+    /// Place of the word in its row.
+    word: usize,
+    /// Where their messages begin: those of a row's word stand together, 64 an edge.
+    messages: usize,
 }
 
 kernel! {

@@ -1,6 +1,6 @@
 //! The reference, lane by lane.
 
-use super::{CERTAIN, Graph, INVERSE, LANES, MOST_EDGES, PHI};
+use super::{CERTAIN, Graph, INVERSE, LANES, MOST_EDGES, PHI, Told};
 
 type Lanes = [i8; LANES];
 
@@ -49,8 +49,8 @@ pub(super) fn iterate(
     assert_eq!(posteriors.len(), graph.columns * graph.stride(), "a stride a column");
     assert_eq!(messages.len(), graph.edges.len() * graph.lift, "a byte an edge");
     let mut values = [[0i8; LANES]; MOST_EDGES];
-    for (edges, parity, word) in graph.told(syndrome, halves) {
-        let messages = &mut messages[edges.start * graph.lift + word * LANES..];
+    for Told { edges, parity, word, messages: at } in graph.told(syndrome, halves) {
+        let messages = &mut messages[at..];
         check(graph, &graph.edges[edges], (parity, word), (posteriors, messages), &mut values);
     }
 }
@@ -68,7 +68,7 @@ fn check(
     let mut least = [127u8; LANES];
     let mut sums = [0i16; LANES];
     for (number, (edge, value)) in edges.iter().zip(values.iter_mut()).enumerate() {
-        let message = &messages[number * graph.lift..][..LANES];
+        let message = &messages[number * LANES..][..LANES];
         let posterior = &posteriors[offset(graph, *edge, word)..][..LANES];
         for lane in 0..LANES {
             value[lane] = posterior[lane].saturating_sub(message[lane]);
@@ -86,7 +86,7 @@ fn check(
     }
     for (number, (edge, value)) in edges.iter().zip(values.iter()).enumerate() {
         let offset = offset(graph, *edge, word);
-        let message = &mut messages[number * graph.lift..][..LANES];
+        let message = &mut messages[number * LANES..][..LANES];
         let posterior = &mut posteriors[offset..][..LANES];
         for lane in 0..LANES {
             let is_least = value[lane].unsigned_abs() == least[lane];
@@ -142,7 +142,7 @@ fn inverse(sum: i16) -> i8 {
 #[inline(always)]
 pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], halves: &[u64], posteriors: &[i8]) -> bool {
     graph.check();
-    for (edges, parity, word) in graph.told(syndrome, halves) {
+    for Told { edges, parity, word, .. } in graph.told(syndrome, halves) {
         let mut signs: Lanes = std::array::from_fn(|lane| if parity >> lane & 1 == 1 { -1 } else { 0 });
         for edge in &graph.edges[edges] {
             let posterior = &posteriors[offset(graph, *edge, word)..][..LANES];
