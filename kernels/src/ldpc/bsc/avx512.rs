@@ -114,8 +114,9 @@ pub(super) fn iterate(
         check((count, parity), posteriors, messages, (tables, &mut bench));
         // A lane is at the rim of its block once in lift/128 words.
         for (inside, place) in bench.inside[..count].iter().zip(&bench.places) {
-            if (*inside as usize).wrapping_sub(LANES) > graph.lift - 2 * LANES {
-                rim(graph.lift, (*place - *inside) as usize, *inside as usize, posteriors);
+            let inside = *inside as usize;
+            if inside < LANES || inside > graph.lift - LANES {
+                rim(graph.lift, *place as usize - inside, inside, posteriors);
             }
         }
     }
