@@ -20,7 +20,7 @@ struct Args {
     #[arg(long)]
     rate: Option<f64>,
     /// Of the evolution.
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 2)]
     seed: u64,
     /// How long it evolves.
     #[arg(long, default_value_t = 120)]
