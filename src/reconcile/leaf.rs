@@ -64,7 +64,7 @@ const SIZES: [(u32, f64); 5] = [(2048, 1.0), (1024, 0.995), (512, 0.985), (128, 
 /// Most blocks of a frame: 2²³ bits.
 const MOST_BLOCKS: u32 = 1 << 17;
 /// Iterations after which any frame is given up.
-const MOST_ITERATIONS: u32 = 250;
+const MOST_ITERATIONS: u32 = 400;
 /// Iterations without progress after which a frame is given up.
 const PATIENCE: u32 = 40;
 
@@ -540,5 +540,7 @@ impl Desk {
     }
 }
 
+#[cfg(test)]
+mod sum_product;
 #[cfg(test)]
 mod tests;

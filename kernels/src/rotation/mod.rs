@@ -12,7 +12,7 @@
 //! * the correcting side forms v = m·x̄ and believes L_i = 2·r·t·v_i/(√d·σ²);
 //! * who knows the bits finds y = r·(ū'·m), because the algebras are alternative: ū'(u'ŷ) = ŷ.
 //!
-//! m is sent in 8 bits a component, r in 16. All sums run in a fixed order without fused
+//! m is told in 6 bits a component, −31 to 31; r as the caller rounds it. All sums run in a fixed order without fused
 //! multiply-add, so that every level computes the same numbers. One body serves all levels: the
 //! compiler makes it registers of 16, 8 or 4.
 //!
@@ -22,8 +22,8 @@
 /// Symbols in a group.
 pub const GROUP: usize = 128;
 
-/// The step of a component of m: its 8-bit code is m · 127, rounded.
-pub const COMPONENT_SCALE: f32 = 127.0;
+/// Steps of a component of m: its code is m · 31, rounded, −31 to 31.
+pub const COMPONENT_SCALE: f32 = 31.0;
 
 /// How many real symbols are rotated together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +56,7 @@ impl Dimension {
 pub struct Told<'a> {
     /// How many symbols make a block.
     pub dimension: Dimension,
-    /// m · 127, one a symbol.
+    /// m · 31, one a symbol.
     pub components: &'a [i8],
     /// Norms in units of `norm_unit`: by group, blocks of the upper rows first, 16 a row of blocks.
     pub norms: &'a [u16],

@@ -139,7 +139,7 @@ where
                 let scale = COMPONENT_SCALE / root * inverse(norms[i]);
                 let m = signs::<D>(bits, part * D, i).times(y);
                 for k in 0..D {
-                    codes[k][i] = code(m[k] * scale, 127.0) as i8;
+                    codes[k][i] = code(m[k] * scale, COMPONENT_SCALE) as i8;
                 }
             }
             components[first..first + D * COLUMNS].copy_from_slice(codes.as_flattened());

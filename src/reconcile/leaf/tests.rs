@@ -23,7 +23,7 @@ impl Noise {
 }
 
 /// Random bits, and what a binary-input Gaussian channel of this SNR says of them.
-fn frame(plan: Plan, snr: f64, seed: u64) -> (BitBlock, Llrs) {
+pub(super) fn frame(plan: Plan, snr: f64, seed: u64) -> (BitBlock, Llrs) {
     let mut noise = Noise(seed);
     let words = (0..plan.frame_bits() / 64).map(|_| noise.word()).collect();
     let bits = BitBlock::from_words(words, plan.frame_bits());
