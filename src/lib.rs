@@ -50,6 +50,8 @@
 //! one block or frame are [`stage::Stage`]s whose types the session forgets
 //! ([`stage::Conversation`]), so that a new method adds no line to the session.
 //!
+//! What a key rests on, and what it does not: [`promises`].
+//!
 //! # Which rooms an embedder needs
 //!
 //! [`session`], [`protocol`], [`bb84`] or [`cv`], [`auth`], [`random`], and [`pipeline`] if its threads
@@ -76,6 +78,7 @@ pub mod cv;
 pub mod deliver;
 pub mod ledger;
 pub mod pipeline;
+pub mod promises;
 pub mod protocol;
 pub mod random;
 pub mod reconcile;

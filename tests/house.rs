@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 const FLOORS: &[(&str, u32)] = &[
     ("cli", 11),
     ("main", 11),
+    ("promises", 11),
     ("sim", 10),
     ("deliver", 10),
     ("pipeline", 9),

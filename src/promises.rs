@@ -1,0 +1,105 @@
+//! What keystill promises: statements, theorems, assumptions, ε, and what is not covered.
+//!
+//! # The statement
+//!
+//! Whenever a [`SecretKey`](crate::session::SecretKey) leaves a session, then but for the ε on its
+//! [`Certificate`](crate::session::Certificate) both sides hold the same bits, and nobody else can tell
+//! them from uniform ones: in the composable sense, ε bounds the distance of the whole protocol, aborts
+//! included, from an ideal one that hands out perfect keys. ε adds up over blocks; so do those of other
+//! systems that use the keys.
+//!
+//! # The theorems
+//!
+//! | step | statement | source | ε |
+//! |---|---|---|---|
+//! | BB84 length | variable length, coherent attacks, decoy states | Tupkary, Nahar, Sinha, Lütkenhaus, arXiv:2408.17349, the variable-length theorem | 2 ε_AT + ε_PA |
+//! | its phase errors | exact hypergeometric bound; decoys by a linear program with a certified dual | [`bb84::security`](crate::bb84::security), points 1 to 4 | ε_AT² shared by all tail events |
+//! | CV length | collective attacks, reverse reconciliation, heterodyne | Pirandola, Papanastasiou, arXiv:2301.10270, equipartition term; extremality of Gaussian states (PRL 96, 080502; PRL 97, 190502 and 190503) | 2 ε_s + ε_PA |
+//! | its channel | χ² and normal intervals, worst corner | [`cv::security`](crate::cv::security) | ε_PE |
+//! | CV, general attacks | on demand, heterodyne with an energy test | Leverrier, PRL 118, 200501 (2017): [`cv::security::general`](crate::cv::security::general) | ε' = K⁴ ε/50 |
+//! | calibrated intervals | intensities, their probabilities, η, v_el | [`protocol::Validity`](crate::protocol::Validity) | as configured |
+//! | verification | polynomial hash over GF(2¹²⁸) under a fresh key: two strings of L blocks collide with at most L/2¹²⁸ | Bibak, Kapron, Srinivasan, EPJ Quantum Technol. 9, 8 (2022) | ε_EV = L/2¹²⁸ |
+//! | amplification | modified Toeplitz hash under a fresh seed, leftover-hash lemma | [`amplify`](crate::amplify) | in ε_PA |
+//! | authentication | ε-AXU hash with its length as last block, one-time pad on every tag, hash key recycled | Wegman, Carter, JCSS 22 (1981) 265; Portmann, IEEE Trans. Inf. Theory 60 (2014) 4383 | (⌈M/128⌉ + 1)/2¹²⁸ a tag |
+//! | delayed authentication | four tags a block over both transcripts and both acceptances; no key before the last | Tupkary, Nahar, Tan, arXiv:2601.17960 | – |
+//!
+//! Failed frames are paid for: BB84 subtracts them whole, H(kept) ≥ H(all) − n_failed; CV estimates over
+//! all frames, failed ones opened. Everything said about the key is subtracted as the
+//! [`Ledger`](crate::ledger::Ledger) booked it, both directions of Cascade and every verdict too; no length
+//! is ever reckoned from an efficiency. There is one floor, at the end, after rounding outward
+//! ([`bounds`](crate::bounds)).
+//!
+//! # ε of the default configuration
+//!
+//! A block of BB84 or CV claims ε = 1e-10. Three quarters are spent by the key length; a quarter is left for
+//! calibration, verification and authentication, of which the latter two hardly take any. A session stops
+//! at 10⁵ blocks' worth, aborted blocks counted in full, because Eve chooses which they are:
+//!
+//! ```
+//! use std::sync::Arc;
+//!
+//! use keystill::auth::TAGS_PER_BLOCK;
+//! use keystill::bb84::{self, Bb84};
+//! use keystill::cv;
+//! use keystill::protocol::Protocol;
+//! use keystill::random::OperatingSystem;
+//! use keystill::session::Config;
+//! use keystill::stage::Role;
+//!
+//! let protocol = Arc::new(Bb84::default());
+//! assert_eq!(protocol.epsilon(), 1e-10);
+//!
+//! let length: f64 = bb84::security::Budget::of_block(1e-10).epsilons().iter().map(|(_, epsilon)| epsilon).sum();
+//! assert_eq!(length, 7.5e-11);
+//! let of_cv: f64 = cv::security::Budget::of_block(1e-10).epsilons().iter().map(|(_, epsilon)| epsilon).sum();
+//! assert!((of_cv - 7.5e-11).abs() < 1e-25);
+//!
+//! // The longest block and the longest transcripts that a session reads: 2e8 bits, a gigabyte each way.
+//! let verification = 2.0 * (protocol.most_key_bits() as f64 / 128.0) / 2f64.powi(128);
+//! let authentication = TAGS_PER_BLOCK as f64 * (8e9 / 128.0 + 1.0) / 2f64.powi(128);
+//! assert!(length + verification + authentication < 7.500_000_1e-11);
+//!
+//! let config = Config::new(Role::Alice, 1, protocol, Arc::new(OperatingSystem));
+//! assert_eq!(config.epsilon_cap, 1e-5);
+//! ```
+//!
+//! # What is assumed
+//!
+//! Of every system:
+//! - Quantum mechanics holds; the laboratories leak nothing; both sides' devices behave as described here.
+//! - The pre-shared key is secret and used for no other session. Its hash keys and pads serve one
+//!   protocol in one direction; pads cut from distilled key carry that key's ε along.
+//! - Randomness is uniform and independent of everything that Eve holds. **The operating system's generator is
+//!   computational**: what a key drew from it is printed in its certificate. A device behind
+//!   [`RandomSource`](crate::random::RandomSource) makes it physical; [`random::health`](crate::random::health)
+//!   finds sources that are stuck or grossly biased, no subtle ones.
+//! - Alice's settings (bits, bases, intensities, modulation) come with the raw frames; their uniformity is the
+//!   device's.
+//! - Clocks on both sides agree well enough for blocks to be the same gates.
+//!
+//! Of BB84: phases are random; pulses are uncorrelated; mean photon numbers and their probabilities lie within
+//! the configured intervals; single photons of both bases are in the same mixed state; detection does not
+//! depend on the basis, or within [`Mismatch`](crate::bb84::security::mismatch::Mismatch) only. Clicks within
+//! the dead time of either detector are dropped for both, double clicks became random bits; **that afterpulses
+//! do not correlate bases and bits beyond this is assumed**. Blocks are fixed in gates; positions are told
+//! first, bases and intensities after the last gate.
+//!
+//! Of CV: attacks are collective and the same on every symbol, unless general attacks are asked for; Gaussian
+//! noise for the confidence intervals; the modulation is Gaussian as recorded; η and v_el are out of Eve's
+//! reach and within their intervals; the shot noise during key distribution is the calibrated one (no attack on
+//! the local oscillator's calibration); a frame that passed is in the same state as any frame.
+//!
+//! # What is not covered
+//!
+//! - Side channels of devices: Trojan horses, detector blinding, laser damage, light leaking from Alice,
+//!   correlations between pulses, an oscillator that Eve reaches.
+//! - Timing: tags, comparisons and hashes take the same time whatever the secrets are (measured in
+//!   `benches/record/`); **decoders do not**. Their iterations depend on the error pattern, which the proofs
+//!   leave to Eve, but not on key bits given that pattern.
+//! - Memory that the operating system copies (swap, hibernation, core dumps) before it is wiped.
+//! - Denial of service: whoever cuts the line stops the key. Failed blocks consume pads and ε.
+//! - The last message may be lost: then one side holds a key that the other does not; the store delivers
+//!   none that only one side holds.
+//! - [`bb84::security::published`](crate::bb84::security::published) and
+//!   [`cv::security::published`](crate::cv::security::published) are formulas of the literature for comparison.
+//!   Lim 2014 and Rusca 2018 are proved for fixed lengths only, and their γ is no bound. No key is made by them.
