@@ -42,7 +42,7 @@ impl Default for Limits {
 pub enum KmeError {
     /// The limits contradict each other.
     #[error(
-        "limits: need 8 ≤ min_key_size_bits ≤ key_size_bits ≤ max_key_size_bits ≤ 8388608, all multiples of 8, and 1 ≤ max_keys_per_request ≤ 4096"
+        "limits: need 8 ≤ min_key_size_bits ≤ key_size_bits ≤ max_key_size_bits ≤ 65536, all multiples of 8, and 1 ≤ max_keys_per_request ≤ 4096"
     )]
     Limits,
     /// No pair has a side here.
@@ -138,7 +138,7 @@ impl Kme {
     /// # Errors
     /// [`KmeError`].
     pub fn new(id: &str, pairs: Vec<Pair>, limits: Limits, keys: Arc<dyn Keys>) -> Result<Self, KmeError> {
-        let sizes = [8, limits.min_key_size_bits, limits.key_size_bits, limits.max_key_size_bits, 1 << 23];
+        let sizes = [8, limits.min_key_size_bits, limits.key_size_bits, limits.max_key_size_bits, 1 << 16];
         let good = sizes.is_sorted() && sizes.iter().all(|bits| bits % 8 == 0);
         if !good || !(1..=4096).contains(&limits.max_keys_per_request) {
             return Err(KmeError::Limits);

@@ -22,6 +22,7 @@ mod memory;
 mod metrics;
 mod server;
 mod skip;
+mod stored;
 mod tls;
 mod url;
 
@@ -32,4 +33,5 @@ pub use kme::{Kme, KmeError, Limits, Method, Reply, Request};
 pub use memory::{Here, Memory};
 pub use metrics::{Gauge, Metrics};
 pub use server::{Server, ServerError};
+pub use stored::{Stored, TooManyNodes};
 pub use tls::{SaeIdFrom, TlsError, TlsFiles, days_left, server_config};

@@ -98,6 +98,11 @@ pub struct Key {
 }
 
 impl Key {
+    #[cfg(all(test, feature = "serve"))]
+    pub(crate) fn for_tests(id: KeyId, bytes: [u8; SECRET]) -> Self {
+        Self { id, bytes }
+    }
+
     /// The key's bytes.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

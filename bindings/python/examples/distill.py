@@ -28,11 +28,11 @@ ours, theirs, report = keystill.distill(alice, bob, key_bits, qber=qber)
 assert np.array_equal(ours, theirs)
 print(f"key      {8 * len(ours)} bits, equal on both sides")
 
-# The same hash by hand, on a piece small enough for a matrix: T[i][j] = seed[i + n - 1 - j] over GF(2).
+# The same hash by hand, on a piece small enough for a matrix: T[i][j] = seed[(i - j) mod (n + m - 1)] over GF(2).
 n, m = 200, 50
 seed = rng.integers(0, 2, keystill.seed_bits(n, m, matrix="plain"), dtype=np.uint8)
 x = alice[:n]
-matrix = np.array([[seed[i + n - 1 - j] for j in range(n)] for i in range(m)])
+matrix = np.array([[seed[(i - j) % (n + m - 1)] for j in range(n)] for i in range(m)])
 pack = lambda a: np.packbits(a, bitorder="little")
 fast = keystill.amplify(pack(x), pack(seed), m, input_bits=n, matrix="plain")
 slow = matrix @ x % 2

@@ -4,7 +4,7 @@ import keystill
 
 print(f"{'dBm':>5} {'QBER %':>8} {'ξ, SNU':>8} {'from':>12}")
 for power_dbm in range(5, 24, 3):
-    budget = keystill.link_budget(overrides=[f"data.launch_power_dbm={power_dbm}.0"])
+    budget = keystill.link_budget(overrides=[f"data.launch_power_dbm={power_dbm}"])
     mechanism, carrier_thz, share = max(budget["cv"]["contributions"], key=lambda own: own[2])
     print(
         f"{power_dbm:5} {100 * budget['bb84']['qber']:8.2f} {budget['cv']['excess_noise_input_snu']:8.4f}"

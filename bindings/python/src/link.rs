@@ -48,7 +48,7 @@ fn common<'py>(py: Python<'py>, scattering: &Scattering) -> PyResult<Bound<'py, 
     dict.set_item("raman_photons_per_s_per_nm", scattering.raman_photons_per_s_per_nm)?;
     let contributions = PyList::empty(py);
     for own in &scattering.contributions {
-        contributions.append((own.mechanism, own.carrier_thz, own.share))?;
+        contributions.append((own.mechanism.name(), own.carrier_thz, own.share))?;
     }
     dict.set_item("contributions", contributions)?;
     Ok(dict)
