@@ -164,6 +164,11 @@ pub trait Wing: Send + Sized + fmt::Debug {
     /// [`Abort`] where the proof leaves no key.
     fn key_length(&self, kept: &Kept<'_>) -> Result<KeyLength, Abort>;
 
+    /// How the block is reconciled and why so, where this side chose.
+    fn choice(&self) -> Option<String> {
+        None
+    }
+
     /// What this side estimated, by the names of records.
     fn figures(&self) -> Vec<(&'static str, f64)>;
 }

@@ -124,7 +124,7 @@ fn a_recording_becomes_key_that_both_sides_hold() {
     let output = recording.distil(&[]).success();
     let lines = lines(&output);
     let (last, frames) = lines.split_last().expect("lines");
-    assert!(frames.len() >= 3, "a line a frame: {last}");
+    assert!(frames.len() >= 2, "a line a frame: {last}");
     for frame in frames.iter().filter(|frame| frame["verified"] == true) {
         assert!((0.7..1.0).contains(&number(frame, "beta")), "{frame}");
         assert!(number(frame, "iterations") >= 1.0, "{frame}");

@@ -13,7 +13,8 @@ use std::sync::Arc;
 use crate::bits::{BitBlock, Llrs};
 use crate::protocol::{Desk, Kept, KeyLength, Party, Recordable, Validity, Wing};
 use crate::random::{Draw, Purpose, RandomFailure, health};
-use crate::reconcile::{Plan, Reconciled, Task};
+use crate::reconcile::choice::{self, Choice, Conditions};
+use crate::reconcile::{Plan, Reconciled, Task, interleave};
 use crate::stage::{Abort, Computed, Fault, Role, Side};
 use crate::wire::{Malformed, Reader, Writer};
 
@@ -85,6 +86,8 @@ pub struct Bb84Wing {
     key: Option<BitBlock>,
     tally: Tally,
     plan: Option<Plan>,
+    /// The plan and why it was chosen, for the block's record: the reference side knows.
+    choice: Option<String>,
     handed_over: bool,
     reconciled_bits: u64,
     corrected_errors: u64,
@@ -110,6 +113,7 @@ impl Bb84Wing {
             key: None,
             tally: Tally::default(),
             plan: None,
+            choice: None,
             handed_over: false,
             reconciled_bits: 0,
             corrected_errors: 0,
@@ -221,12 +225,13 @@ impl Bb84Wing {
             .map_err(|implausible| Abort::Unusable { reason: implausible.to_string() })?;
         self.key = Some(key);
         if self.party.side::<Bb84>() == Side::Reference {
-            let plan = self.choose_plan()?;
+            let choice = self.choose_plan()?;
             let mut writer = Writer::new();
             writer.u8(3);
-            plan.write(&mut writer);
+            choice.plan.write(&mut writer);
             desk.send(writer.finish());
-            self.plan = Some(plan);
+            self.choice = Some(choice.to_string());
+            self.plan = Some(choice.plan);
         }
         self.hand_over(desk)
     }
@@ -235,7 +240,7 @@ impl Bb84Wing {
 
     /// The code for this block, from its own test basis: both bases see the same channel, and only
     /// the leak, never the security, depends on how near the guess is.
-    fn choose_plan(&self) -> Result<Plan, Fault> {
+    fn choose_plan(&self) -> Result<Choice, Fault> {
         let bits = self.tally.key.iter().sum::<u64>();
         let events: u64 = self.tally.test.iter().sum();
         let Some(qber) = self.tally.test_qber().filter(|_| bits > 0) else {
@@ -243,12 +248,17 @@ impl Bb84Wing {
         };
         let sigma = libm::sqrt(qber * (1.0 - qber) / events as f64);
         let bits = usize::try_from(bits).unwrap_or(usize::MAX);
-        Ok(Plan::choose_hard(self.protocol.method, (qber + 0.5 * sigma).max(1e-4), bits)?)
+        // The proof books both directions.
+        let qber = (qber + 0.5 * sigma).max(1e-4);
+        let conditions = Conditions { bits, qber, ..Conditions::default() };
+        Ok(choice::choose(self.protocol.method, &conditions)?)
     }
 
     fn hand_over(&mut self, desk: &mut Desk) -> Result<(), Fault> {
         let (Some(key), Some(plan)) = (&self.key, &self.plan) else { return Ok(()) };
         let frame_bits = plan.frame_bits();
+        // Bursts and drifts fall on all frames alike.
+        let key = interleave::scatter(key);
         let error_probability = self.tally.test_qber().unwrap_or(0.5).max(1e-4);
         for (frame, start) in (0..key.len()).step_by(frame_bits).enumerate() {
             let bits = key.slice(start..(start + frame_bits).min(key.len()));
@@ -377,6 +387,10 @@ impl Wing for Bb84Wing {
 
     fn key_length(&self, kept: &Kept<'_>) -> Result<KeyLength, Abort> {
         self.protocol.key_length(self.party.block, &self.tally, kept)
+    }
+
+    fn choice(&self) -> Option<String> {
+        self.choice.clone()
     }
 
     fn figures(&self) -> Vec<(&'static str, f64)> {

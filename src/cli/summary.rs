@@ -255,6 +255,9 @@ pub(crate) fn block_json(protocol: &str, report: &BlockReport, digest: Option<&s
     for (name, value) in &report.figures {
         record[*name] = json!(value);
     }
+    if let Some(choice) = &report.choice {
+        record["reconciliation"] = json!(choice);
+    }
     if let Some(length) = &report.key_length {
         record["terms"] = json!(length.terms.iter().copied().collect::<std::collections::BTreeMap<_, _>>());
     }

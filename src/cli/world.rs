@@ -54,8 +54,12 @@ pub(crate) struct WorldArgs {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum MethodName {
+    /// What is expected to disclose less.
     #[default]
+    Auto,
+    /// One-way, by syndromes.
     Ldpc,
+    /// Interactive, by parities.
     Cascade,
 }
 
@@ -192,6 +196,7 @@ impl World {
             most_clicks_per_frame: (gates_per_frame / 10).max(1000) as usize,
             epsilon: bb84.epsilon,
             method: match self.args.method {
+                MethodName::Auto => Method::Auto,
                 MethodName::Ldpc => Method::Ldpc,
                 MethodName::Cascade => Method::Cascade,
             },

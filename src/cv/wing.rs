@@ -232,7 +232,9 @@ impl CvWing {
         let calibration = self.calibration.ok_or_else(|| uncalibrated("no calibration record was heard"))?;
         let efficiency = 0.5 * (self.protocol.efficiency[0] + self.protocol.efficiency[1]);
         let receiver = Receiver { efficiency, shot: ShotUnit::new(&calibration)? };
-        Ok(tally.estimate(&receiver)?)
+        let estimate = tally.estimate(&receiver)?;
+        estimate.possible()?;
+        Ok(estimate)
     }
 
     // ---- frames

@@ -32,7 +32,7 @@ pub enum Accounting {
 }
 
 /// What a choice is made from.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Conditions {
     /// Bits to be reconciled.
     pub bits: usize,
@@ -42,7 +42,7 @@ pub struct Conditions {
     pub round_trip_s: f64,
     /// Bits that come in a second and must be kept up with; 0 where nothing waits.
     pub bits_per_s: f64,
-    /// Bits that may be under way at once.
+    /// Bits that may be under way at once; matters only where something waits.
     pub window_bits: f64,
     /// How the proof counts.
     pub accounting: Accounting,
@@ -97,16 +97,27 @@ impl fmt::Display for Reason {
     }
 }
 
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (method, bits) = (self.plan.method(), self.plan.frame_bits());
+        write!(
+            f,
+            "{method} in frames of {bits} bits, about {} bits told: {}",
+            self.expected_bits, self.reason
+        )
+    }
+}
+
 /// Chooses for these conditions, among all methods or `asked` alone.
 ///
 /// # Errors
 /// [`Abort::TooNoisy`] where none corrects the error rate, [`Abort::Unusable`] where it is none.
-pub fn choose(asked: Option<Method>, conditions: &Conditions) -> Result<Choice, Abort> {
+pub fn choose(asked: Method, conditions: &Conditions) -> Result<Choice, Abort> {
     let Conditions { bits, qber, .. } = *conditions;
     let ldpc = || Plan::choose_hard(Method::Ldpc, qber, bits);
     let cascade = || Plan::choose_hard(Method::Cascade, qber, bits);
-    if let Some(method) = asked {
-        let plan = Plan::choose_hard(method, qber, bits)?;
+    if asked != Method::Auto {
+        let plan = Plan::choose_hard(asked, qber, bits)?;
         let expected_bits = expected(&plan, conditions);
         return Ok(Choice { plan, reason: Reason::Asked, expected_bits });
     }
@@ -119,7 +130,7 @@ pub fn choose(asked: Option<Method>, conditions: &Conditions) -> Result<Choice, 
         (Err(_), Err(abort)) => return Err(abort),
     };
     let (by_code, by_search) = (expected(&code, conditions), expected(&search, conditions));
-    let possible = conditions.window_bits / (ROUNDS * conditions.round_trip_s);
+    let possible = conditions.window_bits / (ROUNDS * conditions.round_trip_s).max(f64::MIN_POSITIVE);
     Ok(if by_code <= by_search {
         Choice { plan: code, reason: Reason::DisclosesLess { other_bits: by_search }, expected_bits: by_code }
     } else if possible < conditions.bits_per_s {
@@ -178,7 +189,7 @@ mod tests {
     }
 
     fn method(conditions: &Conditions) -> Method {
-        match choose(None, conditions).expect("a choice").plan {
+        match choose(Method::Auto, conditions).expect("a choice").plan {
             Plan::Ldpc(_) => Method::Ldpc,
             _ => Method::Cascade,
         }
@@ -201,7 +212,7 @@ mod tests {
             assert_eq!(method(&metro), Method::Cascade, "at {qber} over 100 km");
             let far = Conditions { round_trip_s: 0.05, bits_per_s: 1e7, ..near };
             assert_eq!(method(&far), Method::Ldpc, "at {qber}: 1e8/(300·0.05) = 6.7 Mbit/s");
-            let reason = choose(None, &far).expect("a choice").reason;
+            let reason = choose(Method::Auto, &far).expect("a choice").reason;
             assert!(matches!(reason, Reason::KeepsUp { .. }), "{reason}");
         }
     }
@@ -211,17 +222,17 @@ mod tests {
         for bits in [1, 63, 64, 65, 500] {
             assert_eq!(method(&Conditions { bits, ..conditions(0.02) }), Method::Cascade, "{bits} bits");
         }
-        let choice = choose(None, &conditions(0.14)).expect("Cascade");
+        let choice = choose(Method::Auto, &conditions(0.14)).expect("Cascade");
         assert_eq!(choice.reason, Reason::OnlyOne, "beyond the codes");
-        assert!(matches!(choose(None, &conditions(0.2)), Err(Abort::TooNoisy { .. })), "beyond both");
-        assert!(choose(None, &conditions(f64::NAN)).is_err(), "no error rate");
-        let asked = choose(Some(Method::Cascade), &conditions(0.02)).expect("as asked");
+        assert!(matches!(choose(Method::Auto, &conditions(0.2)), Err(Abort::TooNoisy { .. })), "beyond both");
+        assert!(choose(Method::Auto, &conditions(f64::NAN)).is_err(), "no error rate");
+        let asked = choose(Method::Cascade, &conditions(0.02)).expect("as asked");
         assert!(matches!(asked.plan, Plan::Cascade(_)) && asked.reason == Reason::Asked, "as asked");
     }
 
     #[test]
     fn expectations_are_near_what_is_told() {
-        let choice = choose(Some(Method::Cascade), &conditions(0.02)).expect("Cascade");
+        let choice = choose(Method::Cascade, &conditions(0.02)).expect("Cascade");
         let share = choice.expected_bits as f64 / f64::from(1 << 20) / 0.14144;
         assert!((share / 2.08 - 1.0).abs() < 0.02, "{share} h(q)");
     }

@@ -17,6 +17,7 @@ use std::fmt;
 use crate::bits::{BitBlock, Llrs};
 use crate::stage::{Abort, Conversation, converse};
 use crate::wire::{Malformed, Reader, Writer};
+use choice::Conditions;
 
 /// What leaves a reconciliation stage, on either side.
 #[derive(Debug, PartialEq)]
@@ -45,11 +46,13 @@ pub struct Effort {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Method {
-    /// One way, by syndromes: the default, because two-way accounting of Cascade leaves less key.
-    #[default]
+    /// One way, by syndromes. Where both directions count, Cascade leaves less key.
     Ldpc,
     /// By parities and bisection, in many rounds.
     Cascade,
+    /// The one that is expected to disclose less: see [`choice`].
+    #[default]
+    Auto,
 }
 
 /// How the frames of a block are reconciled: both sides hold the same plan.
@@ -81,6 +84,10 @@ impl Plan {
                 let plan = cascade::Plan::choose(qber, available_bits.div_ceil(frames))?;
                 Ok(Self::Cascade(plan.sparing(cascade::Thrift::Rounds)))
             }
+            Method::Auto => {
+                let conditions = Conditions { bits: available_bits, qber, ..Conditions::default() };
+                Ok(choice::choose(method, &conditions)?.plan)
+            }
         }
     }
 
@@ -109,6 +116,16 @@ impl Plan {
         match self {
             Self::Leaf(plan) => plan.rate(),
             Self::Ldpc(_) | Self::Cascade(_) => 0.0,
+        }
+    }
+
+    /// The method, by the name in records.
+    #[must_use]
+    pub fn method(&self) -> &'static str {
+        match self {
+            Self::Ldpc(_) => "ldpc",
+            Self::Cascade(_) => "cascade",
+            Self::Leaf(_) => "leaf",
         }
     }
 

@@ -514,6 +514,7 @@ impl<P: Protocol> Block<P> {
             block: self.id(),
             outcome,
             figures: self.wing.figures(),
+            choice: self.wing.choice(),
             frames: self.frames_in_all,
             frames_failed: self.frames_failed,
             kept_bits: self.bits_amplified,

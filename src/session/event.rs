@@ -157,6 +157,8 @@ pub struct BlockReport {
     pub outcome: Outcome,
     /// What this side estimated, by the names of records.
     pub figures: Vec<(&'static str, f64)>,
+    /// How the block was reconciled and why so, on the side that chose.
+    pub choice: Option<String>,
     /// Frames reconciled or tried.
     pub frames: u32,
     /// Frames given up, or found different by verification.

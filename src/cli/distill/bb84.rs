@@ -9,8 +9,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use keystill::Isa;
 use keystill::bits::BitBlock;
 use keystill::ledger::Disclosure;
+use keystill::reconcile::Method;
 use keystill::reconcile::choice::Accounting;
-use keystill::reconcile::{Method, Plan};
 use keystill_kernels::os::FileMap;
 use serde_json::json;
 use zeroize::Zeroizing;
@@ -91,9 +91,9 @@ impl Args {
             return Err(Failure::new(Exit::Usage, anyhow!("--qber {qber}: from 0 to 0.5, please")));
         }
         let method = match self.method {
-            MethodName::Auto => None,
-            MethodName::Ldpc => Some(Method::Ldpc),
-            MethodName::Cascade => Some(Method::Cascade),
+            MethodName::Auto => Method::Auto,
+            MethodName::Ldpc => Method::Ldpc,
+            MethodName::Cascade => Method::Cascade,
         };
         let accounting = match self.accounting {
             AccountingName::Both => Accounting::BothDirections,
@@ -213,10 +213,10 @@ impl Report {
         let left = bits * (1.0 - entropy) - subtracted as f64;
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped at 0")]
         let secret_bits = if self.equal { libm::floor(left).max(0.0) as u64 } else { 0 };
-        let method = account.choice.as_ref().map(|choice| name(&choice.plan));
+        let method = account.choice.as_ref().map(|choice| choice.plan.method());
         let choice = account.choice.as_ref().map(|choice| {
             json!({
-                "method": name(&choice.plan), "frame_bits": choice.plan.frame_bits(),
+                "method": choice.plan.method(), "frame_bits": choice.plan.frame_bits(),
                 "expected_bits": choice.expected_bits, "reason": choice.reason.to_string(),
             })
         });
@@ -244,7 +244,7 @@ impl Report {
         let Some(choice) = &account.choice else { return };
         say(&format!(
             "{} in {} frames of {} bits: {}",
-            name(&choice.plan),
+            choice.plan.method(),
             account.frames,
             choice.plan.frame_bits(),
             choice.reason
@@ -273,13 +273,6 @@ fn told_by_alice(account: &Account) -> u64 {
     let told = |kind| account.ledger.disclosed_by(kind);
     let parities = told(Disclosure::PilotParity) + told(Disclosure::ParityAnswer);
     parities + told(Disclosure::Syndrome) + told(Disclosure::Increment) + told(Disclosure::VerificationTag)
-}
-
-fn name(plan: &Plan) -> &'static str {
-    match plan {
-        Plan::Cascade(_) => "cascade",
-        _ => "ldpc",
-    }
 }
 
 /// h₂.

@@ -39,7 +39,7 @@ const MOST_QBER: f64 = 0.15;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Wish {
     /// The method, or the better one.
-    pub(super) method: Option<Method>,
+    pub(super) method: Method,
     /// The error rate to begin with, if it is known.
     pub(super) qber: Option<f64>,
     /// How the proof counts.
@@ -116,14 +116,7 @@ impl Distiller {
     fn block(&mut self, number: u64, block: &Pair, progress: impl Fn(usize)) -> Result<Pair, Fault> {
         let bits = block.alice.len();
         let qber = self.begin(block)?;
-        let conditions = Conditions {
-            bits,
-            qber,
-            round_trip_s: 0.0,
-            bits_per_s: 0.0,
-            window_bits: bits as f64,
-            accounting: self.wish.accounting,
-        };
+        let conditions = Conditions { bits, qber, accounting: self.wish.accounting, ..Conditions::default() };
         let choice = choice::choose(self.wish.method, &conditions)?;
         let method = if matches!(choice.plan, Plan::Cascade(_)) { Method::Cascade } else { Method::Ldpc };
         let frame_bits = choice.plan.frame_bits();
@@ -154,7 +147,7 @@ impl Distiller {
         }
         let depth = match (self.wish.qber, self.wish.method) {
             // Cascade does not mind an error rate that is half or twice what it is told.
-            (Some(qber), Some(Method::Cascade)) => return Ok(qber),
+            (Some(qber), Method::Cascade) => return Ok(qber),
             (Some(_), _) => Depth::Check,
             (None, _) => Depth::Estimate,
         };
@@ -191,7 +184,7 @@ impl Distiller {
 
     /// An error rate that may be too high but is not certain to be: the highest that can be tried.
     fn limited(&self, qber: f64) -> f64 {
-        qber.min(if self.wish.method == Some(Method::Ldpc) { ldpc::MOST_QBER } else { MOST_QBER })
+        qber.min(if self.wish.method == Method::Ldpc { ldpc::MOST_QBER } else { MOST_QBER })
     }
 
     fn book(&mut self, talk: &Loopback) {
@@ -246,7 +239,7 @@ impl Distiller {
             Some(estimate) => self.limited(estimate.qber + estimate.error),
             None => self.limited(2.0 * planned),
         };
-        let method = self.wish.method.map_or(Method::Cascade, |_| method);
+        let method = if self.wish.method == Method::Auto { Method::Cascade } else { method };
         let plan = Plan::choose_hard(method, qber, bits)?;
         let mut whole = Pair { alice: BitBlock::default(), bob: BitBlock::default() };
         for first in (0..bits).step_by(plan.frame_bits()) {

@@ -99,7 +99,8 @@ impl Chart {
             |value: &f64| if whole { format!("{value:.0}") } else { format!("{:.0} %", 100.0 * value) };
         context
             .configure_mesh()
-            .light_line_style(BLACK.mix(0.04))
+            .max_light_lines(1)
+            .light_line_style(WHITE)
             .bold_line_style(BLACK.mix(0.12))
             .x_desc(self.x_name)
             .x_labels(12)

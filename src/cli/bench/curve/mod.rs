@@ -155,7 +155,7 @@ fn bb84(points: &[Value]) -> (Chart, Chart) {
         ]
     };
     let left = Chart {
-        title: "told by the reference side, in units of h(QBER)".to_owned(),
+        title: "f: bits told by the reference side / n·h(QBER)".to_owned(),
         x_name: "QBER",
         x: 0.0..0.115,
         y: 1.0..1.5,
