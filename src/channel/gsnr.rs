@@ -108,7 +108,7 @@ mod tests {
 
     #[test]
     fn the_demonstration_is_error_free_and_a_long_or_overdriven_link_is_not() {
-        assert!(least(&[]) > 3.0, "margin {}", least(&[]));
+        assert!(least(&[]) > 1.0, "margin {}", least(&[]));
         assert!(least(&["link.length_km=200"]) < 0.0, "200 km without an amplifier");
         assert!(least(&["data.launch_power_dbm=30"]) < least(&[]), "distortion grows with the power");
     }

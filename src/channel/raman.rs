@@ -96,8 +96,9 @@ mod tests {
 
     #[test]
     fn cross_sections_are_those_computed_elsewhere() {
-        let fibre = Fibre::g652d();
-        // Stokes rows of an independent computation; anti-Stokes ones bear ν_q/ν_p besides.
+        // Stokes rows of an independent computation with -2.15 dB of κ; anti-Stokes ones bear ν_q/ν_p besides.
+        let kappa_db = Curve::new([(0.0, -2.15)]).expect("a point");
+        let fibre = Fibre { kappa_db, ..Fibre::g652d() };
         for (pump, wave, rho) in [
             (1530.0, 1570.0, 4.237e-9),
             (1550.0, 1625.0, 5.178e-9),
