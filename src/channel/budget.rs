@@ -91,7 +91,7 @@ impl Scattering {
     #[must_use]
     pub fn share(&self, mechanism: Mechanism) -> f64 {
         let own = self.contributions.iter().filter(|contribution| contribution.mechanism == mechanism);
-        own.map(|contribution| contribution.share).sum()
+        own.fold(0.0, |sum, contribution| sum + contribution.share)
     }
 
     /// The same link in other weather, without its contributions. The data's power acts on noise and gain in
@@ -126,12 +126,7 @@ pub struct Budget {
 /// The budget of a scenario, without its drift and events.
 #[must_use]
 pub fn budget(scenario: &Scenario) -> Budget {
-    let span = LoadedSpan::new(scenario, &scenario.carriers());
-    let weather = Weather::default();
-    Budget {
-        bb84: Bb84Budget::new(&scenario.bb84, span.scattering(&Filter::of_bb84(scenario)), &weather),
-        cv: CvBudget::new(&scenario.cv, span.scattering(&Filter::of_cv(scenario)), &weather),
-    }
+    LoadedSpan::new(scenario, &scenario.carriers()).budget(scenario)
 }
 
 /// What a receiver lets in.
@@ -225,6 +220,16 @@ impl LoadedSpan {
     #[must_use]
     pub fn carriers(&self) -> &[Carrier] {
         &self.carriers
+    }
+
+    /// The budget of a scenario's two systems beside these carriers; its comb may be another.
+    #[must_use]
+    pub fn budget(&self, systems: &Scenario) -> Budget {
+        let weather = Weather::default();
+        Budget {
+            bb84: Bb84Budget::new(&systems.bb84, self.scattering(&Filter::of_bb84(systems)), &weather),
+            cv: CvBudget::new(&systems.cv, self.scattering(&Filter::of_cv(systems)), &weather),
+        }
     }
 
     /// What a quantum channel gets from all other light.

@@ -16,10 +16,18 @@ use super::fibre::{Attenuation, Fibre};
 use super::span::Direction;
 
 /// Scenarios that ship, by name.
-const SHIPPED: [(&str, &str); 1] = [("iown-47t2", include_str!("scenarios/iown-47t2.toml"))];
+const SHIPPED: [(&str, &str); 6] = [
+    ("iown-47t2", include_str!("scenarios/iown-47t2.toml")),
+    ("dark-fibre", include_str!("scenarios/dark-fibre.toml")),
+    ("c-band-only", include_str!("scenarios/c-band-only.toml")),
+    ("reduced-power", include_str!("scenarios/reduced-power.toml")),
+    ("50-km", include_str!("scenarios/50-km.toml")),
+    ("eight-hours", include_str!("scenarios/eight-hours.toml")),
+];
 
 /// Names of the scenarios that ship.
-pub const NAMES: &[&str] = &["iown-47t2"];
+pub const NAMES: &[&str] =
+    &["iown-47t2", "dark-fibre", "c-band-only", "reduced-power", "50-km", "eight-hours"];
 
 /// A link, its data carriers and its two QKD systems.
 #[derive(Clone, Debug, PartialEq, Deserialize, Serialize)]
@@ -241,6 +249,19 @@ impl Scenario {
     /// # Errors
     /// [`ScenarioError`], naming line and field, or the override.
     pub fn from_text(origin: &str, text: &str, overrides: &[String]) -> Result<Self, ScenarioError> {
+        Self::from_files(origin, text, overrides, &|name| Err(format!("{name} is not at hand")))
+    }
+
+    /// The scenario of a text that may name a fibre's file, which `read` reads.
+    ///
+    /// # Errors
+    /// [`ScenarioError`], naming line and field, or the override.
+    pub fn from_files(
+        origin: &str,
+        text: &str,
+        overrides: &[String],
+        read: &dyn Fn(&str) -> Result<String, String>,
+    ) -> Result<Self, ScenarioError> {
         // The text as it stands first, so that its own mistakes are told with their lines.
         let mut scenario: Self = toml::from_str(text).map_err(|error| ScenarioError::Syntax {
             origin: match error.span() {
@@ -252,8 +273,27 @@ impl Scenario {
         for given in overrides {
             scenario = scenario.with(given)?;
         }
+        if scenario.link.fibre.ends_with(".toml") {
+            scenario.read_fibre(read)?;
+        }
         check::check(&scenario, origin, text, overrides)?;
         Ok(scenario)
+    }
+
+    /// Takes the fibre from the file that its name names.
+    fn read_fibre(&mut self, read: &dyn Fn(&str) -> Result<String, String>) -> Result<(), ScenarioError> {
+        let file = self.link.fibre.clone();
+        let wrong = |origin: String, detail: String| ScenarioError::Syntax { origin, detail };
+        let text = read(&file).map_err(|detail| wrong(file.clone(), detail))?;
+        self.fibre = toml::from_str(&text).map_err(|error| {
+            let line = error.span().map_or(1, |span| line_of(&text, span.start));
+            wrong(format!("{file}, line {line}"), error.message().to_owned())
+        })?;
+        if self.fibre.name.is_empty() {
+            self.fibre.name.clone_from(&file);
+        }
+        self.link.fibre.clone_from(&self.fibre.name);
+        Ok(())
     }
 
     /// One value replaced, unchecked.
@@ -344,5 +384,48 @@ mod tests {
             matches!(Scenario::shipped("nowhere"), Err(ScenarioError::Unknown { .. })),
             "no such scenario"
         );
+    }
+
+    #[test]
+    fn every_scenario_that_ships_is_good_and_bears_its_name() {
+        assert_eq!(SHIPPED.map(|(name, _)| name).as_slice(), NAMES, "the list is complete");
+        for (name, text) in SHIPPED {
+            let scenario = Scenario::from_text(name, text, &[]).expect("good values");
+            assert_eq!(scenario.name, name, "the name in records");
+        }
+    }
+
+    #[test]
+    fn a_fibre_comes_from_its_file() {
+        let read = |name: &str| match name {
+            "lab.toml" => Ok("name = \"lab\"\nattenuation = [[1310.0, 0.4], [1550.0, 0.25]]\n".to_owned()),
+            "bad.toml" => Ok("\nattenuation = 3\n".to_owned()),
+            _ => Err("no such file".to_owned()),
+        };
+        let load = |fibre: &str| {
+            Scenario::from_files("iown-47t2", SHIPPED[0].1, &[format!("link.fibre={fibre}")], &read)
+        };
+        let scenario = load("lab.toml").expect("a good fibre");
+        assert_eq!(scenario.fibre().name, "lab", "its name");
+        assert!((scenario.fibre().attenuation_db_per_km(1430.0) - 0.325).abs() < 1e-9, "interpolated");
+        let error = load("bad.toml").expect_err("no pairs").to_string();
+        assert!(error.starts_with("bad.toml, line 2"), "{error}");
+        assert!(load("none.toml").is_err(), "no file");
+    }
+
+    #[test]
+    fn a_bad_override_is_told_as_such() {
+        for (given, told) in [
+            ("data.launch_power_dbm=99", "--set data.launch_power_dbm=99: data.launch_power_dbm = 99"),
+            ("bb84.clock_ghz=fast", "--set bb84.clock_ghz=fast: "),
+            ("link.fibre=glass", "--set link.fibre=glass: link.fibre"),
+            ("data.slots=[59,999]", "--set data.slots=[59,999]: "),
+        ] {
+            let error = load(&[given]).expect_err("impossible").to_string();
+            assert!(
+                error.contains(told.split(':').next().unwrap_or(told)) || error.starts_with(told),
+                "{error}"
+            );
+        }
     }
 }

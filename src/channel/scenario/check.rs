@@ -32,7 +32,10 @@ pub(super) fn check(
 
 /// The override that set a field, or else its line.
 fn place(field: &str, origin: &str, text: &str, overrides: &[String]) -> String {
-    let sets = |given: &&String| given.split('=').next().is_some_and(|name| name.trim() == field);
+    // The grid's values hold only together: whichever of them was given is to blame.
+    let grid = ["data.first_slot_thz", "data.slots", "data.slot_ghz"];
+    let blamed = |name: &str| name == field || (grid.contains(&field) && grid.contains(&name));
+    let sets = |given: &&String| given.split('=').next().is_some_and(|name| blamed(name.trim()));
     if let Some(given) = overrides.iter().rev().find(sets) {
         return format!("--set {given}");
     }
