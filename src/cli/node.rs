@@ -1,7 +1,11 @@
 //! `keystill node`: one node over TCP.
 
+mod status;
+
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow};
@@ -14,17 +18,21 @@ use keystill::pipeline::{Actor, ActorError, Limits, News, NodeError, Pace, Worke
 use keystill::protocol::Protocol;
 use keystill::session::{Event, Outcome};
 use keystill::stage::Role;
+use keystill::store::{self, Folder, Store};
 
 use super::summary::{block_json, si};
-use super::world::{MethodName, Recordings, World, WorldArgs, parse_duration};
+use super::world::{MethodName, NodeStore, Recordings, World, WorldArgs, parse_duration};
 use super::{Exit, Failure, OrExit};
+use status::Status;
 
 /// Run one node over TCP, both protocols at once.
 ///
 /// The configuration is TOML: `listen` or `connect` with an address, and a [world] with scenario, seed and
-/// duration, the same on both sides. Raw frames come from the simulated world.
+/// duration, the same on both sides. Raw frames come from the simulated world. With a state folder the node
+/// remembers its pads, blocks and keys over crashes and goes on where it was; a lost connection is made anew.
+/// SIGTERM and SIGINT stop it in good order. `--status` tells how a running node is.
 ///
-/// Example: keystill node alice --config alice.toml
+/// Example: keystill node alice --config alice.toml --state alice.state
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
@@ -34,6 +42,12 @@ pub(crate) struct Args {
     /// The configuration file.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// The folder in which the node remembers its pads, blocks and keys; `state` in the configuration.
+    #[arg(long, value_name = "DIR")]
+    state: Option<PathBuf>,
+    /// Print how the node of this state folder is, or was, as JSON, and end.
+    #[arg(long)]
+    status: bool,
     /// Threads that compute; all of the machine's by default. They change no key.
     #[arg(long)]
     threads: Option<usize>,
@@ -58,6 +72,11 @@ struct Config {
     /// How long the peer may be silent, in s.
     #[serde(default = "default_patience_s")]
     patience_s: f64,
+    /// The folder in which the node remembers.
+    state: Option<PathBuf>,
+    /// Undelivered key that the store holds at most, in Mbit.
+    #[serde(default = "default_store_mbit")]
+    store_mbit: u64,
     world: WorldConfig,
 }
 
@@ -79,6 +98,10 @@ fn default_patience_s() -> f64 {
     60.0
 }
 
+fn default_store_mbit() -> u64 {
+    1024
+}
+
 fn default_scenario() -> String {
     "iown-47t2".into()
 }
@@ -89,8 +112,15 @@ fn default_duration() -> String {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let config = read(&args.config)?;
+    let state = args.state.clone().or_else(|| config.state.clone());
+    if args.status {
+        return status::print(state.as_deref());
+    }
+    let stop = on_signals()?;
     let role = if args.role == RoleName::Alice { Role::Alice } else { Role::Bob };
-    let world = world(&config.world)?;
+    let patience = Duration::from_secs_f64(config.patience_s.clamp(1.0, 86_400.0));
+    let store = state.as_deref().map(|state| open_store(state, &config)).transpose()?;
+    let world = world(&config.world)?.of_node(store.clone(), patience);
     let mut actors: Vec<Box<dyn Actor>> = Vec::new();
     if world.has(Bb84::NAME) {
         actors.push(world.bb84_actor(role, &Recordings::None, Pace::Max)?);
@@ -100,28 +130,72 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let workers = Workers::new(threads, Isa::best()).or_exit(Exit::Internal)?;
-    let patience = Duration::from_secs_f64(config.patience_s.clamp(1.0, 86_400.0));
-    let stream = meet(&config, patience)?;
     let limits = Limits { longest_message: world.longest_message(), patience };
-    let mut told = Told { json: args.json, blocks: 0, without: Vec::new() };
-    let outcome = drive_over(stream, &mut actors, &workers, limits, &mut |actors, news| {
-        if let Some((number, news)) = news {
-            told.hear(actors[number].protocol(), news);
-        }
-        true
-    });
-    outcome.map_err(|error| {
-        let exit = match &error {
-            NodeError::Actor(ActorError::Source { .. }) => Exit::Configuration,
-            NodeError::Actor(ActorError::Storage { .. }) => Exit::Storage,
-            _ => Exit::Peer,
-        };
-        Failure::new(exit, error)
-    })?;
-    if told.blocks == told.without.len() {
+    let mut told = Told::new(args.json, Status::new(role, state, store));
+    let mut door = Door::open(&config, patience, stop.clone())?;
+    let outcome = serve(&mut door, &mut actors, &workers, limits, &mut told);
+    told.status.tell(&actors, if outcome.is_ok() { "ended" } else { "failed" });
+    outcome?;
+    if !door.stopped() && told.blocks > 0 && told.blocks == told.without.len() {
         return Err(Failure::new(Exit::NoKey, anyhow!("no secure key: {}", told.without.join("; "))));
     }
     Ok(())
+}
+
+/// Set by the signals that ask the node to end.
+fn on_signals() -> Result<Arc<AtomicBool>, Failure> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        signal_hook::flag::register(signal, stop.clone()).or_exit(Exit::Internal)?;
+    }
+    Ok(stop)
+}
+
+fn open_store(state: &Path, config: &Config) -> Result<NodeStore, Failure> {
+    let limits =
+        store::Limits { capacity_bits: config.store_mbit.saturating_mul(1_000_000), ..Default::default() };
+    let opened = Folder::open(state).map_err(anyhow::Error::from);
+    let opened = opened.and_then(|folder| Ok(Store::open(folder, limits)?));
+    let opened = opened.with_context(|| format!("state {}", state.display())).or_exit(Exit::Storage)?;
+    Ok(Arc::new(Mutex::new(opened)))
+}
+
+/// Runs the actors over one connection after the other, until they are finished or asked to end.
+fn serve(
+    door: &mut Door,
+    actors: &mut [Box<dyn Actor>],
+    workers: &Workers,
+    limits: Limits,
+    told: &mut Told,
+) -> Result<(), Failure> {
+    while let Some(stream) = door.meet()? {
+        let outcome = drive_over(stream, actors, workers, limits, &mut |actors, news| {
+            if let Some((number, news)) = news {
+                told.hear(actors[number].protocol(), news);
+            }
+            told.status.now_and_then(actors);
+            !door.stopped()
+        });
+        let error = match outcome {
+            Ok(()) => return Ok(()),
+            Err(NodeError::Actor(error)) => return Err(fatal(error)),
+            Err(error) => error,
+        };
+        eprintln!("keystill: {error}");
+        told.status.connections += 1;
+        // A peer that is made to fail again and again is not asked without rest.
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    Ok(())
+}
+
+fn fatal(error: ActorError) -> Failure {
+    let exit = match &error {
+        ActorError::Source { .. } => Exit::Configuration,
+        ActorError::Storage { .. } => Exit::Storage,
+        ActorError::Session { .. } => Exit::Peer,
+    };
+    Failure::new(exit, error)
 }
 
 fn read(path: &Path) -> Result<Config, Failure> {
@@ -152,34 +226,74 @@ fn world(config: &WorldConfig) -> Result<World, Failure> {
     args.build()
 }
 
-/// Listens for the peer, or goes to it, trying again until it is there.
-fn meet(config: &Config, patience: Duration) -> Result<TcpStream, Failure> {
-    match (&config.listen, &config.connect) {
-        (Some(address), None) => {
-            let listener = TcpListener::bind(address)
-                .with_context(|| format!("listen = {address:?}"))
-                .or_exit(Exit::Configuration)?;
+/// How connections to the peer are made.
+struct Door {
+    way: Way,
+    patience: Duration,
+    stop: Arc<AtomicBool>,
+}
+
+enum Way {
+    Listen(TcpListener, String),
+    Connect(String),
+}
+
+impl Door {
+    fn open(config: &Config, patience: Duration, stop: Arc<AtomicBool>) -> Result<Self, Failure> {
+        let way = match (&config.listen, &config.connect) {
+            (Some(address), None) => {
+                let listener = TcpListener::bind(address)
+                    .and_then(|listener| listener.set_nonblocking(true).map(|()| listener))
+                    .with_context(|| format!("listen = {address:?}"))
+                    .or_exit(Exit::Configuration)?;
+                Way::Listen(listener, address.clone())
+            }
+            (None, Some(address)) => Way::Connect(address.clone()),
+            _ => {
+                let error = anyhow!("give exactly one of `listen` and `connect`");
+                return Err(Failure::new(Exit::Configuration, error));
+            }
+        };
+        Ok(Self { way, patience, stop })
+    }
+
+    fn stopped(&self) -> bool {
+        self.stop.load(Ordering::Relaxed)
+    }
+
+    /// Waits for the peer, or goes to it, trying again until it is there; `None` if asked to end.
+    fn meet(&mut self) -> Result<Option<TcpStream>, Failure> {
+        if let Way::Listen(_, address) = &self.way {
             eprintln!("keystill: waiting for the peer at {address}");
-            let (stream, peer) = listener.accept().or_exit(Exit::Peer)?;
-            eprintln!("keystill: {peer} is here");
-            Ok(stream)
         }
-        (None, Some(address)) => {
-            let began = Instant::now();
-            loop {
-                match TcpStream::connect(address) {
-                    Ok(stream) => return Ok(stream),
-                    Err(_) if began.elapsed() < patience => std::thread::sleep(Duration::from_millis(200)),
-                    Err(error) => {
-                        let error = anyhow!(
-                            "nobody answers at {address} ({error}); start the peer first, or check `connect`"
-                        );
-                        return Err(Failure::new(Exit::Peer, error));
-                    }
+        let began = Instant::now();
+        while !self.stopped() {
+            let tried = match &self.way {
+                Way::Listen(listener, _) => {
+                    listener.accept().map(|(stream, peer)| (stream, peer.to_string()))
                 }
+                Way::Connect(address) => TcpStream::connect(address).map(|stream| (stream, address.clone())),
+            };
+            match tried {
+                Ok((stream, peer)) => {
+                    stream.set_nonblocking(false).or_exit(Exit::Peer)?;
+                    eprintln!("keystill: {peer} is here");
+                    return Ok(Some(stream));
+                }
+                Err(_) if began.elapsed() < self.patience => std::thread::sleep(Duration::from_millis(50)),
+                Err(error) => return Err(Failure::new(Exit::Peer, self.nobody(&error))),
             }
         }
-        _ => Err(Failure::new(Exit::Configuration, anyhow!("give exactly one of `listen` and `connect`"))),
+        Ok(None)
+    }
+
+    fn nobody(&self, error: &std::io::Error) -> anyhow::Error {
+        match &self.way {
+            Way::Listen(_, address) => anyhow!("nobody came to {address} in {} s", self.patience.as_secs()),
+            Way::Connect(address) => {
+                anyhow!("nobody answers at {address} ({error}); start the peer first, or check `connect`")
+            }
+        }
     }
 }
 
@@ -188,10 +302,16 @@ struct Told {
     json: bool,
     blocks: usize,
     without: Vec<String>,
+    status: Status,
 }
 
 impl Told {
+    fn new(json: bool, status: Status) -> Self {
+        Self { json, blocks: 0, without: Vec::new(), status }
+    }
+
     fn hear(&mut self, protocol: &str, news: News) {
+        self.status.hear(protocol, &news);
         match news {
             News::Event(Event::Block(report)) => {
                 self.blocks += 1;
@@ -216,7 +336,8 @@ impl Told {
                     serde_json::json!({ "event": "key", "protocol": protocol, "block": key.block(), "bits": key.bits().len(), "key_digest": digest.as_str() })
                 );
             }
-            News::Event(_) | News::Restarted(_) => {}
+            News::Restarted(error) => eprintln!("keystill: {protocol} begins again: {error}"),
+            News::Event(_) => {}
         }
     }
 }

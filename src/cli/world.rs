@@ -1,7 +1,7 @@
 //! The simulated world behind `run` and `node`: scenario, protocols, sources, sessions.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, anyhow};
@@ -17,9 +17,10 @@ use keystill::pipeline::{
 };
 use keystill::protocol::{Protocol, Validity};
 use keystill::reconcile::Method;
-use keystill::session::Config;
+use keystill::session::{Config, Remembered};
 use keystill::sim::{Bb84Source, CvSource, SimulatedRandom, simulated_pre_shared_key};
 use keystill::stage::Role;
+use keystill::store::{Folder, Kept, Store, StoreError};
 use keystill::wire::{Reader, Writer};
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -111,12 +112,19 @@ pub(crate) enum Recordings {
 pub(crate) struct World {
     scenario: Scenario,
     args: WorldArgs,
+    /// Where the sessions of one node are remembered.
+    store: Option<NodeStore>,
+    /// How long a peer may be silent.
+    patience: Option<Duration>,
 }
+
+/// A node's durable store, shared by its protocols.
+pub(crate) type NodeStore = Arc<Mutex<Store<Folder>>>;
 
 impl WorldArgs {
     pub(crate) fn build(&self) -> Result<World, Failure> {
         let scenario = load_scenario(&self.scenario, &self.overrides)?;
-        let world = World { scenario, args: self.clone() };
+        let world = World { scenario, args: self.clone(), store: None, patience: None };
         let blocks = [(Bb84::NAME, world.scenario.bb84.block_s), (Cv::NAME, world.scenario.cv.block_s)];
         for (_, block_s) in blocks.into_iter().filter(|(protocol, _)| world.has(protocol)) {
             if self.duration.as_secs_f64() < block_s * (1.0 - 1e-9) {
@@ -133,6 +141,11 @@ impl WorldArgs {
 }
 
 impl World {
+    /// The world of a node that remembers, if it has a store, and waits so long for its peer.
+    pub(crate) fn of_node(self, store: Option<NodeStore>, patience: Duration) -> Self {
+        Self { store, patience: Some(patience), ..self }
+    }
+
     pub(crate) fn has(&self, protocol: &str) -> bool {
         self.args.protocol.as_deref().is_none_or(|only| only == protocol)
     }
@@ -290,9 +303,26 @@ impl World {
     ) -> Result<Box<dyn Actor>, Failure> {
         let random = Arc::new(SimulatedRandom::new(self.args.seed, role, P::NAME));
         let key = simulated_pre_shared_key(self.args.seed, P::NAME, PRE_SHARED_BYTES);
+        let mut config = Config::new(role, self.session(), protocol.clone(), random);
+        if let Some(patience) = self.patience {
+            config.patience_ns = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
+        }
+        if let Some(store) = &self.store {
+            let remembered = self.recall::<P>(store, &key).or_exit(Exit::Storage)?;
+            let keeper = Kept::new(store.clone(), P::NAME, self.session());
+            return Ok(Box::new(Party::resume(config, remembered, Box::new(keeper), source, pace)));
+        }
         let pool = Pool::from_pre_shared(&key).or_exit(Exit::Configuration)?;
-        let config = Config::new(role, self.session(), protocol.clone(), random);
         Ok(Box::new(Party::new(config, pool, source, pace)))
+    }
+
+    /// What a protocol goes on from; its pre-shared key is installed the first time.
+    fn recall<P: Protocol>(&self, store: &NodeStore, key: &[u8]) -> Result<Remembered, StoreError> {
+        let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
+        if !store.has(P::NAME) {
+            store.install(P::NAME, self.session(), key)?;
+        }
+        store.recall(P::NAME, self.session())
     }
 
     /// The longest message that any session of this world reads.
