@@ -6,6 +6,7 @@
 
 mod bb84;
 mod cv;
+pub mod faults;
 mod random;
 
 pub use bb84::Bb84Source;

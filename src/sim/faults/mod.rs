@@ -1,0 +1,351 @@
+//! A world of faults: both nodes in one thread, under virtual time, from one seed.
+//!
+//! Sessions and stores are the real ones; the network, the disks and the clock are simulated, and fail: a
+//! connection is cut, messages are flipped, doubled, swapped and shortened, a process dies between any two
+//! operations of its disk, syncs fail, space runs out, time stands still and jumps. An omniscient
+//! [`Judge`](judge) holds seven invariants against what leaves the nodes. After the faults both must make
+//! keys again. A seed replays.
+//!
+//! To show that the judge sees, bugs can be [planted](Planted): each is found.
+
+mod dice;
+mod disk;
+mod judge;
+mod node;
+mod small;
+
+use std::collections::VecDeque;
+
+use keystill_kernels::Isa;
+
+use crate::session::{LinkState, Time};
+use crate::stage::{Role, Workbench};
+use crate::store::Share;
+
+use dice::Dice;
+use disk::DiskFault;
+use judge::Judge;
+use node::Node;
+
+pub use judge::{Invariant, Violation};
+pub use small::{small_bb84, small_frame};
+
+/// A bug that is put in on purpose, to be found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Planted {
+    /// Syncs do nothing.
+    SkipSync,
+    /// The session is told that its records last before they are written.
+    AnswerBeforeWriting,
+    /// Spent pads are not remembered.
+    ReusePad,
+    /// Begun blocks are not remembered.
+    ReplayBlock,
+    /// Acceptances are not remembered.
+    ForgetReady,
+    /// Keys leave before their marks last.
+    ReleaseBeforeMark,
+    /// Keys count before the peer accepted.
+    DeliverBeforeAccept,
+    /// One side's books miss an entry that the other's have.
+    ForgetLedger,
+    /// One side stores another key.
+    DifferentKey,
+    /// The journal is never summed up.
+    EndlessJournal,
+}
+
+impl Planted {
+    /// All of them.
+    pub const ALL: [Self; 10] = [
+        Self::SkipSync,
+        Self::AnswerBeforeWriting,
+        Self::ReusePad,
+        Self::ReplayBlock,
+        Self::ForgetReady,
+        Self::ReleaseBeforeMark,
+        Self::DeliverBeforeAccept,
+        Self::ForgetLedger,
+        Self::DifferentKey,
+        Self::EndlessJournal,
+    ];
+}
+
+/// What a world is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Plan {
+    /// Faults that are injected, at most.
+    pub faults: u64,
+    /// Blocks that the link makes before the faults end, at most.
+    pub blocks: u64,
+    /// A bug to be found.
+    pub planted: Option<Planted>,
+}
+
+impl Default for Plan {
+    /// Twelve faults over up to six blocks.
+    fn default() -> Self {
+        Self { faults: 12, blocks: 6, planted: None }
+    }
+}
+
+/// How a world ended.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// Faults injected.
+    pub faults: u64,
+    /// Blocks that left key, on Alice's side.
+    pub keys: usize,
+    /// Blocks that ended, on Alice's side.
+    pub blocks: usize,
+    /// Steps taken.
+    pub steps: u64,
+    /// What may never happen, and did.
+    pub violations: Vec<Violation>,
+}
+
+/// Steps after which a world that does not settle is stuck.
+const PATIENCE_STEPS: u64 = 60_000;
+
+/// Blocks after the last fault, two of which must leave key.
+const BLOCKS_AFTER: u64 = 4;
+
+struct World {
+    dice: Dice,
+    now: Time,
+    nodes: [Node; 2],
+    /// Messages from each node on their way.
+    wires: [VecDeque<Vec<u8>>; 2],
+    /// The number of the connection, and the one that each node was told of.
+    connection: u64,
+    connected: bool,
+    told: [Option<u64>; 2],
+    faults_left: u64,
+    faults: u64,
+    /// Blocks for which there are raw frames.
+    blocks: u64,
+    bench: Workbench,
+    judge: Judge,
+}
+
+/// Lives through a world.
+#[must_use]
+pub fn live_through(seed: u64, plan: Plan) -> Verdict {
+    let mut world = World::new(seed, plan);
+    let mut steps = 0;
+    let healed = world.run(&mut steps, |world| world.faults_left == 0 || world.is_through());
+    world.heal();
+    let keys = [0, 1].map(|side| world.judge.keys(side));
+    world.blocks =
+        world.nodes.iter().map(Node::blocks_over).max().unwrap_or(0).max(plan.blocks) + BLOCKS_AFTER;
+    let settled = healed && world.run(&mut steps, World::is_through);
+    if !settled {
+        world.judge.find(Invariant::Converges, format!("stuck after {steps} steps"));
+    }
+    for side in [0, 1] {
+        if settled && world.judge.keys(side) < keys[side] + 2 {
+            world.judge.find(Invariant::Converges, format!("side {side} makes no key after the faults"));
+        }
+        world.nodes[side].measure(&mut world.judge);
+        world.nodes[side].deliver(Share::All, usize::MAX, &mut world.judge);
+    }
+    world.judge.conclude();
+    Verdict {
+        faults: world.faults + world.nodes.iter().map(|node| node.disk.struck()).sum::<u64>(),
+        keys: world.judge.keys(0),
+        blocks: world.judge.blocks(0),
+        steps,
+        violations: std::mem::take(&mut world.judge.violations),
+    }
+}
+
+impl World {
+    fn new(seed: u64, plan: Plan) -> Self {
+        let nodes = [Role::Alice, Role::Bob].map(|role| Node::new(seed, role, plan.planted));
+        for node in &nodes {
+            node.disk.lie(plan.planted == Some(Planted::SkipSync));
+        }
+        Self {
+            dice: Dice::new(seed),
+            now: Time(0),
+            nodes,
+            wires: [VecDeque::new(), VecDeque::new()],
+            connection: 0,
+            connected: false,
+            told: [None; 2],
+            faults_left: plan.faults,
+            faults: 0,
+            blocks: plan.blocks,
+            bench: Workbench::new(Isa::best()),
+            judge: Judge::default(),
+        }
+    }
+
+    /// Takes steps until `done` says so; whether it did before patience ended.
+    fn run(&mut self, steps: &mut u64, done: impl Fn(&Self) -> bool) -> bool {
+        for _ in 0..PATIENCE_STEPS {
+            if done(self) {
+                return true;
+            }
+            self.step();
+            *steps += 1;
+        }
+        false
+    }
+
+    /// Whether every block is over and nothing is on its way.
+    fn is_through(&self) -> bool {
+        let through = |node: &Node| node.is_settled() && node.blocks_over() >= self.blocks;
+        self.connected && self.nodes.iter().all(through) && self.wires.iter().all(VecDeque::is_empty)
+    }
+
+    fn heal(&mut self) {
+        self.faults_left = 0;
+        self.nodes.iter().for_each(|node| node.disk.disarm());
+        // What was altered may still be on its way.
+        self.cut();
+    }
+
+    fn step(&mut self) {
+        self.now.0 += 1_000 * self.dice.below(200);
+        if self.faults_left > 0 && self.dice.once_in(40) {
+            self.faults_left -= 1;
+            self.strike();
+        }
+        let side = self.dice.place(2);
+        if !self.nodes[side].is_alive() {
+            if self.dice.once_in(4) {
+                self.nodes[side].start(&mut self.judge);
+            }
+            return;
+        }
+        self.tell_link(side);
+        self.act(side);
+        let connection = self.told[side];
+        let longest = self.nodes[side].longest_message();
+        for message in self.nodes[side].drain(&mut self.judge) {
+            let on = connection.unwrap_or(0);
+            self.judge.sent(side, on, &message, longest);
+            if self.connected && connection == Some(self.connection) {
+                self.wires[side].push_back(message);
+            }
+        }
+        if std::mem::take(&mut self.nodes[side].hangup) || !self.nodes[side].is_alive() {
+            self.cut();
+        }
+    }
+
+    fn act(&mut self, side: usize) {
+        let (now, node) = (self.now, &mut self.nodes[side]);
+        match self.dice.below(8) {
+            0 => node.offer(self.blocks),
+            1 | 2 => node.work(now, &mut self.dice, &mut self.bench),
+            3 | 4 => node.remember(now, &mut self.dice, &mut self.judge),
+            5 if self.dice.once_in(8) => {
+                let (share, most) = ([Share::Even, Share::Odd][side], 1 + self.dice.place(3));
+                node.deliver(share, most, &mut self.judge);
+            }
+            5 => node.tick(now),
+            _ if self.told == [Some(self.connection); 2] => {
+                if let Some(message) = self.wires[1 - side].pop_front() {
+                    node.hear(now, &message);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Lets a node know of the connection as it is.
+    fn tell_link(&mut self, side: usize) {
+        let is = self.connected.then_some(self.connection);
+        if self.told[side] != is {
+            if self.told[side].is_some() {
+                self.nodes[side].link(self.now, LinkState::Down);
+            }
+            if is.is_some() {
+                self.nodes[side].link(self.now, LinkState::Up);
+            }
+            self.told[side] = is;
+        } else if !self.connected && self.nodes.iter().all(Node::is_alive) && self.dice.once_in(4) {
+            self.connected = true;
+            self.connection += 1;
+        }
+    }
+
+    fn cut(&mut self) {
+        self.connected = false;
+        self.wires.iter_mut().for_each(VecDeque::clear);
+        for (told, node) in self.told.iter_mut().zip(&self.nodes) {
+            // A new process knows of no connection.
+            told.take_if(|_| !node.is_alive());
+        }
+    }
+
+    /// Injects a fault.
+    fn strike(&mut self) {
+        let side = self.dice.place(2);
+        match self.dice.below(12) {
+            0 => self.kill(side),
+            1 => {
+                self.kill(0);
+                self.kill(1);
+            }
+            2 => self.cut(),
+            3 => {
+                // An hour passes at once.
+                self.now.0 += 3_600_000_000_000;
+            }
+            kind @ 4..=7 => {
+                let fault = [DiskFault::Crash, DiskFault::Full, DiskFault::Io, DiskFault::Short]
+                    [usize::try_from(kind - 4).unwrap_or(0)];
+                let operations = self.dice.below(12);
+                self.nodes[side].disk.arm(operations, fault);
+                // Counted where it strikes.
+                return;
+            }
+            kind => {
+                if !self.tamper(side, kind) {
+                    return;
+                }
+            }
+        }
+        self.faults += 1;
+    }
+
+    fn kill(&mut self, side: usize) {
+        self.nodes[side].kill();
+        self.cut();
+    }
+
+    /// Alters a message on its way, if there is one.
+    fn tamper(&mut self, side: usize, kind: u64) -> bool {
+        let length = self.wires[side].len();
+        if length == 0 {
+            return false;
+        }
+        let place = self.dice.place(length);
+        match kind {
+            8 => {
+                let message = &mut self.wires[side][place];
+                if message.is_empty() {
+                    return false;
+                }
+                let bit = self.dice.place(8 * message.len());
+                message[bit / 8] ^= 1 << (bit % 8);
+            }
+            9 => {
+                let twin = self.wires[side][place].clone();
+                self.wires[side].insert(place, twin);
+            }
+            10 => {
+                let other = self.dice.place(length);
+                self.wires[side].swap(place, other);
+            }
+            _ => {
+                let cut = self.dice.place(self.wires[side][place].len());
+                self.wires[side][place].truncate(cut);
+            }
+        }
+        true
+    }
+}
