@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::Tables;
 use super::tables::{Map, Maps};
+use super::{Line, Tables};
 use super::{basis_change::basis_change, layers::layers, planes::planes};
 
 type V = [__m256i; 2];
@@ -35,17 +35,38 @@ fn store4(words: &mut [u64; 4], value: __m256i) {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load(words: &[u64], at: usize) -> V {
-    let (fours, _) = words[at..at + 8].as_chunks::<4>();
+fn get(line: &Line) -> V {
+    let (fours, _) = line.as_chunks::<4>();
     [load4(&fours[0]), load4(&fours[1])]
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn store(words: &mut [u64], at: usize, value: V) {
-    let (fours, _) = words[at..at + 8].as_chunks_mut::<4>();
+fn put(line: &mut Line, value: V) {
+    let (fours, _) = line.as_chunks_mut::<4>();
     store4(&mut fours[0], value[0]);
     store4(&mut fours[1], value[1]);
+}
+
+/// Asks for a line early, one that will be written, too.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn prefetch(lines: &[Line], at: usize) {
+    let line: &Line = &lines[at];
+    // SAFETY: a prefetch reads nothing.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load(lines: &[Line], at: usize) -> V {
+    get(&lines[at])
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store(lines: &mut [Line], at: usize, value: V) {
+    put(&mut lines[at], value);
 }
 
 #[inline]

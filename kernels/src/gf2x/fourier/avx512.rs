@@ -2,8 +2,8 @@
 
 use std::arch::x86_64::*;
 
-use super::Tables;
 use super::tables::{Map, Maps};
+use super::{Line, Tables};
 use super::{basis_change::basis_change, layers::layers, planes::planes};
 
 type V = __m512i;
@@ -14,18 +14,37 @@ layers!(#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,avx512vbmi2,gfni"
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn load(words: &[u64], at: usize) -> V {
-    let words: &[u64; 8] = words[at..at + 8].first_chunk().expect("eight words");
+fn get(line: &Line) -> V {
     // SAFETY: eight words are 64 readable bytes.
-    unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
+    unsafe { _mm512_loadu_si512(line.as_ptr().cast()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn store(words: &mut [u64], at: usize, value: V) {
-    let words: &mut [u64; 8] = words[at..at + 8].first_chunk_mut().expect("eight words");
+fn put(line: &mut Line, value: V) {
     // SAFETY: eight words are 64 writable bytes.
-    unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), value) }
+    unsafe { _mm512_storeu_si512(line.as_mut_ptr().cast(), value) }
+}
+
+/// Asks for a line early, one that will be written, too.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn prefetch(lines: &[Line], at: usize) {
+    let line: &Line = &lines[at];
+    // SAFETY: a prefetch reads nothing.
+    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(lines: &[Line], at: usize) -> V {
+    get(&lines[at])
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store(lines: &mut [Line], at: usize, value: V) {
+    put(&mut lines[at], value);
 }
 
 #[inline]

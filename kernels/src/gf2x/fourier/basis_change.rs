@@ -10,11 +10,11 @@
 //! Rows of the working copy lie a cache line more than 8 KiB apart, so that those in the same place of
 //! all rows do not share the cache's sets.
 
-/// Words of a row of 2^16 bits.
-pub(super) const ROW: usize = 1024;
+/// Lines of eight words of a row of 2^16 bits.
+pub(super) const ROW: usize = 128;
 
-/// Words from one row of the working copy to the next.
-pub(super) const PITCH: usize = ROW + 8;
+/// Lines from one row of the working copy to the next.
+pub(super) const PITCH: usize = ROW + 1;
 
 /// The passes over a rung's vectors; `$level` are the attributes that enable its instructions.
 macro_rules! basis_change {
@@ -23,260 +23,311 @@ macro_rules! basis_change {
 
         /// From `bits`, which it overwrites, to the rows of `work`.
         $(#[$level])*
-        fn change_basis(log: usize, bits: &mut [u64], work: &mut [u64], column: &mut [u64]) {
+        fn change_basis(log: usize, bits: &mut [Line], work: &mut [Line], column: &mut [Line]) {
             let rows = 1 << (log - 16);
             if rows == 16 {
-                expand::<8, 4, 2, 1>(bits, work, PITCH, true);
+                expand::<true>(bits, work);
             } else {
-                expand_in_place::<false, 128, 64, 32, 16>(bits);
+                expand_in_place::<false, { 16 * ROW }>(bits);
                 for (sixteen, work) in bits.chunks_exact(16 * ROW).zip(work.chunks_exact_mut(16 * PITCH)) {
-                    expand::<8, 4, 2, 1>(sixteen, work, PITCH, false);
+                    expand::<false>(sixteen, work);
                 }
                 convert_rows::<false>(work, column);
             }
             for row in work.chunks_exact_mut(PITCH) {
-                convert_row::<false>(&mut row[..ROW]);
+                row.first_chunk_mut().into_iter().for_each(|row| convert_row::<false>(row));
             }
         }
 
         /// The inverse.
         $(#[$level])*
-        fn change_basis_back(log: usize, bits: &mut [u64], work: &mut [u64], column: &mut [u64]) {
+        fn change_basis_back(log: usize, bits: &mut [Line], work: &mut [Line], column: &mut [Line]) {
             let rows = 1 << (log - 16);
             for row in work.chunks_exact_mut(PITCH) {
-                convert_row::<true>(&mut row[..ROW]);
+                row.first_chunk_mut().into_iter().for_each(|row| convert_row::<true>(row));
             }
             if rows == 16 {
-                contract::<8, 4, 2, 1>(work, bits, true);
+                contract::<true>(work, bits);
             } else {
                 convert_rows::<true>(work, column);
                 for (sixteen, work) in bits.chunks_exact_mut(16 * ROW).zip(work.chunks_exact(16 * PITCH)) {
-                    contract::<8, 4, 2, 1>(work, sixteen, false);
+                    contract::<false>(work, sixteen);
                 }
-                expand_in_place::<true, 128, 64, 32, 16>(bits);
+                expand_in_place::<true, { 16 * ROW }>(bits);
             }
         }
 
         /// One level of Taylor's rule between the halves of blocks of 2^(K + 1) rows: the upper half,
         /// moved up by S bits, is added to the lower; what leaves it at the top comes back at its bottom.
         ///
-        /// `before`: the upper rows of the vectors on the left; at the leftmost ones `last` has those of the
-        /// rightmost.
+        /// `before`: the upper rows of the vectors on the left. FIRST: there are none on the left, and it
+        /// has those of the rightmost vectors.
         $(#[$level])*
         #[inline]
-        fn taylor<const BACK: bool, const K: usize, const S: i32>(
+        fn taylor<const BACK: bool, const FIRST: bool, const K: usize, const S: i32>(
             x: &mut [V; 16],
             before: &mut [V; 8],
-            last: Option<&[V; 8]>,
         ) {
+            let last = *before;
             for j in 0..8 {
                 let (half, place) = (1 << K, j & ((1 << K) - 1));
                 let low = ((j >> K) << (K + 1)) + place;
                 let high = low + half;
-                let left = match last {
-                    None => before[j],
-                    Some(_) if place == 0 => zero(),
-                    Some(last) => last[j - 1],
+                let left = match (FIRST, place) {
+                    (false, _) => before[j],
+                    (true, 0) => zero(),
+                    _ => last[j - 1],
                 };
-                let wrap = last.filter(|_| place == 0).map(|last| up::<S>(zero(), last[j + half - 1]));
-                if let (false, Some(wrap)) = (BACK, wrap) {
-                    x[high] = xor(x[high], wrap);
+                let wraps = FIRST && place == 0;
+                if wraps && !BACK {
+                    x[high] = xor(x[high], up::<S>(zero(), last[j + half - 1]));
                 }
                 before[j] = x[high];
                 x[low] = xor(x[low], up::<S>(x[high], left));
-                if let (true, Some(wrap)) = (BACK, wrap) {
-                    x[high] = xor(x[high], wrap);
+                if wraps && BACK {
+                    x[high] = xor(x[high], up::<S>(zero(), last[j + half - 1]));
                 }
             }
         }
 
-        /// Four levels of Taylor's rule at one place of sixteen rows.
+        /// Four levels of Taylor's rule at one place of sixteen rows, by shifts of 8 UNIT bits and less.
         $(#[$level])*
         #[inline]
-        fn taylor16<const BACK: bool, const S3: i32, const S2: i32, const S1: i32, const S0: i32>(
+        fn taylor16<const BACK: bool, const FIRST: bool, const UNIT: i32>(
             x: &mut [V; 16],
             before: &mut [[V; 8]; 4],
-            last: Option<&[[V; 8]; 4]>,
         ) {
-            let last = |k: usize| last.map(|last| &last[k]);
-            if BACK {
-                taylor::<true, 0, S0>(x, &mut before[0], last(0));
-                taylor::<true, 1, S1>(x, &mut before[1], last(1));
-                taylor::<true, 2, S2>(x, &mut before[2], last(2));
-                taylor::<true, 3, S3>(x, &mut before[3], last(3));
-            } else {
-                taylor::<false, 3, S3>(x, &mut before[3], last(3));
-                taylor::<false, 2, S2>(x, &mut before[2], last(2));
-                taylor::<false, 1, S1>(x, &mut before[1], last(1));
-                taylor::<false, 0, S0>(x, &mut before[0], last(0));
+            match (UNIT, BACK) {
+                (1, false) => {
+                    taylor::<false, FIRST, 3, 8>(x, &mut before[3]);
+                    taylor::<false, FIRST, 2, 4>(x, &mut before[2]);
+                    taylor::<false, FIRST, 1, 2>(x, &mut before[1]);
+                    taylor::<false, FIRST, 0, 1>(x, &mut before[0]);
+                }
+                (1, true) => {
+                    taylor::<true, FIRST, 0, 1>(x, &mut before[0]);
+                    taylor::<true, FIRST, 1, 2>(x, &mut before[1]);
+                    taylor::<true, FIRST, 2, 4>(x, &mut before[2]);
+                    taylor::<true, FIRST, 3, 8>(x, &mut before[3]);
+                }
+                (_, false) => {
+                    taylor::<false, FIRST, 3, 128>(x, &mut before[3]);
+                    taylor::<false, FIRST, 2, 64>(x, &mut before[2]);
+                    taylor::<false, FIRST, 1, 32>(x, &mut before[1]);
+                    taylor::<false, FIRST, 0, 16>(x, &mut before[0]);
+                }
+                (_, true) => {
+                    taylor::<true, FIRST, 0, 16>(x, &mut before[0]);
+                    taylor::<true, FIRST, 1, 32>(x, &mut before[1]);
+                    taylor::<true, FIRST, 2, 64>(x, &mut before[2]);
+                    taylor::<true, FIRST, 3, 128>(x, &mut before[3]);
+                }
             }
         }
 
-        /// The vectors at word `at` of sixteen rows `pitch` words apart.
+        /// The vectors at line `at` of sixteen rows PITCH lines apart.
         $(#[$level])*
         #[inline]
-        fn sixteen(rows: &[u64], pitch: usize, at: usize) -> [V; 16] {
-            let mut x = [zero(); 16];
+        fn sixteen<const PITCH: usize>(rows: &[Line], at: usize) -> [V; 16] {
+            let (rows, mut x) = (&rows[at..at + 15 * PITCH + 1], [zero(); 16]);
             for (row, x) in x.iter_mut().enumerate() {
-                *x = load(rows, row * pitch + at);
+                *x = load(rows, row * PITCH);
             }
             x
         }
 
         $(#[$level])*
         #[inline]
-        fn store_sixteen(rows: &mut [u64], pitch: usize, at: usize, x: &[V; 16]) {
+        fn store_sixteen<const PITCH: usize>(rows: &mut [Line], at: usize, x: &[V; 16]) {
+            let rows = &mut rows[at..at + 15 * PITCH + 1];
             for (row, x) in x.iter().enumerate() {
-                store(rows, row * pitch + at, *x);
+                store(rows, row * PITCH, *x);
             }
         }
 
-        /// Sixteen rows expanded against each other, from `bits` to rows `pitch` apart; `all`: there are no
+        /// Expands sixteen rows against each other, from `bits` to rows of the working copy; ALL: there are no
         /// more rows, so convert between them, too.
         $(#[$level])*
-        fn expand<const S3: i32, const S2: i32, const S1: i32, const S0: i32>(
-            bits: &[u64],
-            out: &mut [u64],
-            pitch: usize,
-            all: bool,
-        ) {
-            let length = bits.len() / 16;
-            let (mut before, mut last) = ([[zero(); 8]; 4], [[zero(); 8]; 4]);
+        fn expand<const ALL: bool>(bits: &[Line], out: &mut [Line]) {
+            let mut before = [[zero(); 8]; 4];
             // What leaves a row at its top is known from its last vector alone.
-            taylor16::<false, S3, S2, S1, S0>(&mut sixteen(bits, length, length - 8), &mut last, None);
-            for at in (0..length).step_by(8) {
-                let mut x = sixteen(bits, length, at);
-                taylor16::<false, S3, S2, S1, S0>(&mut x, &mut before, (at == 0).then_some(&last));
-                if all {
+            taylor16::<false, false, 1>(&mut sixteen::<ROW>(bits, ROW - 1), &mut before);
+            let mut x = sixteen::<ROW>(bits, 0);
+            taylor16::<false, true, 1>(&mut x, &mut before);
+            for at in 0..ROW {
+                (0..16).for_each(|row| prefetch(out, row * PITCH + at + 1));
+                if ALL {
                     convert16::<false>(&mut x);
                 }
-                store_sixteen(out, pitch, at, &x);
+                store_sixteen::<PITCH>(out, at, &x);
+                if at + 1 < ROW {
+                    x = sixteen::<ROW>(bits, at + 1);
+                    taylor16::<false, false, 1>(&mut x, &mut before);
+                }
             }
         }
 
         /// The inverse of [`expand`].
         $(#[$level])*
-        fn contract<const S3: i32, const S2: i32, const S1: i32, const S0: i32>(
-            rows: &[u64],
-            bits: &mut [u64],
-            all: bool,
-        ) {
-            let length = bits.len() / 16;
-            let (mut before, mut last) = ([[zero(); 8]; 4], [[zero(); 8]; 4]);
-            let mut x = sixteen(rows, PITCH, length - 8);
-            if all {
+        fn contract<const ALL: bool>(rows: &[Line], bits: &mut [Line]) {
+            let mut before = [[zero(); 8]; 4];
+            let mut x = sixteen::<PITCH>(rows, ROW - 1);
+            if ALL {
                 convert16::<true>(&mut x);
             }
-            taylor16::<true, S3, S2, S1, S0>(&mut x, &mut last, None);
-            for at in (0..length).step_by(8) {
-                let mut x = sixteen(rows, PITCH, at);
-                if all {
-                    convert16::<true>(&mut x);
+            taylor16::<true, false, 1>(&mut x, &mut before);
+            x = sixteen::<PITCH>(rows, 0);
+            if ALL {
+                convert16::<true>(&mut x);
+            }
+            taylor16::<true, true, 1>(&mut x, &mut before);
+            for at in 0..ROW {
+                (0..16).for_each(|row| prefetch(bits, (row * ROW + at + 1) % (16 * ROW)));
+                store_sixteen::<ROW>(bits, at, &x);
+                if at + 1 < ROW {
+                    x = sixteen::<PITCH>(rows, at + 1);
+                    if ALL {
+                        convert16::<true>(&mut x);
+                    }
+                    taylor16::<true, false, 1>(&mut x, &mut before);
                 }
-                taylor16::<true, S3, S2, S1, S0>(&mut x, &mut before, (at == 0).then_some(&last));
-                store_sixteen(bits, length, at, &x);
             }
         }
 
-        /// Sixteen rows expanded against each other, or back, where they lie.
+        /// Expands sixteen parts of LENGTH lines against each other, or back, where they lie, by shifts of 128
+        /// bits and less.
         $(#[$level])*
-        fn expand_in_place<const BACK: bool, const S3: i32, const S2: i32, const S1: i32, const S0: i32>(
-            bits: &mut [u64],
-        ) {
-            let length = bits.len() / 16;
-            let (mut before, mut last) = ([[zero(); 8]; 4], [[zero(); 8]; 4]);
-            taylor16::<BACK, S3, S2, S1, S0>(&mut sixteen(bits, length, length - 8), &mut last, None);
-            for at in (0..length).step_by(8) {
-                let mut x = sixteen(bits, length, at);
-                taylor16::<BACK, S3, S2, S1, S0>(&mut x, &mut before, (at == 0).then_some(&last));
-                store_sixteen(bits, length, at, &x);
+        fn expand_in_place<const BACK: bool, const LENGTH: usize>(bits: &mut [Line]) {
+            let mut before = [[zero(); 8]; 4];
+            taylor16::<BACK, false, 16>(&mut sixteen::<LENGTH>(bits, LENGTH - 1), &mut before);
+            let mut x = sixteen::<LENGTH>(bits, 0);
+            taylor16::<BACK, true, 16>(&mut x, &mut before);
+            store_sixteen::<LENGTH>(bits, 0, &x);
+            for at in 1..LENGTH {
+                let mut x = sixteen::<LENGTH>(bits, at);
+                taylor16::<BACK, false, 16>(&mut x, &mut before);
+                store_sixteen::<LENGTH>(bits, at, &x);
             }
         }
 
-        /// Converts sixteen coefficients.
+        /// Adds COUNT items to others.
+        $(#[$level])*
+        #[inline]
+        fn add<const FROM: usize, const TO: usize, const COUNT: usize>(x: &mut [V]) {
+            for e in 0..COUNT {
+                x[TO + e] = xor(x[TO + e], x[FROM + e]);
+            }
+        }
+
+        /// Converts sixteen coefficients: Taylor's rule at y⁴ + y, then at y² + y among fours and within.
         $(#[$level])*
         #[inline]
         fn convert16<const BACK: bool>(x: &mut [V; 16]) {
-            // (from, to): the levels of Taylor's rule at y⁴ + y, then at y² + y among fours and within them.
-            const STEPS: [(usize, usize); 32] = [
-                (14, 8), (15, 9), (8, 2), (9, 3), (10, 4), (11, 5), (12, 6), (13, 7),
-                (7, 4), (4, 1), (5, 2), (6, 3), (15, 12), (12, 9), (13, 10), (14, 11),
-                (12, 8), (13, 9), (14, 10), (15, 11), (8, 4), (9, 5), (10, 6), (11, 7),
-                (3, 2), (2, 1), (7, 6), (6, 5), (11, 10), (10, 9), (15, 14), (14, 13),
-            ];
-            for step in 0..32 {
-                let (from, to) = STEPS[if BACK { 31 - step } else { step }];
-                x[to] = xor(x[to], x[from]);
+            if BACK {
+                convert_fours::<true>(x);
+                add::<8, 4, 4>(x);
+                add::<12, 8, 4>(x);
+                convert_eight::<true>(&mut x[..8]);
+                convert_eight::<true>(&mut x[8..]);
+                add::<8, 2, 6>(x);
+                add::<14, 8, 2>(x);
+            } else {
+                add::<14, 8, 2>(x);
+                add::<8, 2, 6>(x);
+                convert_eight::<false>(&mut x[..8]);
+                convert_eight::<false>(&mut x[8..]);
+                add::<12, 8, 4>(x);
+                add::<8, 4, 4>(x);
+                convert_fours::<false>(x);
             }
         }
 
-        /// Adds places of `x` to places `down` below, `count` of them from `from` on, a place being `stride` words.
         $(#[$level])*
         #[inline]
-        fn fold(x: &mut [u64], from: usize, to: usize, words: usize) {
-            for at in (0..words).step_by(8) {
-                let sum = xor(load(x, to + at), load(x, from + at));
-                store(x, to + at, sum);
+        fn convert_eight<const BACK: bool>(x: &mut [V]) {
+            if BACK {
+                add::<4, 1, 3>(x);
+                add::<7, 4, 1>(x);
+            } else {
+                add::<7, 4, 1>(x);
+                add::<4, 1, 3>(x);
             }
         }
 
-        /// Taylor's rule at y^16 + y for 256 items of `item` words.
         $(#[$level])*
-        fn taylor256<const BACK: bool>(x: &mut [u64], item: usize) {
+        #[inline]
+        fn convert_fours<const BACK: bool>(x: &mut [V]) {
+            for four in x.chunks_exact_mut(4) {
+                if BACK {
+                    add::<2, 1, 1>(four);
+                    add::<3, 2, 1>(four);
+                } else {
+                    add::<3, 2, 1>(four);
+                    add::<2, 1, 1>(four);
+                }
+            }
+        }
+
+        /// Taylor's rule at y^16 + y for 256 items of ITEM lines.
+        $(#[$level])*
+        fn taylor256<const BACK: bool, const ITEM: usize>(x: &mut [Line]) {
             for level in 0..4 {
                 let i = if BACK { level } else { 3 - level };
-                let (half, shift) = (item << (4 + i), item << i);
+                let (half, shift) = (ITEM << (4 + i), ITEM << i);
                 for block in x.chunks_exact_mut(2 * half) {
+                    let (low, high) = block.split_at_mut(half);
                     if BACK {
-                        fold(block, half, shift, half - shift);
+                        add_lines(&mut low[shift..], high);
                     }
-                    fold(block, 2 * half - shift, half, shift);
+                    let (first, last) = high.split_at_mut(half - shift);
+                    add_lines(first, last);
                     if !BACK {
-                        fold(block, half, shift, half - shift);
+                        add_lines(&mut low[shift..], high);
                     }
                 }
             }
         }
 
-        /// Converts sixteen items of `item` words, `pitch` words apart.
+        /// Converts sixteen items of ITEM lines, PITCH lines apart.
         $(#[$level])*
         #[inline]
-        fn convert_items<const BACK: bool>(x: &mut [u64], pitch: usize, item: usize) {
-            for at in (0..item).step_by(8) {
-                let mut rows = sixteen(x, pitch, at);
+        fn convert_items<const BACK: bool, const ITEM: usize, const PITCH: usize>(x: &mut [Line]) {
+            for at in 0..ITEM {
+                let mut rows = sixteen::<PITCH>(x, at);
                 convert16::<BACK>(&mut rows);
-                store_sixteen(x, pitch, at, &rows);
+                store_sixteen::<PITCH>(x, at, &rows);
             }
         }
 
-        /// Converts 256 items of `item` words.
+        /// Converts 256 items of ITEM lines; WIDE is sixteen ITEM.
         $(#[$level])*
-        fn convert256<const BACK: bool>(x: &mut [u64], item: usize) {
+        fn convert256<const BACK: bool, const ITEM: usize, const WIDE: usize>(x: &mut [Line]) {
             if !BACK {
-                taylor256::<false>(x, item);
+                taylor256::<false, ITEM>(x);
             }
             for low in 0..16 {
-                convert_items::<BACK>(&mut x[low * item..], 16 * item, item);
+                convert_items::<BACK, ITEM, WIDE>(&mut x[low * ITEM..]);
             }
-            for sixteen in x.chunks_exact_mut(16 * item) {
-                convert_items::<BACK>(sixteen, item, item);
+            for sixteen in x.chunks_exact_mut(16 * ITEM) {
+                convert_items::<BACK, ITEM, ITEM>(sixteen);
             }
             if BACK {
-                taylor256::<true>(x, item);
+                taylor256::<true, ITEM>(x);
             }
         }
 
         /// Converts between 256 rows, place by place.
         $(#[$level])*
-        fn convert_rows<const BACK: bool>(work: &mut [u64], column: &mut [u64]) {
-            let column = &mut column[..256 * 8];
-            for at in (0..ROW).step_by(8) {
+        fn convert_rows<const BACK: bool>(work: &mut [Line], column: &mut [Line]) {
+            let column = &mut column[..256];
+            for at in 0..ROW {
                 for row in 0..256 {
-                    store(column, 8 * row, load(work, row * PITCH + at));
+                    store(column, row, load(work, row * PITCH + at));
+                    prefetch(work, row * PITCH + at + 1);
                 }
-                convert256::<BACK>(column, 8);
+                convert256::<BACK, 1, 16>(column);
                 for row in 0..256 {
-                    store(work, row * PITCH + at, load(column, 8 * row));
+                    store(work, row * PITCH + at, load(column, row));
                 }
             }
         }
@@ -286,15 +337,15 @@ macro_rules! basis_change {
         /// In between, its halves lie side by side in the vectors, so that a unit of 2^8 bits never shares
         /// a vector with the next: see [`unit`].
         $(#[$level])*
-        fn convert_row<const BACK: bool>(row: &mut [u64]) {
+        fn convert_row<const BACK: bool>(row: &mut [Line; ROW]) {
             if BACK {
                 (0..8).for_each(|s| convert_low::<true>(row, s));
                 (0..16).for_each(|low| convert_high::<true>(row, low));
                 taylor_units::<true>(row);
                 (0..8).for_each(|s| expand_pair::<true>(row, s));
-                expand_in_place::<true, 128, 64, 32, 16>(row);
+                expand_in_place::<true, { ROW / 16 }>(row);
             } else {
-                expand_in_place::<false, 128, 64, 32, 16>(row);
+                expand_in_place::<false, { ROW / 16 }>(row);
                 (0..8).for_each(|s| expand_pair::<false>(row, s));
                 taylor_units::<false>(row);
                 (0..16).for_each(|low| convert_high::<false>(row, low));
@@ -302,10 +353,10 @@ macro_rules! basis_change {
             }
         }
 
-        /// The word of units u of both halves, u counting the index bits 8 to 14: bits 9 to 14, then 8.
+        /// The line of units u of both halves, u counting the index bits 8 to 14: bits 9 to 14, then 8.
         #[inline]
         fn unit(u: usize) -> usize {
-            8 * ((u & 1) << 6 | u >> 1)
+            (u & 1) << 6 | u >> 1 & 63
         }
 
         /// One level of Taylor's rule among sixteen rows of 2^8 bits, in both halves of the vectors.
@@ -331,10 +382,10 @@ macro_rules! basis_change {
         /// Sixteen rows of 2^8 bits of either half of a row, from their places to those of [`unit`], expanded
         /// against each other; or back.
         $(#[$level])*
-        fn expand_pair<const BACK: bool>(row: &mut [u64], s: usize) {
+        fn expand_pair<const BACK: bool>(row: &mut [Line; ROW], s: usize) {
             let mut x = [zero(); 16];
             for j in 0..8 {
-                let (a, b) = (load(row, 64 * s + 8 * j), load(row, 512 + 64 * s + 8 * j));
+                let (a, b) = (load(row, 8 * (s & 7) | j), load(row, 64 | 8 * (s & 7) | j));
                 [x[2 * j], x[2 * j + 1]] = if BACK { [a, b] } else { [lower(a, b), upper(a, b)] };
             }
             if BACK {
@@ -351,75 +402,116 @@ macro_rules! basis_change {
             for j in 0..8 {
                 let (a, b) = (x[2 * j], x[2 * j + 1]);
                 let [a, b] = if BACK { [lower(a, b), upper(a, b)] } else { [a, b] };
-                store(row, 64 * s + 8 * j, a);
-                store(row, 512 + 64 * s + 8 * j, b);
+                store(row, 8 * (s & 7) | j, a);
+                store(row, 64 | 8 * (s & 7) | j, b);
             }
         }
 
-        /// Taylor's rule at y^16 + y among the 256 units of a row.
+        /// Taylor's rule at y^16 + y among the 256 units of a row; of the units by [`unit`], the even ones
+        /// come first and move as far as the odd ones.
         $(#[$level])*
-        fn taylor_units<const BACK: bool>(row: &mut [u64]) {
+        fn taylor_units<const BACK: bool>(row: &mut [Line; ROW]) {
             if BACK {
-                taylor_units_low::<true>(row);
-            }
-            let upper_half = |row: &mut [u64]| {
-                for u in 0..8 {
-                    let sum = xor(load(row, unit(u)), keep_upper(load(row, unit(u + 120))));
-                    store(row, unit(u), sum);
+                taylor_neighbours::<true>(row);
+                for units in row.as_chunks_mut::<{ ROW / 2 }>().0 {
+                    taylor_apart::<true, 16, 1>(units);
+                    taylor_apart::<true, 32, 2>(units);
+                    taylor_halves::<true>(units);
                 }
-            };
-            if !BACK {
-                upper_half(row);
-            }
-            for u in 0..120 {
-                let sum = xor(load(row, unit(u + 8)), upper_to_lower(load(row, unit(u))));
-                store(row, unit(u + 8), sum);
-            }
-            if BACK {
-                upper_half(row);
-            }
-            if !BACK {
-                taylor_units_low::<false>(row);
+            } else {
+                for units in row.as_chunks_mut::<{ ROW / 2 }>().0 {
+                    taylor_halves::<false>(units);
+                    taylor_apart::<false, 32, 2>(units);
+                    taylor_apart::<false, 16, 1>(units);
+                }
+                taylor_neighbours::<false>(row);
             }
         }
 
-        /// The levels that leave the halves apart.
+        /// The first level: the upper half of the vectors against the lower, eight units apart.
         $(#[$level])*
-        fn taylor_units_low<const BACK: bool>(row: &mut [u64]) {
-            for level in 0..3 {
-                let i = if BACK { level } else { 2 - level };
-                let (half, shift) = (16 << i, 1 << i);
-                for base in (0..128).step_by(2 * half) {
-                    let wrap = |row: &mut [u64]| {
-                        (0..shift).for_each(|e| fold(row, unit(base + 2 * half - shift + e), unit(base + half + e), 8));
-                    };
-                    if !BACK {
-                        wrap(row);
-                    }
-                    for e in 0..half - shift {
-                        fold(row, unit(base + half + e), unit(base + e + shift), 8);
-                    }
-                    if BACK {
-                        wrap(row);
-                    }
+        #[inline]
+        fn taylor_halves<const BACK: bool>(units: &mut [Line; ROW / 2]) {
+            for _ in 0..usize::from(!BACK) {
+                taylor_halves_wrap(units);
+            }
+            for u in 0..60 {
+                let sum = xor(load(units, u + 4), upper_to_lower(load(units, u)));
+                store(units, u + 4, sum);
+            }
+            for _ in 0..usize::from(BACK) {
+                taylor_halves_wrap(units);
+            }
+        }
+
+        $(#[$level])*
+        #[inline]
+        fn taylor_halves_wrap(units: &mut [Line; ROW / 2]) {
+            for u in 0..4 {
+                let sum = xor(load(units, u), keep_upper(load(units, u + 60)));
+                store(units, u, sum);
+            }
+        }
+
+        /// A level between blocks of HALF lines, SHIFT apart.
+        $(#[$level])*
+        #[inline]
+        fn taylor_apart<const BACK: bool, const HALF: usize, const SHIFT: usize>(units: &mut [Line; ROW / 2]) {
+            for block in units.chunks_exact_mut(2 * HALF) {
+                let (low, high) = block.split_at_mut(HALF);
+                if BACK {
+                    add_lines(&mut low[SHIFT..], &high[..HALF - SHIFT]);
                 }
+                let (first, last) = high.split_at_mut(HALF - SHIFT);
+                add_lines(first, &last[..SHIFT]);
+                if !BACK {
+                    add_lines(&mut low[SHIFT..], &high[..HALF - SHIFT]);
+                }
+            }
+        }
+
+        /// The last level, one unit apart: even ones are added to odd ones and odd ones to even ones.
+        $(#[$level])*
+        #[inline]
+        fn taylor_neighbours<const BACK: bool>(row: &mut [Line; ROW]) {
+            let (even, odd) = row.split_at_mut(ROW / 2);
+            for (even, odd) in even.chunks_exact_mut(16).zip(odd.chunks_exact_mut(16)) {
+                let ((even_low, even_high), (odd_low, odd_high)) = (even.split_at_mut(8), odd.split_at_mut(8));
+                if BACK {
+                    add_lines(odd_low, even_high);
+                    add_lines(&mut even_low[1..], &odd_high[..7]);
+                    add_lines(&mut even_high[..1], &odd_high[7..]);
+                } else {
+                    add_lines(&mut even_high[..1], &odd_high[7..]);
+                    add_lines(odd_low, even_high);
+                    add_lines(&mut even_low[1..], &odd_high[..7]);
+                }
+            }
+        }
+
+        /// Adds lines to as many others.
+        $(#[$level])*
+        #[inline]
+        fn add_lines(to: &mut [Line], from: &[Line]) {
+            for (to, from) in to.iter_mut().zip(from) {
+                put(to, xor(get(to), get(from)));
             }
         }
 
         /// Converts the index bits 12 to 15, the highest choosing the half of the vectors.
         $(#[$level])*
-        fn convert_high<const BACK: bool>(row: &mut [u64], low: usize) {
+        fn convert_high<const BACK: bool>(row: &mut [Line; ROW], low: usize) {
             let mut x = [zero(); 8];
             for (e, x) in x.iter_mut().enumerate() {
                 *x = load(row, unit(e << 4 | low));
             }
             if BACK {
-                convert_high_low::<true>(&mut x);
+                convert_fours::<true>(&mut x);
                 for e in (0..4).rev() {
                     x[4 + e] = xor(x[4 + e], upper_to_lower(x[e]));
                     x[e] = xor(x[e], keep_upper(x[4 + e]));
                 }
-                convert_high_middle::<true>(&mut x);
+                convert_eight::<true>(&mut x);
                 for e in (0..6).rev() {
                     x[e + 2] = xor(x[e + 2], upper_to_lower(x[e]));
                 }
@@ -431,53 +523,33 @@ macro_rules! basis_change {
                 for e in 0..6 {
                     x[e + 2] = xor(x[e + 2], upper_to_lower(x[e]));
                 }
-                convert_high_middle::<false>(&mut x);
+                convert_eight::<false>(&mut x);
                 for e in 0..4 {
                     x[e] = xor(x[e], keep_upper(x[4 + e]));
                     x[4 + e] = xor(x[4 + e], upper_to_lower(x[e]));
                 }
-                convert_high_low::<false>(&mut x);
+                convert_fours::<false>(&mut x);
             }
             for (e, x) in x.iter().enumerate() {
                 store(row, unit(e << 4 | low), *x);
             }
         }
 
-        $(#[$level])*
-        #[inline]
-        fn convert_high_middle<const BACK: bool>(x: &mut [V; 8]) {
-            const STEPS: [(usize, usize); 4] = [(7, 4), (4, 1), (5, 2), (6, 3)];
-            for step in 0..4 {
-                let (from, to) = STEPS[if BACK { 3 - step } else { step }];
-                x[to] = xor(x[to], x[from]);
-            }
-        }
-
-        $(#[$level])*
-        #[inline]
-        fn convert_high_low<const BACK: bool>(x: &mut [V; 8]) {
-            const STEPS: [(usize, usize); 4] = [(3, 2), (2, 1), (7, 6), (6, 5)];
-            for step in 0..4 {
-                let (from, to) = STEPS[if BACK { 3 - step } else { step }];
-                x[to] = xor(x[to], x[from]);
-            }
-        }
-
         /// Converts the index bits 8 to 11 in both halves, from the places of [`unit`] to where rows have
         /// them; or back.
         $(#[$level])*
-        fn convert_low<const BACK: bool>(row: &mut [u64], s: usize) {
+        fn convert_low<const BACK: bool>(row: &mut [Line; ROW], s: usize) {
             let mut x = [zero(); 16];
             for j in 0..8 {
-                let (a, b) = (load(row, 64 * s + 8 * j), load(row, 512 + 64 * s + 8 * j));
+                let (a, b) = (load(row, 8 * (s & 7) | j), load(row, 64 | 8 * (s & 7) | j));
                 [x[2 * j], x[2 * j + 1]] = if BACK { [lower(a, b), upper(a, b)] } else { [a, b] };
             }
             convert16::<BACK>(&mut x);
             for j in 0..8 {
                 let (a, b) = (x[2 * j], x[2 * j + 1]);
                 let [a, b] = if BACK { [a, b] } else { [lower(a, b), upper(a, b)] };
-                store(row, 64 * s + 8 * j, a);
-                store(row, 512 + 64 * s + 8 * j, b);
+                store(row, 8 * (s & 7) | j, a);
+                store(row, 64 | 8 * (s & 7) | j, b);
             }
         }
     };

@@ -3,8 +3,8 @@
 //! A cell is two vectors, the byte planes of GF(2^16); from layer 16 on values are pairs of cells, half a
 //! block apart. The conversion of the index bits 0 to 7 waits until here, where those bits number cells.
 
-/// Words of a cell.
-pub(super) const CELL: usize = 16;
+/// Lines of a cell.
+pub(super) const CELL: usize = 2;
 
 /// Layers done at once at the end.
 pub(super) const LEAF: usize = 4;
@@ -18,7 +18,7 @@ macro_rules! layers {
         $(#[$level])*
         pub(super) fn forward(tables: &Tables, values: &mut [u64], scratch: &mut [u64]) {
             let (field, log) = (Field::new(tables), tables.log());
-            let (work, column) = crate::gf2x::fourier::split(tables, values, scratch);
+            let (values, work, column) = crate::gf2x::fourier::lines(tables, values, scratch);
             change_basis(log, values, work, column);
             pack(&field, log, work, values);
             let cells = &mut work[..values.len()];
@@ -37,7 +37,7 @@ macro_rules! layers {
         $(#[$level])*
         pub(super) fn inverse(tables: &Tables, values: &mut [u64], scratch: &mut [u64]) {
             let (field, log) = (Field::new(tables), tables.log());
-            let (work, column) = crate::gf2x::fourier::split(tables, values, scratch);
+            let (values, work, column) = crate::gf2x::fourier::lines(tables, values, scratch);
             let (cells, half) = (&mut work[..values.len()], values.len() / 2);
             for (c, (cells, values)) in cells.chunks_mut(half).zip(values.chunks_mut(half)).enumerate() {
                 let (i, mask) = (log - 12, (c as u32) << (log - 3));
@@ -101,23 +101,23 @@ macro_rules! layers {
 
         /// Layer 12 of a half, from one buffer to another.
         $(#[$level])*
-        fn first_layer<const BACK: bool>(field: &Field<'_>, tables: &Tables, from: &[u64], to: &mut [u64], mask: u32) {
+        fn first_layer<const BACK: bool>(field: &Field<'_>, tables: &Tables, from: &[Line], to: &mut [Line], mask: u32) {
             let (i, half) = (tables.log() - 12, from.len() / 2);
             let [t0, t1, ..] = vectors(tables, i, tables.twiddle(i, mask));
             for at in (0..half).step_by(CELL) {
-                let mut a = [load(from, at), load(from, at + 8)];
-                let mut b = [load(from, half + at), load(from, half + at + 8)];
+                let mut a = [load(from, at), load(from, at + 1)];
+                let mut b = [load(from, half + at), load(from, half + at + 1)];
                 butterfly16::<BACK>(field, &mut a, &mut b, [t0, t1]);
                 for plane in 0..2 {
-                    store(to, at + 8 * plane, a[plane]);
-                    store(to, half + at + 8 * plane, b[plane]);
+                    store(to, at + plane, a[plane]);
+                    store(to, half + at + plane, b[plane]);
                 }
             }
         }
 
         /// The layers i and below over GF(2^16), depth first, then each block's layers over GF(2^32).
         $(#[$level])*
-        fn layers16<const BACK: bool>(field: &Field<'_>, tables: &Tables, cells: &mut [u64], i: usize, mask: u32) {
+        fn layers16<const BACK: bool>(field: &Field<'_>, tables: &Tables, cells: &mut [Line], i: usize, mask: u32) {
             if i == tables.log() - 16 {
                 let [t0, t1, ..] = vectors(tables, i, tables.chosen(i, mask));
                 let (low, high) = cells.split_at_mut(cells.len() / 2);
@@ -125,9 +125,9 @@ macro_rules! layers {
                     layers32::<true>(field, tables, (low, high), i - 1, mask);
                 }
                 for at in (0..low.len()).step_by(CELL) {
-                    let product = field.mul16([load(high, at), load(high, at + 8)], [t0, t1]);
+                    let product = field.mul16([load(high, at), load(high, at + 1)], [t0, t1]);
                     store(low, at, xor(load(low, at), product[0]));
-                    store(low, at + 8, xor(load(low, at + 8), product[1]));
+                    store(low, at + 1, xor(load(low, at + 1), product[1]));
                 }
                 if !BACK {
                     layers32::<false>(field, tables, (low, high), i - 1, mask);
@@ -135,7 +135,7 @@ macro_rules! layers {
                 return;
             }
             if i == 7 && !BACK {
-                convert256::<false>(cells, CELL);
+                convert256::<false, CELL, { 16 * CELL }>(cells);
             }
             let (low, high) = cells.split_at_mut(cells.len() / 2);
             if BACK {
@@ -144,12 +144,12 @@ macro_rules! layers {
             }
             let [t0, t1, ..] = vectors(tables, i, tables.twiddle(i, mask));
             for at in (0..low.len()).step_by(CELL) {
-                let mut a = [load(low, at), load(low, at + 8)];
-                let mut b = [load(high, at), load(high, at + 8)];
+                let mut a = [load(low, at), load(low, at + 1)];
+                let mut b = [load(high, at), load(high, at + 1)];
                 butterfly16::<BACK>(field, &mut a, &mut b, [t0, t1]);
                 for plane in 0..2 {
-                    store(low, at + 8 * plane, a[plane]);
-                    store(high, at + 8 * plane, b[plane]);
+                    store(low, at + plane, a[plane]);
+                    store(high, at + plane, b[plane]);
                 }
             }
             if !BACK {
@@ -157,7 +157,7 @@ macro_rules! layers {
                 layers16::<false>(field, tables, high, i - 1, mask | 1 << i);
             }
             if i == 7 && BACK {
-                convert256::<true>(cells, CELL);
+                convert256::<true, CELL, { 16 * CELL }>(cells);
             }
         }
 
@@ -166,7 +166,7 @@ macro_rules! layers {
         #[inline]
         fn butterfly<const BACK: bool>(
             field: &Field<'_>,
-            halves: (&mut [u64], &mut [u64]),
+            halves: (&mut [Line], &mut [Line]),
             at: usize,
             up: usize,
             t: [V; 4],
@@ -183,16 +183,16 @@ macro_rules! layers {
             }
             for (at, x) in [(at, a), (at + up, b)] {
                 store(low, at, x[0]);
-                store(low, at + 8, x[1]);
+                store(low, at + 1, x[1]);
                 store(high, at, x[2]);
-                store(high, at + 8, x[3]);
+                store(high, at + 1, x[3]);
             }
         }
 
         $(#[$level])*
         #[inline]
-        fn four(low: &[u64], high: &[u64], at: usize) -> [V; 4] {
-            [load(low, at), load(low, at + 8), load(high, at), load(high, at + 8)]
+        fn four(low: &[Line], high: &[Line], at: usize) -> [V; 4] {
+            [load(low, at), load(low, at + 1), load(high, at), load(high, at + 1)]
         }
 
         /// The layers i … 0 over GF(2^32), depth first down to the leaves.
@@ -200,7 +200,7 @@ macro_rules! layers {
         fn layers32<const BACK: bool>(
             field: &Field<'_>,
             tables: &Tables,
-            halves: (&mut [u64], &mut [u64]),
+            halves: (&mut [Line], &mut [Line]),
             i: usize,
             mask: u32,
         ) {
@@ -210,8 +210,8 @@ macro_rules! layers {
             }
             let (low, high) = halves;
             if i == 7 && !BACK {
-                convert256::<false>(low, CELL);
-                convert256::<false>(high, CELL);
+                convert256::<false, CELL, { 16 * CELL }>(low);
+                convert256::<false, CELL, { 16 * CELL }>(high);
             }
             let half = low.len() / 2;
             if BACK {
@@ -227,14 +227,14 @@ macro_rules! layers {
                 layers32::<false>(field, tables, (&mut low[half..], &mut high[half..]), i - 1, mask | 1 << i);
             }
             if i == 7 && BACK {
-                convert256::<true>(low, CELL);
-                convert256::<true>(high, CELL);
+                convert256::<true, CELL, { 16 * CELL }>(low);
+                convert256::<true, CELL, { 16 * CELL }>(high);
             }
         }
 
         /// The last layers on sixteen pairs of cells.
         $(#[$level])*
-        fn leaf<const BACK: bool>(field: &Field<'_>, tables: &Tables, halves: (&mut [u64], &mut [u64]), mask: u32) {
+        fn leaf<const BACK: bool>(field: &Field<'_>, tables: &Tables, halves: (&mut [Line], &mut [Line]), mask: u32) {
             let (low, high) = halves;
             for layer in 0..LEAF {
                 let i = if BACK { layer } else { LEAF - 1 - layer };
@@ -260,23 +260,23 @@ macro_rules! layers {
         /// For every r, Σ_c x_c · t_(r+terms−1−c) value by value, written over x_r; see the kernel's contract.
         $(#[$level])*
         pub(super) fn convolve(tables: &Tables, t: &[&[u64]], x: &mut [&mut [u64]], terms: usize, scratch: &mut [u64]) {
-            let field = Field::new(tables);
-            let (half, words) = (CELL << (tables.log() - 16), x[0].len());
-            let (x_here, t_here) = scratch.split_at_mut(32 * terms);
-            for block in (0..words).step_by(2 * half) {
+            let (field, half) = (Field::new(tables), CELL << (tables.log() - 16));
+            let (x_here, t_here) = scratch.as_chunks_mut().0.split_at_mut(4 * terms);
+            for block in (0..x[0].len() / 8).step_by(2 * half) {
                 for at in (block..block + half).step_by(CELL) {
-                    for (x, here) in x.iter().zip(x_here.chunks_exact_mut(32)) {
-                        collect(x, at, half, here);
+                    for (x, here) in x.iter().zip(x_here.chunks_exact_mut(4)) {
+                        collect(x.as_chunks().0, at, half, here);
                     }
-                    for (t, here) in t.iter().zip(t_here.chunks_exact_mut(32)) {
-                        collect(t, at, half, here);
+                    for (t, here) in t.iter().zip(t_here.chunks_exact_mut(4)) {
+                        collect(t.as_chunks().0, at, half, here);
                     }
                     for (r, x) in x.iter_mut().take(t.len() + 1 - terms).enumerate() {
-                        let sum = sum_of_products(&field, x_here, &t_here[32 * r..32 * (r + terms)]);
+                        let sum = sum_of_products(&field, x_here, &t_here[4 * r..4 * (r + terms)]);
+                        let x = x.as_chunks_mut().0;
                         store(x, at, sum[0]);
-                        store(x, at + 8, sum[1]);
+                        store(x, at + 1, sum[1]);
                         store(x, at + half, sum[2]);
-                        store(x, at + half + 8, sum[3]);
+                        store(x, at + half + 1, sum[3]);
                     }
                 }
             }
@@ -285,9 +285,9 @@ macro_rules! layers {
         /// Σ_c x_c · t_(last − c), reduced once at the end.
         $(#[$level])*
         #[inline]
-        fn sum_of_products(field: &Field<'_>, x: &[u64], t: &[u64]) -> [V; 4] {
+        fn sum_of_products(field: &Field<'_>, x: &[Line], t: &[Line]) -> [V; 4] {
             let mut sums = [[zero(); 3]; 3];
-            for (x, t) in x.chunks_exact(32).zip(t.chunks_exact(32).rev()) {
+            for (x, t) in x.chunks_exact(4).zip(t.chunks_exact(4).rev()) {
                 let (x, t) = (factors(x), factors(t));
                 for (sums, (x, t)) in sums.iter_mut().zip(x.iter().zip(&t)) {
                     for (sum, (x, t)) in sums.iter_mut().zip(x.iter().zip(t)) {
@@ -306,8 +306,8 @@ macro_rules! layers {
         /// The factors of Karatsuba's rule, twice: low, high and their sum of low, high and their sum.
         $(#[$level])*
         #[inline]
-        fn factors(value: &[u64]) -> [[V; 3]; 3] {
-            let [a, b, c, d] = [load(value, 0), load(value, 8), load(value, 16), load(value, 24)];
+        fn factors(value: &[Line]) -> [[V; 3]; 3] {
+            let [a, b, c, d] = [load(value, 0), load(value, 1), load(value, 2), load(value, 3)];
             let [ab, cd, ac, bd] = [xor(a, b), xor(c, d), xor(a, c), xor(b, d)];
             [[a, b, ab], [c, d, cd], [ac, bd, xor(ab, cd)]]
         }
@@ -315,11 +315,11 @@ macro_rules! layers {
         /// The four vectors of a value.
         $(#[$level])*
         #[inline]
-        fn collect(values: &[u64], at: usize, half: usize, here: &mut [u64]) {
+        fn collect(values: &[Line], at: usize, half: usize, here: &mut [Line]) {
             store(here, 0, load(values, at));
-            store(here, 8, load(values, at + 8));
-            store(here, 16, load(values, at + half));
-            store(here, 24, load(values, at + half + 8));
+            store(here, 1, load(values, at + 1));
+            store(here, 2, load(values, at + half));
+            store(here, 3, load(values, at + half + 1));
         }
     };
 }

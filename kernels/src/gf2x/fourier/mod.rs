@@ -55,29 +55,37 @@ kernel! {
 /// Words of scratch for transforms of 2^`log` bits.
 #[must_use]
 pub fn scratch_words(log: usize) -> usize {
-    (basis_change::PITCH << (log - 16)) + SMALL
+    8 * ((basis_change::PITCH << (log - 16)) + SMALL)
 }
 
 /// Words of which [`convolve`] takes whole multiples.
 #[must_use]
 pub fn part_words(log: usize) -> usize {
-    layers::CELL << (log - 15)
+    8 * layers::CELL << (log - 15)
 }
 
-/// Words of scratch for a column of 256 rows or a group of 128 vectors.
-const SMALL: usize = 2048;
+/// Eight words: what a vector holds.
+type Line = [u64; 8];
 
-/// The working copy and the small part of the scratch memory.
-fn split<'a>(tables: &Tables, values: &[u64], scratch: &'a mut [u64]) -> (&'a mut [u64], &'a mut [u64]) {
+/// Lines of scratch for a column of 256 rows or a group of 128 vectors.
+const SMALL: usize = 256;
+
+/// Values, working copy and the small part of the scratch memory, in lines.
+fn lines<'a>(
+    tables: &Tables,
+    values: &'a mut [u64],
+    scratch: &'a mut [u64],
+) -> (&'a mut [Line], &'a mut [Line], &'a mut [Line]) {
     let (n, work) = (tables.words(), basis_change::PITCH << (tables.log() - 16));
+    let (values, scratch) = (values.as_chunks_mut().0, scratch.as_chunks_mut().0);
     assert!(
-        values.len() == n && scratch.len() >= work + SMALL,
-        "{} and {} words",
+        8 * values.len() == n && scratch.len() >= work + SMALL,
+        "{} and {} lines",
         values.len(),
         scratch.len()
     );
     let (work, small) = scratch.split_at_mut(work);
-    (work, &mut small[..SMALL])
+    (values, work, &mut small[..SMALL])
 }
 
 #[cfg(test)]

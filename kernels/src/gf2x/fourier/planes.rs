@@ -4,30 +4,39 @@
 //! A byte's lane is at first its index bits 0 to 2 and 6 to 8. Groups of 64 vectors of either plane
 //! exchange lane number with group number.
 
+/// Lines of a region: the index bits above it and the half aside, all that layers 5 to 11 join.
+pub(super) const REGION: usize = 1024;
+
+/// Lines of a group, one in eight of a region.
+pub(super) const GROUP: usize = 128;
+
 /// The passes over a rung's vectors; `$level` are the attributes that enable its instructions.
 macro_rules! planes {
     ($(#[$level:meta])*) => {
-        use crate::gf2x::fourier::tables::Spread;
+        use crate::gf2x::fourier::{
+            planes::{GROUP, REGION},
+            tables::Spread,
+        };
 
         /// The row groups of sixteen that half c and plane p come from: the top index bits are p₀ p₁ c p₂.
         fn segment(c: usize, p: usize) -> usize {
             (p & 1) << 3 | (p >> 1 & 1) << 2 | c << 1 | p >> 2
         }
 
-        /// The word of 64 bytes whose bits are those at `at` of a row, r rows down in its group: the index bits
+        /// The lines of bytes whose bits are those of line `at` of a row, r rows down in its group: the index bits
         /// J − 11 to J − 5 choose eight vectors each within a region of the lower ones.
         fn chunk(log: usize, r: usize, at: usize) -> usize {
-            let number = r << 7 | at >> 3;
+            let number = r << 7 | at;
             let low = log - 20;
-            64 * ((number & ((1 << low) - 1)) << 7 | number >> low)
+            8 * ((number & ((1 << low) - 1)) << 7 | number >> low)
         }
 
         /// Layers 1 to 4, from the rows of `work` to bytes in `packed`.
         $(#[$level])*
-        fn pack(field: &Field<'_>, log: usize, work: &[u64], packed: &mut [u64]) {
+        fn pack(field: &Field<'_>, log: usize, work: &[Line], packed: &mut [Line]) {
             let (rows, half) = (1usize << (log - 20), packed.len() / 2);
             for r in 0..rows {
-                for at in (0..ROW).step_by(8) {
+                for at in 0..ROW {
                     let bits = |c: usize| {
                         let mut x = [zero(); 8];
                         for (p, x) in x.iter_mut().enumerate() {
@@ -35,11 +44,14 @@ macro_rules! planes {
                         }
                         pack8(field, x)
                     };
-                    let (low, high, to) = (bits(0), bits(1), chunk(log, r, at));
+                    let to = chunk(log, r, at);
+                    (0..8).for_each(|b| prefetch(packed, to + b));
+                    (0..8).for_each(|b| prefetch(packed, half + to + b));
+                    let (low, high) = (bits(0), bits(1));
                     for b in 0..8 {
                         let low = xor(low[b], field.times_v3(high[b]));
-                        store(packed, to + 8 * b, low);
-                        store(packed, half + to + 8 * b, field.fourth(xor(low, high[b])));
+                        store(packed, to + b, low);
+                        store(packed, half + to + b, field.fourth(xor(low, high[b])));
                     }
                 }
             }
@@ -47,14 +59,14 @@ macro_rules! planes {
 
         /// The inverse of [`pack`].
         $(#[$level])*
-        fn unpack(field: &Field<'_>, log: usize, packed: &[u64], work: &mut [u64]) {
+        fn unpack(field: &Field<'_>, log: usize, packed: &[Line], work: &mut [Line]) {
             let (rows, half) = (1usize << (log - 20), packed.len() / 2);
             for r in 0..rows {
-                for at in (0..ROW).step_by(8) {
+                for at in 0..ROW {
                     let (mut x, from) = ([[zero(); 8]; 2], chunk(log, r, at));
                     for b in 0..8 {
-                        let low = load(packed, from + 8 * b);
-                        x[1][b] = xor(low, field.fourth_back(load(packed, half + from + 8 * b)));
+                        let low = load(packed, from + b);
+                        x[1][b] = xor(low, field.fourth_back(load(packed, half + from + b)));
                         x[0][b] = xor(low, field.times_v3(x[1][b]));
                     }
                     for (c, x) in x.into_iter().enumerate() {
@@ -70,7 +82,7 @@ macro_rules! planes {
         /// bits are the index bits J − 5, − 6, − 7, − 9, − 10, − 11, the plane J − 8.
         fn place(number: usize, plane: usize) -> usize {
             let bit = |k: usize, to: usize| (number >> k & 1) << to;
-            64 * (bit(0, 6) | bit(1, 5) | bit(2, 4) | plane << 3 | bit(3, 2) | bit(4, 1) | bit(5, 0))
+            (bit(0, 6) | bit(1, 5) | bit(2, 4) | plane << 3 | bit(3, 2) | bit(4, 1) | bit(5, 0)) << 3
         }
 
         /// The layers 5 to 11, and the exchange of their index bits with the lane number: from `packed` to
@@ -79,42 +91,50 @@ macro_rules! planes {
         fn spread<const BACK: bool>(
             field: &Field<'_>,
             tables: &Tables,
-            packed: &mut [u64],
-            cells: &mut [u64],
-            group: &mut [u64],
+            packed: &mut [Line],
+            cells: &mut [Line],
+            group: &mut [Line],
         ) {
-            let (regions, half) = (1usize << (tables.log() - 20), packed.len() / 2);
-            for c in 0..2 {
-                for region in 0..regions {
-                    for b in 0..8 {
-                        let at = c * half + (region << 13) + 8 * b;
-                        let to = c * half + (region << 13) + CELL * (b << 3);
+            let regions = packed.as_chunks_mut::<REGION>().0.iter_mut().zip(cells.as_chunks_mut::<REGION>().0);
+            let group: &mut [Line; GROUP] = group.first_chunk_mut().expect("scratch holds a group");
+            for (number, (packed, cells)) in regions.enumerate() {
+                let twiddles = &tables.spread[number >> (tables.log() - 20)];
+                for b in 0..8 {
+                    // Stores that miss the L1 cache would wait one after the other.
+                    for m in 0..64 {
                         if BACK {
-                            gather_back(field, &tables.spread[c], cells, to, group);
-                            scatter_back(field, &tables.spread[c], packed, at, group);
+                            prefetch(packed, place(m, 0) | b);
+                            prefetch(packed, place(m, 1) | b);
                         } else {
-                            gather(field, &tables.spread[c], packed, at, group);
-                            scatter(field, &tables.spread[c], cells, to, group);
+                            prefetch(cells, cell(b, m, 0));
+                            prefetch(cells, cell(b, m, 1));
                         }
+                    }
+                    if BACK {
+                        gather_back(field, twiddles, cells, b, group);
+                        scatter_back(field, twiddles, packed, b, group);
+                    } else {
+                        gather(field, twiddles, packed, b, group);
+                        scatter(field, twiddles, cells, b, group);
                     }
                 }
             }
         }
 
-        /// The cell of vector m of a group.
-        fn cell(m: usize) -> usize {
-            CELL * (m & 7 | m >> 3 << 6)
+        /// The line of plane `plane` of vector m of group b.
+        fn cell(b: usize, m: usize, plane: usize) -> usize {
+            (m >> 3 & 7) << 7 | (b & 7) << 4 | (m & 7) << 1 | plane
         }
 
         /// The layers 5 to 7 and the exchange of three bits.
         $(#[$level])*
         #[inline]
-        fn gather(field: &Field<'_>, twiddles: &Spread, packed: &[u64], at: usize, group: &mut [u64]) {
+        fn gather(field: &Field<'_>, twiddles: &Spread, packed: &[Line; REGION], b: usize, group: &mut [Line; GROUP]) {
             for plane in 0..2 {
                 for high in 0..8 {
                     let mut x = [zero(); 8];
                     for (n, x) in x.iter_mut().enumerate() {
-                        *x = load(packed, at + place(high << 3 | n, plane));
+                        *x = load(packed, place(high << 3 | n, plane) | b & 7);
                     }
                     for k in 0..3 {
                         for n in (0..8).filter(|n| n >> k & 1 == 0) {
@@ -125,7 +145,7 @@ macro_rules! planes {
                     }
                     exchange_low(&mut x);
                     for (n, x) in x.iter().enumerate() {
-                        store(group, 8 * (plane << 6 | high << 3 | n), *x);
+                        store(group, plane << 6 | high << 3 | n, *x);
                     }
                 }
             }
@@ -133,12 +153,12 @@ macro_rules! planes {
 
         $(#[$level])*
         #[inline]
-        fn scatter_back(field: &Field<'_>, twiddles: &Spread, packed: &mut [u64], at: usize, group: &[u64]) {
+        fn scatter_back(field: &Field<'_>, twiddles: &Spread, packed: &mut [Line; REGION], b: usize, group: &[Line; GROUP]) {
             for plane in 0..2 {
                 for high in 0..8 {
                     let mut x = [zero(); 8];
                     for (n, x) in x.iter_mut().enumerate() {
-                        *x = load(group, 8 * (plane << 6 | high << 3 | n));
+                        *x = load(group, plane << 6 | high << 3 | n);
                     }
                     exchange_low(&mut x);
                     for k in (0..3).rev() {
@@ -149,7 +169,7 @@ macro_rules! planes {
                         }
                     }
                     for (n, x) in x.iter().enumerate() {
-                        store(packed, at + place(high << 3 | n, plane), *x);
+                        store(packed, place(high << 3 | n, plane) | b & 7, *x);
                     }
                 }
             }
@@ -158,12 +178,12 @@ macro_rules! planes {
         /// The layers 8 to 11 and the exchange of the other three bits.
         $(#[$level])*
         #[inline]
-        fn scatter(field: &Field<'_>, twiddles: &Spread, cells: &mut [u64], to: usize, group: &[u64]) {
+        fn scatter(field: &Field<'_>, twiddles: &Spread, cells: &mut [Line; REGION], b: usize, group: &[Line; GROUP]) {
             let eighth = bytes(&twiddles.eighth);
             for low in 0..8 {
                 let mut x = [[zero(); 8]; 2];
                 for n in 0..8 {
-                    let (a, b) = (load(group, 8 * (n << 3 | low)), load(group, 8 * (64 | n << 3 | low)));
+                    let (a, b) = (load(group, n << 3 | low), load(group, 64 | n << 3 | low));
                     (x[0][n], x[1][n]) = (xor(a, mul(b, eighth)), b);
                 }
                 for k in 0..3 {
@@ -179,7 +199,7 @@ macro_rules! planes {
                 for (plane, x) in x.iter_mut().enumerate() {
                     exchange_high(x);
                     for (n, x) in x.iter().enumerate() {
-                        store(cells, to + cell(n << 3 | low) + 8 * plane, *x);
+                        store(cells, cell(b, n << 3 | low, plane), *x);
                     }
                 }
             }
@@ -187,13 +207,13 @@ macro_rules! planes {
 
         $(#[$level])*
         #[inline]
-        fn gather_back(field: &Field<'_>, twiddles: &Spread, cells: &[u64], from: usize, group: &mut [u64]) {
+        fn gather_back(field: &Field<'_>, twiddles: &Spread, cells: &[Line; REGION], b: usize, group: &mut [Line; GROUP]) {
             let eighth = bytes(&twiddles.eighth);
             for low in 0..8 {
                 let mut x = [[zero(); 8]; 2];
                 for (plane, x) in x.iter_mut().enumerate() {
                     for (n, x) in x.iter_mut().enumerate() {
-                        *x = load(cells, from + cell(n << 3 | low) + 8 * plane);
+                        *x = load(cells, cell(b, n << 3 | low, plane));
                     }
                     exchange_high(x);
                 }
@@ -210,8 +230,8 @@ macro_rules! planes {
                     }
                 }
                 for n in 0..8 {
-                    store(group, 8 * (n << 3 | low), xor(x[0][n], mul(x[1][n], eighth)));
-                    store(group, 8 * (64 | n << 3 | low), x[1][n]);
+                    store(group, n << 3 | low, xor(x[0][n], mul(x[1][n], eighth)));
+                    store(group, 64 | n << 3 | low, x[1][n]);
                 }
             }
         }

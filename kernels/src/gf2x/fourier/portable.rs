@@ -1,7 +1,7 @@
 //! Vectors of 64 bytes as eight words, on whatever the compiler makes of them.
 
-use super::Tables;
 use super::tables::{Map, Maps};
+use super::{Line, Tables};
 use super::{basis_change::basis_change, layers::layers, planes::planes};
 
 type V = [u64; 8];
@@ -14,13 +14,27 @@ layers!();
 const ONES: u64 = 0x0101_0101_0101_0101;
 
 #[inline(always)]
-fn load(words: &[u64], at: usize) -> V {
-    *words[at..at + 8].first_chunk().expect("eight words")
+fn get(line: &Line) -> V {
+    *line
 }
 
 #[inline(always)]
-fn store(words: &mut [u64], at: usize, value: V) {
-    words[at..at + 8].copy_from_slice(&value);
+fn put(line: &mut Line, value: V) {
+    *line = value;
+}
+
+/// Nothing that the compiler could do early.
+#[inline(always)]
+fn prefetch(_lines: &[Line], _at: usize) {}
+
+#[inline(always)]
+fn load(lines: &[Line], at: usize) -> V {
+    get(&lines[at])
+}
+
+#[inline(always)]
+fn store(lines: &mut [Line], at: usize, value: V) {
+    put(&mut lines[at], value);
 }
 
 #[inline(always)]
