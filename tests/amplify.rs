@@ -7,7 +7,11 @@ use assert_cmd::Command;
 
 /// Vectors of cryptomite 0.3.0, `Toeplitz(n, m).extract(x, s)`, bits packed lowest first.
 fn vector(n: usize, m: usize, part: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(format!("tests/data/toeplitz/toeplitz_n{n}_m{m}.{part}"))
+    named(&format!("toeplitz_n{n}_m{m}.{part}"))
+}
+
+fn named(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/toeplitz").join(name)
 }
 
 fn amplify(input: &Path, seed: &Path, bits: usize, output: &Path) -> Command {
@@ -27,6 +31,34 @@ fn vectors_of_cryptomite_hold() {
         let (found, wanted) = (std::fs::read(&output), std::fs::read(vector(n, m, "out")));
         assert_eq!(found.expect("written"), wanted.expect("a vector"), "{n} to {m} bits");
     }
+}
+
+#[test]
+fn the_modified_matrix_of_cryptomite_and_the_identity_holds() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (output, m) = (folder.path().join("key"), 333);
+    let [x, seed, wanted] = ["x", "seed", "out"].map(|part| named(&format!("modified_n1000_m{m}.{part}")));
+    let mut command = amplify(&x, &seed, m, &output);
+    command.args(["--input-bits", "1000", "--modified"]).assert().success();
+    let (found, wanted) = (std::fs::read(&output), std::fs::read(wanted));
+    assert_eq!(found.expect("written"), wanted.expect("a vector"), "1000 to {m} bits");
+}
+
+/// A disk that is full: every write to this device fails for want of space.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_told_and_leaves_no_file() {
+    let limited = "ulimit -f 1; trap '' XFSZ; exec \"$0\" \"$@\"";
+    let folder = tempfile::tempdir().expect("a folder");
+    let (x, seed, output) = (folder.path().join("x"), folder.path().join("seed"), folder.path().join("key"));
+    std::fs::write(&x, vec![5; 20_000]).expect("written");
+    std::fs::write(&seed, vec![7; 20_000]).expect("written");
+    let mut command = Command::new("sh");
+    command.args(["-c", limited, env!("CARGO_BIN_EXE_keystill"), "amplify", "--modified"]);
+    command.args(["--bits", "80000"]).arg("--input").arg(&x).arg("--seed").arg(&seed);
+    command.arg("--output").arg(&output).assert().code(6);
+    let left: Vec<_> = std::fs::read_dir(folder.path()).expect("a folder").flatten().collect();
+    assert_eq!(left.len(), 2, "neither an output nor a partial one: {left:?}");
 }
 
 #[test]

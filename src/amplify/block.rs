@@ -1,11 +1,9 @@
 //! From a verified block to its key: the only way to an amplified one.
 
-use keystill_kernels::Isa;
-
 use crate::bits::BitBlock;
 use crate::verify::VerifiedBlock;
 
-use super::{Error, Matrix, Toeplitz};
+use super::{Amplifier, Error, Matrix, Toeplitz};
 
 /// Bits that are secret, but for the ε booked, once the peer has them too. Only amplification builds
 /// one.
@@ -46,9 +44,9 @@ impl Amplification {
     ///
     /// # Errors
     /// [`Error`] if length or seed do not fit the block.
-    pub fn run(self, isa: Isa) -> Result<AmplifiedBlock, Error> {
+    pub fn run(self, amplifier: &mut Amplifier) -> Result<AmplifiedBlock, Error> {
         let hash = toeplitz(&self.verified, self.secret_bits)?;
-        Ok(AmplifiedBlock { bits: hash.hash(isa, self.verified.bits(), &self.seed)? })
+        Ok(AmplifiedBlock { bits: amplifier.hash(&hash, self.verified.bits(), &self.seed)? })
     }
 }
 

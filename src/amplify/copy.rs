@@ -2,6 +2,8 @@
 
 use std::ops::Range;
 
+use crate::bits::BitBlock;
+
 /// Adds the bits of a range of `words`, from bit `start` on (which may lie before or after the range), to
 /// `out`; beyond the range they are zeros.
 pub(super) fn read_bits(words: &[u64], range: Range<usize>, start: i64, out: &mut [u64]) {
@@ -22,6 +24,28 @@ pub(super) fn read_bits(words: &[u64], range: Range<usize>, start: i64, out: &mu
         shifted(&words[from / 64..], from % 64, &mut out[first..last]);
     }
     (last..touched).for_each(|index| edge(out, index));
+}
+
+/// t: the seed rotated left by m, diagonal by diagonal from the upper right.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rotated<'a> {
+    pub(super) seed: &'a BitBlock,
+    pub(super) m: usize,
+    /// Bits of t to leave out at its beginning: rows of the matrix.
+    pub(super) skipped: usize,
+}
+
+impl Rotated<'_> {
+    /// Bits of t from `start` on, zeros where there are none.
+    pub(super) fn read(&self, start: i64, out: &mut [u64]) {
+        let (bits, m) = (self.seed.len(), self.m.min(self.seed.len()));
+        let start = start + self.skipped as i64;
+        read_bits(self.seed.words(), m..bits, start + m as i64, out);
+        let turn = (bits - m) as i64;
+        if start + 64 * out.len() as i64 > turn {
+            read_bits(self.seed.words(), 0..m, start - turn, out);
+        }
+    }
 }
 
 /// Adds words moved down by `shift` bits.

@@ -6,10 +6,14 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::bits::BitBlock;
 
+use super::copy::{Rotated, read_bits};
 use super::speed::Speed;
 
 /// Words of a tile.
-pub(super) const TILE: usize = 512;
+const TILE: usize = 512;
+
+/// Tiles of x that a thread takes at least.
+const LEAST_TILES: usize = 16;
 
 /// Picoseconds of one thread, about.
 pub(super) fn cost(speed: &Speed, x_bits: usize, m: usize) -> usize {
@@ -17,30 +21,30 @@ pub(super) fn cost(speed: &Speed, x_bits: usize, m: usize) -> usize {
     tiles(x_bits) * (tiles(m) + 1) * speed.tile
 }
 
-/// t: the seed rotated left by m, diagonal by diagonal from the upper right.
-pub(super) fn diagonals(seed: &BitBlock, m: usize) -> BitBlock {
-    let m = m.min(seed.len());
-    let mut diagonals = seed.slice(m..seed.len());
-    diagonals.append(&seed.slice(0..m));
-    diagonals
+/// The words held while it is computed, with the seed.
+pub(super) fn memory_words(x_bits: usize, m: usize, threads: usize) -> usize {
+    let (x_tiles, rows) = (x_bits.div_ceil(64 * TILE), m.div_ceil(64 * TILE));
+    let tasks = if x_tiles < 2 * LEAST_TILES { 1 } else { 2 };
+    (x_bits + m).div_ceil(64) + tasks * rows * TILE + tasks.min(threads) * 8 * TILE
 }
 
 /// Coefficients n − 1 … n + m − 2 of t·x.
 ///
 /// x is moved up so that it fills whole tiles, t by one bit: then coefficient k of the output lies in
 /// the products of tiles c of x and j of t with j + c = N + ⌊k/tile⌋ or one less, N being x's tiles.
-pub(super) fn middle_product(isa: Isa, x: &BitBlock, t: &BitBlock, m: usize) -> BitBlock {
-    let x = tiles(x, x.len().next_multiple_of(64 * TILE) - x.len());
-    let t = tiles(t, 1);
-    let (x_tiles, rows) = (x.len() / TILE, m.div_ceil(64 * TILE));
-    let tile_of_t = |j: usize| t.get(j * TILE..(j + 1) * TILE);
+pub(super) fn middle_product(isa: Isa, x: &BitBlock, x_bits: usize, t: &Rotated<'_>, m: usize) -> BitBlock {
+    let (x_tiles, rows) = (x_bits.div_ceil(64 * TILE), m.div_ceil(64 * TILE));
+    let up = (64 * TILE * x_tiles - x_bits) as i64;
+    let tile = |number: usize, up: i64| (64 * TILE * number) as i64 - up;
     let add = |mut sum: Vec<u64>, c: usize| {
-        let (mut product, mut scratch) =
-            (Zeroizing::new(vec![0; 2 * TILE]), Zeroizing::new(vec![0; 4 * TILE]));
+        let [mut x_tile, mut t_tile, mut product, mut scratch] =
+            [1, 1, 2, 4].map(|times| Zeroizing::new(vec![0; times * TILE]));
+        read_bits(x.words(), 0..x_bits, tile(c, up), &mut x_tile);
         for row in 0..=rows {
             // The product of tile j meets the rows row − 1 (its low half) and row (its high half).
-            let Some(tile) = (row + x_tiles).checked_sub(c + 1).and_then(tile_of_t) else { continue };
-            gf2x::product(isa, tile, &x[c * TILE..(c + 1) * TILE], &mut product, &mut scratch);
+            t_tile.fill(0);
+            t.read(tile(row + x_tiles - c - 1, 1), &mut t_tile);
+            gf2x::product(isa, &t_tile, &x_tile, &mut product, &mut scratch);
             let (low, high) = product.split_at(TILE);
             if row > 0 {
                 bits::xor(isa, &mut sum[(row - 1) * TILE..row * TILE], low);
@@ -57,21 +61,10 @@ pub(super) fn middle_product(isa: Isa, x: &BitBlock, t: &BitBlock, m: usize) -> 
         b.zeroize();
         a
     };
-    let sum = (0..x_tiles).into_par_iter().with_min_len(16).fold(empty, add).reduce(empty, join);
+    let sum = (0..x_tiles)
+        .into_par_iter()
+        .with_min_len(LEAST_TILES.max(x_tiles.div_ceil(2)))
+        .fold(empty, add)
+        .reduce(empty, join);
     BitBlock::from_words(sum, m)
-}
-
-/// The bits moved up by `up`, in whole tiles.
-fn tiles(block: &BitBlock, up: usize) -> Zeroizing<Vec<u64>> {
-    let words = (block.len() + up).div_ceil(64).next_multiple_of(TILE);
-    let mut moved = Zeroizing::new(vec![0; words]);
-    let (skip, shift) = (up / 64, up % 64);
-    for (place, word) in block.words().iter().enumerate() {
-        moved[skip + place] |= word << shift;
-        // What is moved out of the last word is zero; no branch asks the bits.
-        if let Some(next) = moved.get_mut(skip + place + 1) {
-            *next |= word >> 1 >> (63 - shift);
-        }
-    }
-    moved
 }

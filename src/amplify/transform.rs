@@ -6,6 +6,8 @@
 //! so that what wraps around the modulus stays below a; a single one may fill N, and then what reaches the
 //! output is subtracted: see [`Spoilt`].
 
+use std::ops::Range;
+
 use keystill_kernels::{
     Isa, bits,
     gf2x::{self, fourier},
@@ -15,9 +17,9 @@ use zeroize::Zeroizing;
 
 use crate::bits::BitBlock;
 
-use super::copy::read_bits;
+use super::buffers::Buffers;
+use super::copy::{Rotated, read_bits};
 use super::speed::Speed;
-use super::tiles;
 
 /// The furthest that a coefficient beyond N lands above where it would by itself.
 const REACH: usize = 1 << 16;
@@ -34,15 +36,45 @@ pub(super) struct Shape {
     /// Chunks of x and of y; if both are several, a = b.
     p: usize,
     q: usize,
+    /// Chunks transformed at a time, at most.
+    lanes: usize,
 }
 
 impl Shape {
-    /// The cheapest cut, or none where tiles are cheaper.
-    pub(super) fn of(isa: Isa, x_bits: usize, m: usize) -> Option<Self> {
+    /// The cheapest cut that holds no more than `most_words`.
+    pub(super) fn of(speed: &Speed, x_bits: usize, m: usize, most_words: usize) -> Option<Self> {
         let cuts = [20, 24].into_iter().flat_map(|log| Self::cuts(log, x_bits, m));
-        let speed = Speed::of(isa);
-        let best = cuts.min_by_key(|cut| cut.cost(&speed))?;
-        (tiles::cost(&speed, x_bits, m) > best.cost(&speed)).then_some(best)
+        cuts.filter_map(|cut| cut.within(most_words)).min_by_key(|cut| cut.cost(speed))
+    }
+
+    /// With as many chunks at a time as memory allows, or none.
+    fn within(mut self, most_words: usize) -> Option<Self> {
+        self.lanes = most_words.checked_sub(self.lasting_words())? / self.scratch_words();
+        (self.lanes > 0).then_some(self)
+    }
+
+    /// The cut of a block whose chunks were transformed before its length was known, into as long ones as
+    /// `expected_bits` are best cut into.
+    pub(super) fn arriving(isa: Isa, expected_bits: usize) -> Self {
+        let m = expected_bits / 2;
+        let shape = Self::of(&Speed::of(isa), expected_bits - m, m, usize::MAX);
+        let log = shape.map_or(20, |shape| shape.log);
+        Self::several(log, expected_bits, m.max(1))
+    }
+
+    /// The same cut for the lengths in the end.
+    pub(super) fn with_lengths(&self, x_bits: usize, m: usize) -> Self {
+        Self::several(self.log, x_bits, m)
+    }
+
+    fn several(log: usize, x_bits: usize, m: usize) -> Self {
+        let a = ((1 << log) - REACH) / 2;
+        Self { log, x_bits, m, a, b: a, p: x_bits.div_ceil(a).max(1), q: m.div_ceil(a), lanes: usize::MAX }
+    }
+
+    /// Bits of a chunk of the input.
+    pub(super) fn chunk_bits(&self) -> usize {
+        self.a
     }
 
     /// The cuts for a size of transform.
@@ -58,12 +90,13 @@ impl Shape {
             b,
             p: x_bits.div_ceil(a).max(1),
             q: m.div_ceil(b),
+            lanes: usize::MAX,
         };
         let single = (x + y <= n).then(|| cut(x, y));
         // A side that takes at most three quarters of the room may stay whole.
         let one_x = (4 * x <= 3 * room).then(|| cut(x, room - x));
         let one_y = (4 * y <= 3 * room).then(|| cut(room - y, y));
-        [single, one_x, one_y, Some(cut(room / 2, room / 2))].into_iter().flatten()
+        [single, one_x, one_y, Some(Self::several(log, x_bits, m))].into_iter().flatten()
     }
 
     /// Chunks of t.
@@ -72,7 +105,7 @@ impl Shape {
     }
 
     /// Picoseconds of one thread, about.
-    fn cost(&self, speed: &Speed) -> usize {
+    pub(super) fn cost(&self, speed: &Speed) -> usize {
         let transforms = self.p + self.q + self.diagonals();
         let transform = if self.log == 20 { speed.short_transform } else { speed.long_transform };
         (transforms * transform + self.p * self.q * speed.product) << self.log
@@ -80,42 +113,78 @@ impl Shape {
 
     /// The words held while it is computed on so many threads.
     pub(super) fn memory_words(&self, threads: usize) -> usize {
-        let n = 1 << (self.log - 6);
-        let chunks = self.diagonals() + self.p.max(self.q);
-        let output = self.q * self.b / 64;
-        output + chunks * n + threads.min(chunks) * self.scratch_words()
+        self.lasting_words() + threads.min(self.lanes).min(self.diagonals()) * self.scratch_words()
+    }
+
+    /// The words held throughout: transforms, their parts' places, the output, and what mends it.
+    fn lasting_words(&self) -> usize {
+        let (n, output) = (1 << (self.log - 6), self.q * self.b / 64);
+        let sums = self.p.max(self.q);
+        let places = n / fourier::part_words(self.log) * (3 + 2 * (self.diagonals() + sums));
+        output + (self.diagonals() + sums) * n + places + 9 * self.spoilt_bits().unwrap_or(0) / 64
+    }
+
+    /// How many top coefficients of a single product wrap into the output, rounded up to a power of two.
+    fn spoilt_bits(&self) -> Option<usize> {
+        let free = (1usize << self.log).checked_sub(self.a + self.b)?;
+        let reached = self.diagonals() == 1 && free < REACH;
+        reached.then(|| (REACH - free).next_power_of_two().max(512))
+    }
+
+    /// The least number of chunks that a thread takes at once.
+    fn grain(&self, chunks: usize) -> usize {
+        chunks.div_ceil(self.lanes).max(1)
+    }
+
+    /// The lengths of the vectors that it takes.
+    pub(super) fn buffer_words(&self) -> [usize; 2] {
+        [1 << (self.log - 6), self.scratch_words()]
     }
 
     fn scratch_words(&self) -> usize {
         fourier::scratch_words(self.log) + 32 * (self.p + self.diagonals())
     }
 
-    fn scratch(&self) -> Zeroizing<Vec<u64>> {
-        Zeroizing::new(vec![0; self.scratch_words()])
-    }
-
     /// Transforms of chunks, each filled first, on the current pool.
     fn transforms(
         &self,
         isa: Isa,
-        tables: &fourier::Tables,
-        count: usize,
+        buffers: &Buffers,
+        chunks: Range<usize>,
         fill: impl Fn(usize, &mut [u64]) + Sync,
     ) -> Vec<Vec<u64>> {
-        let transform = |scratch: &mut Zeroizing<Vec<u64>>, chunk: usize| {
-            let mut values = vec![0; tables.words()];
+        let tables = fourier::Tables::of(self.log);
+        let transform = |chunk: usize| {
+            let mut values = buffers.take(tables.words());
+            values.fill(0);
             fill(chunk, &mut values);
-            fourier::forward(isa, tables, &mut values, scratch);
+            let mut scratch = buffers.take(self.scratch_words());
+            fourier::forward(isa, tables, &mut values, &mut scratch);
+            buffers.give(scratch);
             values
         };
-        (0..count).into_par_iter().with_max_len(1).map_init(|| self.scratch(), transform).collect()
+        let grain = self.grain(chunks.len());
+        chunks.into_par_iter().with_min_len(grain).with_max_len(grain).map(transform).collect()
+    }
+
+    /// The transforms of some chunks of an input.
+    pub(super) fn input_transforms(
+        &self,
+        isa: Isa,
+        buffers: &Buffers,
+        input: &BitBlock,
+        chunks: Range<usize>,
+    ) -> Vec<Vec<u64>> {
+        let Self { x_bits, a, .. } = *self;
+        self.transforms(isa, buffers, chunks, |chunk, values| {
+            read_bits(input.words(), 0..x_bits, (chunk * a) as i64, &mut values[..a / 64]);
+        })
     }
 }
 
 /// The transforms of the seed's diagonals, which are as public as the seed.
 pub(super) struct Diagonals {
     shape: Shape,
-    tables: fourier::Tables,
     values: Vec<Vec<u64>>,
     spoilt: Option<Spoilt>,
 }
@@ -127,82 +196,72 @@ impl std::fmt::Debug for Diagonals {
 }
 
 impl Diagonals {
-    pub(super) fn new(isa: Isa, shape: Shape, seed: &BitBlock) -> Self {
-        let tables = fourier::Tables::new(shape.log);
+    pub(super) fn new(isa: Isa, buffers: &Buffers, shape: Shape, t: &Rotated<'_>) -> Self {
         let Shape { x_bits, a, b, p, .. } = shape;
         let step = if p > 1 { a } else { b };
-        let t = Rotated { seed, m: shape.m };
-        let values = shape.transforms(isa, &tables, shape.diagonals(), |chunk, values| {
+        let values = shape.transforms(isa, buffers, 0..shape.diagonals(), |chunk, values| {
             let start = (chunk * step + x_bits) as i64 - (p * a + 1) as i64;
             t.read(start, &mut values[..(a + b) / 64]);
         });
-        let spoilt = Spoilt::of(&shape, &t);
-        Self { shape, tables, values, spoilt }
+        let spoilt = Spoilt::of(&shape, t);
+        Self { shape, values, spoilt }
     }
 
-    /// The m bits of the middle product with the first bits of `input`.
-    pub(super) fn middle_product(&self, isa: Isa, input: &BitBlock) -> BitBlock {
-        let Shape { x_bits, m, a, b, p, q, .. } = self.shape;
-        let mut x = Zeroized(self.shape.transforms(isa, &self.tables, p, |chunk, values| {
-            let words = values.len().min(a / 64);
-            read_bits(input.words(), 0..x_bits, (chunk * a) as i64, &mut values[..words]);
-        }));
-        x.0.resize_with(p.max(q), || vec![0; self.tables.words()]);
-        self.convolve(isa, &mut x.0);
+    /// The m bits of the middle product with the first bits of `input`, of which the first chunks may have
+    /// been transformed already.
+    pub(super) fn middle_product(
+        &self,
+        isa: Isa,
+        buffers: &Buffers,
+        input: &BitBlock,
+        mut x: Vec<Vec<u64>>,
+    ) -> BitBlock {
+        let Shape { log, m, a, b, p, q, .. } = self.shape;
+        let tables = fourier::Tables::of(log);
+        x.extend(self.shape.input_transforms(isa, buffers, input, x.len()..p));
+        x.resize_with(p.max(q), || buffers.take(tables.words()));
+        self.convolve(isa, buffers, &mut x);
         let mut output = vec![0; q * b / 64];
-        x.0.par_iter_mut().with_max_len(1).zip(output.par_chunks_mut(b / 64)).for_each_init(
-            || self.shape.scratch(),
-            |scratch, (sum, output)| {
-                fourier::inverse(isa, &self.tables, sum, scratch);
-                output.copy_from_slice(&sum[a / 64..(a + b) / 64]);
-            },
-        );
+        let back = |(sum, output): (&mut Vec<u64>, &mut [u64])| {
+            let mut scratch = buffers.take(self.shape.scratch_words());
+            fourier::inverse(isa, tables, sum, &mut scratch);
+            output.copy_from_slice(&sum[a / 64..(a + b) / 64]);
+            buffers.give(scratch);
+        };
+        let grain = self.shape.grain(q);
+        let sums = x.par_iter_mut().zip(output.par_chunks_mut(b / 64));
+        sums.with_min_len(grain).with_max_len(grain).for_each(back);
+        x.into_iter().for_each(|x| buffers.give(x));
         if let Some(spoilt) = &self.spoilt {
-            spoilt.mend(isa, &self.shape, self.tables.wraps(), input, &mut output);
+            spoilt.mend(isa, &self.shape, tables.wraps(), input, &mut output);
         }
         BitBlock::from_words(output, m)
     }
 
     /// The sums of products of the chunks, written over x, part by part of their values.
-    fn convolve(&self, isa: Isa, x: &mut [Vec<u64>]) {
-        let part = fourier::part_words(self.shape.log);
-        let mut parts: Vec<Vec<&mut [u64]>> = (0..self.tables.words() / part).map(|_| Vec::new()).collect();
+    fn convolve(&self, isa: Isa, buffers: &Buffers, x: &mut [Vec<u64>]) {
+        let (tables, part) = (fourier::Tables::of(self.shape.log), fourier::part_words(self.shape.log));
+        let mut parts: Vec<Vec<&mut [u64]>> = (0..tables.words() / part).map(|_| Vec::new()).collect();
         for x in x {
             parts.iter_mut().zip(x.chunks_exact_mut(part)).for_each(|(parts, part)| parts.push(part));
         }
-        let sum = |scratch: &mut Zeroizing<Vec<u64>>, (number, x): (usize, &mut Vec<&mut [u64]>)| {
+        let grain = self.shape.grain(parts.len());
+        parts.par_iter_mut().enumerate().with_min_len(grain).for_each(|(number, x)| {
             let words = number * part..(number + 1) * part;
             let t: Vec<&[u64]> = self.values.iter().map(|t| &t[words.clone()]).collect();
-            fourier::convolve(isa, &self.tables, &t, x, self.shape.p, scratch);
-        };
-        parts.par_iter_mut().enumerate().for_each_init(|| self.shape.scratch(), sum);
+            let mut scratch = buffers.take(self.shape.scratch_words());
+            fourier::convolve(isa, tables, &t, x, self.shape.p, &mut scratch);
+            buffers.give(scratch);
+        });
     }
-}
 
-/// Chunks that are wiped in the end.
-struct Zeroized(Vec<Vec<u64>>);
-
-impl Drop for Zeroized {
-    fn drop(&mut self) {
-        self.0.par_iter_mut().for_each(zeroize::Zeroize::zeroize);
+    pub(super) fn shape(&self) -> &Shape {
+        &self.shape
     }
-}
 
-/// t: the seed rotated left by m.
-struct Rotated<'a> {
-    seed: &'a BitBlock,
-    m: usize,
-}
-
-impl Rotated<'_> {
-    /// Bits of t from `start` on, zeros where there are none.
-    fn read(&self, start: i64, out: &mut [u64]) {
-        let (bits, m) = (self.seed.len(), self.m.min(self.seed.len()));
-        read_bits(self.seed.words(), m..bits, start + m as i64, out);
-        let turn = (bits - m) as i64;
-        if start + 64 * out.len() as i64 > turn {
-            read_bits(self.seed.words(), 0..m, start - turn, out);
-        }
+    /// Gives the memory back.
+    pub(super) fn recycle(self, buffers: &Buffers) {
+        self.values.into_iter().for_each(|values| buffers.give(values));
     }
 }
 
@@ -215,14 +274,9 @@ struct Spoilt {
 impl Spoilt {
     /// The top bits of t, if the product wraps that far.
     fn of(shape: &Shape, t: &Rotated<'_>) -> Option<Self> {
-        let Shape { log, x_bits, a, b, .. } = *shape;
-        let free = (1usize << log) - a - b;
-        if shape.diagonals() > 1 || free >= REACH {
-            return None;
-        }
-        let bits = (REACH - free).next_power_of_two().max(512);
+        let bits = shape.spoilt_bits()?;
         let mut top = vec![0; bits / 64];
-        t.read(x_bits as i64 - (a + 1) as i64 + (a + b) as i64 - bits as i64, &mut top);
+        t.read((shape.x_bits + shape.b) as i64 - (bits + 1) as i64, &mut top);
         Some(Self { t: top })
     }
 
@@ -233,12 +287,13 @@ impl Spoilt {
         let [mut x, mut product, mut scratch] = [1, 2, 4].map(|times| Zeroizing::new(vec![0; times * words]));
         read_bits(input.words(), 0..x_bits, a as i64 - bits as i64, &mut x);
         gf2x::product(isa, &x, &self.t, &mut product, &mut scratch);
-        let mut moved = Zeroizing::new(vec![0; output.len()]);
+        let reached = output.len().min(words + 1);
+        let mut moved = Zeroizing::new(vec![0; reached]);
         for wrap in wraps {
             let start = (a + b + wrap) as i64 - (1i64 << log) - bits as i64;
             moved.fill(0);
             read_bits(&product[words..], 0..bits, -start, &mut moved);
-            bits::xor(isa, output, &moved);
+            bits::xor(isa, &mut output[..reached], &moved);
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use clap::ValueEnum;
 use keystill::Isa;
-use keystill::amplify::{Matrix, Toeplitz};
+use keystill::amplify::{Amplifier, Matrix, Toeplitz};
 use keystill::bits::BitBlock;
 use keystill::random::{Draw, OperatingSystem, Purpose, RandomSource};
 use rayon::prelude::*;
@@ -86,7 +86,10 @@ fn setting(args: &Args, name: MatrixName, hash: &Toeplitz) -> Result<(), Failure
     let matrix = if name == MatrixName::Plain { "plain" } else { "modified" };
     for kind in &args.seed {
         let (seconds, kind) = match kind {
-            SeedName::Fresh => (best(|| hash.hash(isa, &input, &seed).map(drop))?, "fresh"),
+            SeedName::Fresh => {
+                let mut amplifier = Amplifier::new(isa);
+                (best(|| amplifier.hash(hash, &input, &seed).map(drop))?, "fresh")
+            }
             SeedName::Cached => {
                 let cached = hash.prepare(isa, &seed).or_exit(Exit::Usage)?;
                 (best(|| cached.hash(isa, &input).map(drop))?, "cached")

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use keystill::Isa;
-use keystill::amplify::Amplification;
+use keystill::amplify::{Amplification, Amplifier};
 use keystill::bits::BitBlock;
 use keystill::cv::Cv;
 use keystill::cv::estimate::{ChannelEstimate, Receiver, ShotUnit, Tally};
@@ -316,7 +316,7 @@ fn amplify(
     OperatingSystem.draw(draw, &mut bytes).map_err(Abort::from)?;
     let hash = |verified| {
         let seed = BitBlock::from_bytes(&bytes, seed_bits);
-        Amplification { verified, secret_bits, seed }.run(Isa::best()).map_err(no_key)
+        Amplification { verified, secret_bits, seed }.run(&mut Amplifier::default()).map_err(no_key)
     };
     let (alice, bob) = (hash(alice)?, hash(bob)?);
     let copy = |bits: &BitBlock| bits.slice(0..bits.len());

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::amplify::{Amplification, AmplifiedBlock};
+use crate::amplify::{Amplification, AmplifiedBlock, Amplifier};
 use crate::auth::{Pad, Pool, Tag, Transcript};
 use crate::bits::BitBlock;
 use crate::ledger::Epsilon;
@@ -22,7 +22,8 @@ impl<P: Protocol> Block<P> {
         };
         self.ledger.consume_seed(seed.len() as u64);
         let amplification = Amplification { verified, secret_bits: self.secret_bits(), seed };
-        let job: Computation = Box::new(move |bench| Box::new(amplification.run(bench.isa())));
+        let job: Computation =
+            Box::new(move |bench| Box::new(amplification.run(bench.scratch::<Amplifier>())));
         Ok(vec![Effect::Compute(Place::Amplification, job)])
     }
 

@@ -48,15 +48,6 @@ fn put(line: &mut Line, value: V) {
     store4(&mut fours[1], value[1]);
 }
 
-/// Asks for a line early, one that will be written, too.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn prefetch(lines: &[Line], at: usize) {
-    let line: &Line = &lines[at];
-    // SAFETY: a prefetch reads nothing.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
-}
-
 #[inline]
 #[target_feature(enable = "avx2")]
 fn load(lines: &[Line], at: usize) -> V {

@@ -26,15 +26,6 @@ fn put(line: &mut Line, value: V) {
     unsafe { _mm512_storeu_si512(line.as_mut_ptr().cast(), value) }
 }
 
-/// Asks for a line early, one that will be written, too.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn prefetch(lines: &[Line], at: usize) {
-    let line: &Line = &lines[at];
-    // SAFETY: a prefetch reads nothing.
-    unsafe { _mm_prefetch::<_MM_HINT_T0>(line.as_ptr().cast()) }
-}
-
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn load(lines: &[Line], at: usize) -> V {

@@ -155,7 +155,6 @@ macro_rules! basis_change {
             let mut x = sixteen::<ROW>(bits, 0);
             taylor16::<false, true, 1>(&mut x, &mut before);
             for at in 0..ROW {
-                (0..16).for_each(|row| prefetch(out, row * PITCH + at + 1));
                 if ALL {
                     convert16::<false>(&mut x);
                 }
@@ -182,7 +181,6 @@ macro_rules! basis_change {
             }
             taylor16::<true, true, 1>(&mut x, &mut before);
             for at in 0..ROW {
-                (0..16).for_each(|row| prefetch(bits, (row * ROW + at + 1) % (16 * ROW)));
                 store_sixteen::<ROW>(bits, at, &x);
                 if at + 1 < ROW {
                     x = sixteen::<PITCH>(rows, at + 1);
@@ -323,7 +321,6 @@ macro_rules! basis_change {
             for at in 0..ROW {
                 for row in 0..256 {
                     store(column, row, load(work, row * PITCH + at));
-                    prefetch(work, row * PITCH + at + 1);
                 }
                 convert256::<BACK, 1, 16>(column);
                 for row in 0..256 {

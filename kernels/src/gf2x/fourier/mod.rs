@@ -106,16 +106,16 @@ mod tests {
     #[test]
     fn every_level_multiplies_modulo_the_same_polynomial() {
         for log in [20, 24] {
-            let tables = Tables::new(log);
+            let tables = Tables::of(log);
             let n = tables.words();
             let (a, b) = (words(n, 3), words(n, 5));
             let run = |isa: Isa| {
                 let mut scratch = vec![0; scratch_words(log)];
                 let (mut a, mut b) = (a.clone(), b.clone());
-                forward(isa, &tables, &mut a, &mut scratch);
-                forward(isa, &tables, &mut b, &mut scratch);
-                convolve(isa, &tables, &[&a], &mut [&mut b], 1, &mut scratch);
-                inverse(isa, &tables, &mut b, &mut scratch);
+                forward(isa, tables, &mut a, &mut scratch);
+                forward(isa, tables, &mut b, &mut scratch);
+                convolve(isa, tables, &[&a], &mut [&mut b], 1, &mut scratch);
+                inverse(isa, tables, &mut b, &mut scratch);
                 b
             };
             let levels: Vec<Isa> = Isa::available().collect();
@@ -135,7 +135,7 @@ mod tests {
 
     #[test]
     fn the_product_is_that_of_karatsuba_reduced() {
-        let tables = Tables::new(20);
+        let tables = Tables::of(20);
         let n = tables.words();
         let (mut a, mut b) = (words(n, 7), words(n, 9));
         let (mut product, mut scratch) = (vec![0; 2 * n], vec![0; 4 * n]);
@@ -145,21 +145,21 @@ mod tests {
             product.resize(2 * n, 0);
             [0, 1, 16, 1 << 16].into_iter().for_each(|wrap| add(&mut product, &high, wrap));
         }
-        forward(Isa::SCALAR, &tables, &mut a, &mut scratch);
-        forward(Isa::SCALAR, &tables, &mut b, &mut scratch);
-        convolve(Isa::SCALAR, &tables, &[&a], &mut [&mut b], 1, &mut scratch);
-        inverse(Isa::SCALAR, &tables, &mut b, &mut scratch);
+        forward(Isa::SCALAR, tables, &mut a, &mut scratch);
+        forward(Isa::SCALAR, tables, &mut b, &mut scratch);
+        convolve(Isa::SCALAR, tables, &[&a], &mut [&mut b], 1, &mut scratch);
+        inverse(Isa::SCALAR, tables, &mut b, &mut scratch);
         assert!(b == product[..n], "the reference multiplies modulo x^N + x^(2^16) + x^16 + x + 1");
     }
 
     #[test]
     fn every_level_comes_back() {
-        let tables = Tables::new(20);
+        let tables = Tables::of(20);
         let a = words(tables.words(), 3);
         for isa in Isa::available() {
             let (mut scratch, mut values) = (vec![0; scratch_words(20)], a.clone());
-            forward(isa, &tables, &mut values, &mut scratch);
-            inverse(isa, &tables, &mut values, &mut scratch);
+            forward(isa, tables, &mut values, &mut scratch);
+            inverse(isa, tables, &mut values, &mut scratch);
             assert!(values == a, "{isa}: there and back again");
         }
     }

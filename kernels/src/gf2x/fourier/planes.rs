@@ -45,8 +45,6 @@ macro_rules! planes {
                         pack8(field, x)
                     };
                     let to = chunk(log, r, at);
-                    (0..8).for_each(|b| prefetch(packed, to + b));
-                    (0..8).for_each(|b| prefetch(packed, half + to + b));
                     let (low, high) = (bits(0), bits(1));
                     for b in 0..8 {
                         let low = xor(low[b], field.times_v3(high[b]));
@@ -100,16 +98,6 @@ macro_rules! planes {
             for (number, (packed, cells)) in regions.enumerate() {
                 let twiddles = &tables.spread[number >> (tables.log() - 20)];
                 for b in 0..8 {
-                    // Stores that miss the L1 cache would wait one after the other.
-                    for m in 0..64 {
-                        if BACK {
-                            prefetch(packed, place(m, 0) | b);
-                            prefetch(packed, place(m, 1) | b);
-                        } else {
-                            prefetch(cells, cell(b, m, 0));
-                            prefetch(cells, cell(b, m, 1));
-                        }
-                    }
                     if BACK {
                         gather_back(field, twiddles, cells, b, group);
                         scatter_back(field, twiddles, packed, b, group);

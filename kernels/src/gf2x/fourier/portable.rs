@@ -23,10 +23,6 @@ fn put(line: &mut Line, value: V) {
     *line = value;
 }
 
-/// Nothing that the compiler could do early.
-#[inline(always)]
-fn prefetch(_lines: &[Line], _at: usize) {}
-
 #[inline(always)]
 fn load(lines: &[Line], at: usize) -> V {
     get(&lines[at])
@@ -177,7 +173,7 @@ fn apply(map: &Map, x: V) -> V {
     let mut sum = zero();
     for (bit, image) in map.columns.iter().enumerate() {
         for word in 0..8 {
-            sum[word] ^= (x[word] >> bit & ONES).wrapping_mul(0xff) & ONES * u64::from(*image);
+            sum[word] ^= (x[word] >> bit & ONES).wrapping_mul(0xff) & (ONES * u64::from(*image));
         }
     }
     sum

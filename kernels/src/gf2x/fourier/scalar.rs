@@ -123,7 +123,7 @@ fn chosen_bits(log: usize, i: usize, block: usize) -> u32 {
 
 /// Blocks of 2^(i+1) elements of a width.
 fn blocks(tables: &Tables, width: usize, i: usize) -> usize {
-    (1 << tables.log()) / width >> (i + 1)
+    ((1 << tables.log()) / width) >> (i + 1)
 }
 
 /// x · t in the field of a width.
@@ -137,7 +137,7 @@ fn times(tables: &Tables, width: usize, x: u32, t: u32) -> u32 {
 }
 
 fn apply(map: &Map, x: u32) -> u32 {
-    map.columns.iter().enumerate().fold(0, |sum, (bit, image)| sum ^ u32::from(*image) * (x >> bit & 1))
+    map.columns.iter().enumerate().fold(0, |sum, (bit, image)| sum ^ (u32::from(*image) * (x >> bit & 1)))
 }
 
 /// A layer that keeps both children.
@@ -166,7 +166,7 @@ fn merge(tables: &Tables, values: &mut [u64], scratch: &mut [u64], width: usize,
     for block in 0..blocks(tables, width, i) {
         let t = tables.chosen(i, chosen_bits(tables.log(), i, block));
         for place in 0..1 << i {
-            let (low, high) = ((block << (i + 1)) + place, (2 * block + 1 << i) + place);
+            let (low, high) = ((block << (i + 1)) + place, ((2 * block + 1) << i) + place);
             let (a, b) = (get(scratch, width, low), get(scratch, width, high));
             let wide = a ^ times(tables, width, b, t) | b << width;
             let wide = if width == 4 { apply(&tables.maps.packed, wide) } else { wide };
@@ -184,7 +184,7 @@ fn part(tables: &Tables, values: &mut [u64], scratch: &mut [u64], width: usize, 
             let wide = get(scratch, 2 * width, (block << i) + place);
             let wide = if width == 4 { apply(&tables.maps.unpacked, wide) } else { wide };
             let (a, b) = (wide & (u32::MAX >> (32 - width)), wide >> width);
-            let (low, high) = ((block << (i + 1)) + place, (2 * block + 1 << i) + place);
+            let (low, high) = ((block << (i + 1)) + place, ((2 * block + 1) << i) + place);
             set(values, width, low, a ^ times(tables, width, b, t));
             set(values, width, high, b);
         }

@@ -3,6 +3,8 @@
 //! GF(2^8) has the AES polynomial, so that `gf2p8mulb` multiplies in it; GF(2^16) = GF(2^8)\[z\] with
 //! z² = z + v_7, GF(2^32) = GF(2^16)\[z\] with z² = z + v_15.
 
+use std::sync::LazyLock;
+
 /// What a transform of 2^J bits needs.
 #[derive(Debug)]
 pub struct Tables {
@@ -19,13 +21,20 @@ pub struct Tables {
 pub(super) const LANE_BITS: [usize; 6] = [5, 6, 7, 9, 10, 11];
 
 impl Tables {
-    /// The tables of transforms of 2^`log` bits: 20 or 24, where the modulus is sparse and close to x^N.
+    /// The tables of transforms of 2^`log` bits: 20 or 24, where the modulus is sparse and close to x^N;
+    /// made once.
     ///
     /// # Panics
     /// For any other size.
     #[must_use]
-    pub fn new(log: usize) -> Self {
+    pub fn of(log: usize) -> &'static Self {
+        static SHORT: LazyLock<Tables> = LazyLock::new(|| Tables::new(20));
+        static LONG: LazyLock<Tables> = LazyLock::new(|| Tables::new(24));
         assert!(log == 20 || log == 24, "transforms have 2^20 or 2^24 bits, not 2^{log}");
+        if log == 20 { &SHORT } else { &LONG }
+    }
+
+    fn new(log: usize) -> Self {
         let basis = cantor_basis();
         let lanes = (0..log - 11).map(|bit| lane_part(&basis, log, bit)).collect();
         let field = Field { log, basis };
