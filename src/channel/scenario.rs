@@ -280,6 +280,15 @@ impl Scenario {
         Ok(scenario)
     }
 
+    /// The same scenario if its values are possible.
+    ///
+    /// # Errors
+    /// [`ScenarioError::Value`] with the first that is not.
+    pub fn checked(self) -> Result<Self, ScenarioError> {
+        check::check(&self, &self.name, "", &[])?;
+        Ok(self)
+    }
+
     /// Takes the fibre from the file that its name names.
     fn read_fibre(&mut self, read: &dyn Fn(&str) -> Result<String, String>) -> Result<(), ScenarioError> {
         let file = self.link.fibre.clone();

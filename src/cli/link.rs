@@ -1,9 +1,15 @@
 //! `keystill link`: the noise budget of a scenario, on one screen; and what can be asked about it.
 
+mod fit;
 mod key;
+mod optimise;
+mod plan;
+mod plot;
 mod record;
 mod screen;
 mod validate;
+
+use std::path::PathBuf;
 
 use keystill::channel::{Budget, LoadedSpan, Scenario, budget, data_channels};
 use serde_json::Value;
@@ -14,6 +20,7 @@ use super::world::load_scenario;
 /// Show what the data carriers do to both quantum channels, and the counts, noise and key to expect.
 ///
 /// Example: keystill link --set data.launch_power_dbm=20 --json
+/// Example: keystill link --scenario 50-km --plan --plot spectrum.svg
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
@@ -27,8 +34,26 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
     /// Print published measurements and other programs' results beside the model, as a table.
-    #[arg(long)]
+    #[arg(long, group = "question")]
     validate: bool,
+    /// Tell the best wavelength of each protocol, the launch power at which its key ends, and what eight more carriers change.
+    #[arg(long, group = "question")]
+    plan: bool,
+    /// Find intensities, probabilities, modulation variance and block length for the most key.
+    #[arg(long, group = "question")]
+    optimise: bool,
+    /// Fit κ(Δ) to a measured spectrum: columns wavelength_nm and rho (1/(km nm)) or dbm_per_nm (backward).
+    #[arg(long, group = "question", value_name = "FILE.csv")]
+    fit: Option<PathBuf>,
+    /// Wavelength of the pump behind a spectrum.
+    #[arg(long, default_value_t = 1550.0, requires = "fit", value_name = "NM")]
+    pump_nm: f64,
+    /// Power of the pump at the fibre's input, for a spectrum in dBm.
+    #[arg(long, default_value_t = 0.0, requires = "fit", allow_hyphen_values = true, value_name = "DBM")]
+    pump_dbm: f64,
+    /// Draw the carriers, the noise and both quantum windows.
+    #[arg(long, value_name = "FILE.svg")]
+    plot: Option<PathBuf>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
@@ -36,6 +61,19 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         return validate::run(args.json);
     }
     let scenario = load_scenario(&args.scenario, &args.overrides)?;
+    if let Some(file) = &args.plot {
+        plot::run(file, &scenario)?;
+    }
+    if args.plan {
+        return plan::run(&scenario, args.json);
+    }
+    if args.optimise {
+        return optimise::run(&scenario, args.json);
+    }
+    if let Some(file) = &args.fit {
+        let pump = fit::Pump { wavelength_nm: args.pump_nm, power_dbm: args.pump_dbm };
+        return fit::run(file, pump, &scenario, args.json);
+    }
     let channels = data_channels(&LoadedSpan::new(&scenario, &scenario.carriers()));
     if args.json {
         for mut record in expected(&scenario) {

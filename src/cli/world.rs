@@ -94,7 +94,13 @@ pub(crate) fn load_scenario(name: &str, overrides: &[String]) -> Result<Scenario
             std::fs::read_to_string(name).with_context(|| name.to_owned()).or_exit(Exit::Configuration)?
         }
     };
-    Scenario::from_text(name, &text, overrides).or_exit(Exit::Configuration)
+    // A fibre's file is looked for beside the scenario's, then where the command runs.
+    let read = |file: &str| {
+        let beside = Path::new(name).parent().map(|folder| folder.join(file));
+        let found = beside.filter(|path| path.exists()).unwrap_or_else(|| PathBuf::from(file));
+        std::fs::read_to_string(found).map_err(|error| error.to_string())
+    };
+    Scenario::from_files(name, &text, overrides, &read).or_exit(Exit::Configuration)
 }
 
 /// What becomes of raw frames besides being distilled.

@@ -1,0 +1,203 @@
+//! `keystill link --plot FILE.svg`: the carriers, the noise and the two quantum windows over wavelength.
+
+use std::path::Path;
+
+use anyhow::anyhow;
+use keystill::channel::{Filter, LoadedSpan, Scenario, nm_of};
+use plotters::coord::Shift;
+use plotters::prelude::*;
+
+use crate::cli::{Exit, Failure};
+
+/// The axis in nm.
+const NM: std::ops::Range<f64> = 1255.0..1630.0;
+/// Step of the noise curve in nm.
+const STEP_NM: f64 = 2.5;
+const DATA: RGBColor = RGBColor(0x4c, 0x72, 0xb0);
+const NOISE: RGBColor = RGBColor(0xc4, 0x4e, 0x52);
+const BB84: RGBColor = RGBColor(0x55, 0xa8, 0x68);
+const CV: RGBColor = RGBColor(0x81, 0x72, 0xb2);
+
+type Area<'a> = DrawingArea<SVGBackend<'a>, Shift>;
+
+/// Draws a scenario's light.
+pub(super) fn run(file: &Path, scenario: &Scenario) -> Result<(), Failure> {
+    let storage = |error: String| Failure::new(Exit::Storage, anyhow!("{}: {error}", file.display()));
+    // Made in memory first, so that a file that cannot be written is told.
+    let mut text = String::new();
+    draw(&mut text, scenario).map_err(|error| storage(error.to_string()))?;
+    std::fs::write(file, text).map_err(|error| storage(error.to_string()))
+}
+
+fn draw(text: &mut String, scenario: &Scenario) -> Result<(), Box<dyn std::error::Error>> {
+    let root = SVGBackend::with_string(text, (1000, 700)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let title = format!(
+        "{}: {} km of {}, {:.1} dBm of data, {}-propagating",
+        scenario.name,
+        scenario.link.length_km,
+        scenario.link.fibre,
+        scenario.data.launch_power_dbm,
+        scenario.data.direction.name()
+    );
+    let root = root.titled(&title, ("sans-serif", 22))?;
+    let (upper, lower) = root.split_vertically(320);
+    let span = LoadedSpan::new(scenario, &scenario.carriers());
+    draw_carriers(&upper, scenario, &span)?;
+    draw_noise(&lower, scenario, &span)?;
+    root.present()?;
+    Ok(())
+}
+
+/// Launch and output power of each carrier, and the two windows.
+fn draw_carriers(
+    area: &Area<'_>,
+    scenario: &Scenario,
+    span: &LoadedSpan,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let outputs = span.comb().output_w();
+    let light: Vec<(f64, f64, f64)> = (span.comb().carriers_thz().iter().zip(span.comb().launch_w()))
+        .zip(outputs)
+        .map(|((thz, launch), output)| (nm_of(*thz), dbm(launch), dbm(output)))
+        .collect();
+    let high = light.iter().map(|(_, launch, _)| *launch).fold(-20.0, f64::max).ceil() + 4.0;
+    let low = light.iter().map(|(_, _, output)| *output).fold(high - 10.0, f64::min).floor() - 4.0;
+    let mut chart = ChartBuilder::on(area)
+        .margin(8)
+        .x_label_area_size(24)
+        .y_label_area_size(64)
+        .build_cartesian_2d(NM, low..high)?;
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .y_desc("dBm a carrier")
+        .label_style(("sans-serif", 14))
+        .draw()?;
+    windows(&mut chart, scenario, [low, high])?;
+    let bars =
+        light.iter().map(|(nm, launch, _)| PathElement::new([(*nm, low), (*nm, *launch)], DATA.mix(0.35)));
+    chart
+        .draw_series(bars)?
+        .label("launched")
+        .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], DATA.mix(0.35)));
+    let ends = light.iter().map(|(nm, _, output)| Circle::new((*nm, *output), 2, DATA.filled()));
+    chart.draw_series(ends)?.label("arriving").legend(|(x, y)| Circle::new((x + 8, y), 3, DATA.filled()));
+    legend(&mut chart)
+}
+
+/// Noise of all mechanisms at the fibre's end over the wavelength.
+fn draw_noise(
+    area: &Area<'_>,
+    scenario: &Scenario,
+    span: &LoadedSpan,
+) -> Result<(), Box<dyn std::error::Error>> {
+    let samples = |shape: &Filter| {
+        let mut curve = Vec::new();
+        let mut nm = 1260.0;
+        while nm <= 1625.0 {
+            let there = Filter { wavelength_nm: nm, ..*shape };
+            // A channel inside a lit carrier's slots is no quantum channel.
+            if !span.carriers().iter().any(|carrier| carrier.covers(nm_of(nm))) {
+                let light = span.scattering(&there);
+                curve.push((nm, dbm(light.noise_w_per_nm), dbm(light.raman_w_per_nm)));
+            }
+            nm += STEP_NM;
+        }
+        curve
+    };
+    let curve = samples(&Filter::of_bb84(scenario));
+    let high = curve.iter().map(|(_, noise, _)| *noise).fold(-120.0, f64::max).ceil() + 6.0;
+    let low =
+        curve.iter().map(|(_, _, raman)| *raman).fold(high - 30.0, f64::min).max(high - 90.0).floor() - 4.0;
+    let mut chart = ChartBuilder::on(area)
+        .margin(8)
+        .x_label_area_size(40)
+        .y_label_area_size(64)
+        .build_cartesian_2d(NM, low..high)?;
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .x_desc("wavelength in nm")
+        .y_desc("noise in dBm/nm")
+        .label_style(("sans-serif", 14))
+        .draw()?;
+    windows(&mut chart, scenario, [low, high])?;
+    // Broken where carriers are lit: a line across would say what nobody can measure.
+    for (number, piece) in curve.chunk_by(|a, b| b.0 - a.0 < 1.5 * STEP_NM).enumerate() {
+        let all = chart.draw_series(LineSeries::new(
+            piece.iter().map(|(nm, noise, _)| (*nm, *noise)),
+            NOISE.stroke_width(2),
+        ))?;
+        if number == 0 {
+            all.label("all noise, fibre's end")
+                .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], NOISE));
+        }
+        let raman = piece.iter().map(|(nm, _, raman)| (*nm, *raman));
+        let raman = chart.draw_series(LineSeries::new(raman, BLACK.mix(0.5)))?;
+        if number == 0 {
+            raman
+                .label("Raman scattering")
+                .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], BLACK.mix(0.5)));
+        }
+    }
+    legend(&mut chart)
+}
+
+type Chart<'a, 'b> = ChartContext<
+    'a,
+    SVGBackend<'b>,
+    Cartesian2d<plotters::coord::types::RangedCoordf64, plotters::coord::types::RangedCoordf64>,
+>;
+
+/// The two quantum channels: a band over the whole height each, with its name.
+fn windows(
+    chart: &mut Chart<'_, '_>,
+    scenario: &Scenario,
+    [low, high]: [f64; 2],
+) -> Result<(), Box<dyn std::error::Error>> {
+    let channels = [("BB84", scenario.bb84.wavelength_nm, BB84), ("CV", scenario.cv.wavelength_nm, CV)];
+    for (name, nm, colour) in channels {
+        let band = Rectangle::new([(nm - 1.5, low), (nm + 1.5, high)], colour.mix(0.7).filled());
+        chart.draw_series([band])?;
+        let place = (nm + 3.0, high - 0.04 * (high - low));
+        chart.draw_series([Text::new(
+            format!("{name} {nm:.0} nm"),
+            place,
+            ("sans-serif", 14).into_font().color(&colour),
+        )])?;
+    }
+    Ok(())
+}
+
+fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>) -> Result<(), Box<dyn std::error::Error>> {
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::MiddleLeft)
+        .background_style(WHITE.mix(0.8))
+        .border_style(BLACK.mix(0.2))
+        .label_font(("sans-serif", 14))
+        .draw()?;
+    Ok(())
+}
+
+/// A power in dBm; darkness is far below everything drawn.
+fn dbm(watts: f64) -> f64 {
+    if watts > 0.0 { 10.0 * (watts * 1e3).log10() } else { -300.0 }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_plot_shows_carriers_and_both_windows() {
+        let text = Scenario::shipped("iown-47t2").expect("it ships");
+        for overrides in [vec![], vec!["data.launch_power_dbm=-200".to_owned()]] {
+            let scenario = Scenario::from_text("iown-47t2", text, &overrides).expect("good values");
+            let mut svg = String::new();
+            draw(&mut svg, &scenario).expect("drawn");
+            assert!(svg.starts_with("<svg") && svg.trim_end().ends_with("</svg>"), "a whole picture");
+            assert!(svg.contains("BB84 1310 nm") && svg.contains("CV 1420 nm"), "both windows");
+        }
+    }
+}
