@@ -114,7 +114,7 @@ fn certified(file: &Path, explain: bool) -> Result<(), Failure> {
         .or_exit(Exit::NoKey)?;
     let mode = value.get("mode").and_then(Value::as_str).unwrap_or(formula.modes[0]);
     if explain {
-        return print(&explanation(formula, mode, &terms));
+        return print(&explanation(formula, mode, inputs_of(&value), &terms));
     }
     let mut object = json!({ "formula": formula.name, "mode": mode, "certificate": "valid" });
     object["secret_bits"] = value["secret_bits"].clone();
@@ -132,7 +132,7 @@ fn single(protocol: Protocol, explain: bool) -> Result<(), Failure> {
         .or_exit(Exit::Configuration)?;
     let (formula, mode, terms) = answer(protocol, &value).or_exit(Exit::Configuration)?;
     if explain {
-        return print(&explanation(formula, mode, &terms));
+        return print(&explanation(formula, mode, inputs_of(&value), &terms));
     }
     let mut object = json!({ "formula": formula.name, "mode": mode, "caution": formula.caution });
     if let Some(object) = object.as_object_mut() {
@@ -144,7 +144,7 @@ fn single(protocol: Protocol, explain: bool) -> Result<(), Failure> {
 /// Evaluates one formula in one mode.
 fn answer(protocol: Protocol, value: &Value) -> anyhow::Result<(&'static Formula, &'static str, Terms)> {
     let object = value.as_object().context("standard input is not a JSON object")?;
-    let fields = Fields::new(object.get("inputs").and_then(Value::as_object).unwrap_or(object));
+    let fields = Fields::new(inputs_of(value).unwrap_or(object));
     let outer = Fields::new(object);
     let name = outer.text("formula")?.unwrap_or("keystill");
     let name = name.split('/').next().unwrap_or(name);
@@ -161,15 +161,20 @@ fn answer(protocol: Protocol, value: &Value) -> anyhow::Result<(&'static Formula
     Ok((formula, mode, terms))
 }
 
-/// The formula in symbols, with numbers in place, and every term.
-fn explanation(formula: &Formula, mode: &str, terms: &Terms) -> String {
+/// The inputs of a formula: those under `inputs`, or all.
+fn inputs_of(value: &Value) -> Option<&Terms> {
+    value.get("inputs").and_then(Value::as_object).or_else(|| value.as_object())
+}
+
+/// The formula in symbols, with the numbers of terms and inputs in place, and every term.
+fn explanation(formula: &Formula, mode: &str, inputs: Option<&Terms>, terms: &Terms) -> String {
     let mut numbers = formula.text.to_owned();
-    for (name, value) in terms {
+    for (name, value) in terms.iter().chain(inputs.into_iter().flatten()) {
         numbers = numbers.replace(&format!("{{{name}}}"), &value.to_string());
     }
-    let symbols = formula.text.replace(['{', '}'], "");
-    let mut lines = vec![format!("{}, {mode}", formula.name), String::new(), symbols, String::new(), numbers];
-    lines.push(String::new());
+    let plain = |text: &str| text.replace(['{', '}'], "");
+    let mut lines = vec![format!("{}, {mode}", formula.name), String::new()];
+    lines.extend([plain(formula.text), String::new(), plain(&numbers), String::new()]);
     lines.extend(terms.iter().map(|(name, value)| format!("  {name:<26} {value}")));
     if let Some(caution) = formula.caution {
         lines.extend([String::new(), format!("Caution: {caution}.")]);
@@ -222,4 +227,53 @@ fn every_mode(value: &Value) -> anyhow::Result<Terms> {
 
 fn print(text: &str) -> Result<(), Failure> {
     writeln!(std::io::stdout().lock(), "{text}").or_exit(Exit::Storage)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Inputs for the formulas that no vector has.
+    const OWN: [&str; 2] = [
+        r#"{"id":"bb84","inputs":{"mu":[0.5,0.2,0.001],"p":[0.81,0.14,0.05],
+            "n_key":[49378660,3668401,152938],"n_test":[1007727,74865,3121],
+            "m_test":[33909,4867,1502],"leak_EC":13392000,"eps_total":1e-10}}"#,
+        r#"{"id":"cv","inputs":{"N":10000000000,"V_A":4.0,"T":0.216,"xi_in":0.005,"eta":0.6,
+            "v_el":0.1,"n_kept":10000000000,"n_failed":0,"calibration_samples":1000000000000,
+            "leak_EC":17100000000,"k_test":1e9,"d_A":3.0,"d_B":1.0,"eps_total":1e-10}}"#,
+    ];
+
+    #[test]
+    fn every_mode_is_explained_with_every_number_in_place() {
+        let vectors = include_str!("../../tests/data/security/vectors.ndjson");
+        let mut explained = std::collections::BTreeSet::new();
+        for text in OWN.into_iter().chain(vectors.lines()) {
+            let value: Value = serde_json::from_str(text).unwrap();
+            let id = value["id"].as_str().unwrap().split('/').next().unwrap();
+            let mut all = bb84::FORMULAS.iter().chain(cv::FORMULAS);
+            let formula = match id {
+                "bb84" => bb84::FORMULAS.first(),
+                "cv" => cv::FORMULAS.first(),
+                id => all.find(|formula| formula.name == id),
+            };
+            let formula = formula.unwrap_or_else(|| panic!("no formula {id}"));
+            let inputs = inputs_of(&value).unwrap();
+            for mode in formula.modes {
+                let Some(terms) = (formula.evaluate)(&Fields::new(inputs), mode).unwrap() else { continue };
+                // Where there is no length there may be no terms either; the reason is told instead.
+                if terms.get("ell_real").is_some_and(Value::is_null) {
+                    continue;
+                }
+                let text = explanation(formula, mode, Some(inputs), &terms);
+                let known = |name: &str| terms.contains_key(name) || inputs.contains_key(name);
+                let names = formula.text.split('{').skip(1).map(|rest| rest.split('}').next().unwrap());
+                names.for_each(|name| assert!(known(name), "{name} of {id}, {mode} has no number: {text}"));
+                terms.keys().for_each(|name| assert!(text.contains(name.as_str()), "{name} of {id}, {mode}"));
+                explained.insert((id.to_owned(), *mode));
+            }
+        }
+        let all = |formulas: &[Formula]| formulas.iter().map(|formula| formula.modes.len()).sum::<usize>();
+        let expected = all(bb84::FORMULAS) + all(cv::FORMULAS);
+        assert_eq!(explained.len(), expected, "every mode of every formula: {explained:?}");
+    }
 }

@@ -20,14 +20,17 @@ pub(super) const FORMULAS: &[Formula] = &[
         modes: &["default", "with_vacuum"],
         caution: None,
         text: "ell = floor({entropy_bits} - {leak_EC} - {hashing_bits}) = {ell}\n\
-               entropy_bits = s_key1 (1 - h(phi)) = {s_key1} (1 - h({phi})), and s_key0 = {s_key0} with_vacuum",
+               entropy_bits = {s_key1} (1 - h({phi})) = {entropy_bits}, where {s_key0} is in it with_vacuum\n\
+               phi = {phi}: at most {v_test1} errors in {s_test1} tested single photons, each bound wrong with \
+               {eps_tail}\n\
+               hashing_bits = -2 log2(2 {eps_PA}) = {hashing_bits}",
         evaluate: keystill,
     },
     Formula {
         name: "eur-variable",
         modes: &["clamped_capped", "unclamped", "clamped_capped_with_vacuum"],
         caution: None,
-        text: "ell = floor({s_key1} (1 - h({phi})) - {leak_EC} - 2 log2(1/(2 eps_PA)) - log2(2/eps_EV)) = {ell}\n\
+        text: "ell = floor({s_key1} (1 - h({phi})) - {leak_EC} - 2 log2(1/(2 {eps_PA})) - log2(2/{eps_EV})) = {ell}\n\
                and s_key0 = {s_key0} with_vacuum",
         evaluate: variable,
     },
@@ -41,7 +44,7 @@ pub(super) const FORMULAS: &[Formula] = &[
             "asymptotic_decoy",
         ],
         caution: Some(FIXED_LENGTH),
-        text: "ell = floor({s_key0} + {s_key1} (1 - h({phi})) - {leak_EC} - 6 log2(21/eps_sec) - log2(2/eps_cor)) = {ell}",
+        text: "ell = floor({s_key0} + {s_key1} (1 - h({phi})) - {leak_EC} - 6 log2(21/{eps_sec}) - log2(2/{eps_cor})) = {ell}",
         evaluate: lim,
     },
     Formula {
@@ -55,7 +58,7 @@ pub(super) const FORMULAS: &[Formula] = &[
             "clamped_s0u_mu2_gamma21",
         ],
         caution: Some(FIXED_LENGTH),
-        text: "ell = floor({s_key0} + {s_key1} (1 - h({phi})) - {leak_EC} - 6 log2(19/eps_sec) - log2(2/eps_cor)) = {ell}",
+        text: "ell = floor({s_key0} + {s_key1} (1 - h({phi})) - {leak_EC} - 6 log2(19/{eps_sec}) - log2(2/{eps_cor})) = {ell}",
         evaluate: rusca,
     },
 ];

@@ -26,14 +26,15 @@ pub(super) const FORMULAS: &[Formula] = &[
         ),
         text: "ell = floor({raw_bits} - {eavesdropped_bits} - {equipartition_bits} - {failed_bits} - {leak_EC} \
                - {hashing_bits}) = {ell}\n\
-               eavesdropped_bits = n chi = n_kept * {chi_worst} for T >= {T_min}, xi <= {xi_max}",
+               eavesdropped_bits = n chi = {n_kept} * {chi_worst} for T >= {T_min}, xi <= {xi_max}\n\
+               hashing_bits = -2 log2(2 {eps_PA}) = {hashing_bits}",
         evaluate: keystill,
     },
     Formula {
         name: "cv-asym",
         modes: &["default"],
         caution: Some(ASYMPTOTIC),
-        text: "rate = beta {I_AB} - {chi_BE} = {rate}",
+        text: "rate = {beta} * {I_AB} - {chi_BE} = {rate}",
         evaluate: asym,
     },
     Formula {
@@ -42,29 +43,31 @@ pub(super) const FORMULAS: &[Formula] = &[
         caution: Some(
             "collective attacks, not composable; its finite-size term assumes one binary key symbol a use",
         ),
-        text: "K = (n/N) (beta {I_AB} - {chi_worst} - {delta_n}) = {K_real}",
+        text: "K = (1 - {pe_fraction}) ({beta} * {I_AB} - {chi_worst} - {delta_n}) = {K_real}",
         evaluate: lgg,
     },
     Formula {
         name: "cv-composable-mountogiannakis",
         modes: &["default"],
         caution: Some("collective attacks; every epsilon is 2^-32"),
-        text: "r = H(K) - d_ent + R_code q - p - chi_M - {Delta_AEP}/sqrt(n) + {Theta}/n = {r_tilde}\n\
-               R = (n p_EC/N) r = {R_final}",
+        text: "r = {H_K} - {d_ent} + {R_code} * {q} - {p} - {chi_M} - {Delta_AEP}/sqrt({n}) + {Theta}/{n} = {r_tilde}\n\
+               R = {n} * {p_EC}/{N} r = {R_final}",
         evaluate: composable,
     },
     Formula {
         name: "cv-general-leverrier2017",
         modes: &["default"],
         caution: Some("the finite-size rate under it is that of cv-lgg2010, which is not composable"),
-        text: "length = (N - m) (beta I - chi - Delta) at eps_coll = 50 eps/K^4 = {eps_coll}, less {toll_bits} bits = {length}",
+        text: "length = n (1 - {pe_fraction}) ({beta} I - chi - Delta) - {toll_bits} = {length}, n = {n}, T >= {T_min}, xi <= \
+               {xi_max}\n\
+               at eps_coll = 50 * {eps_target}/{K_cutoff}^4 = {eps_coll}",
         evaluate: general,
     },
     Formula {
         name: "cv-dm-dbl2021",
         modes: &["default"],
         caution: Some(ASYMPTOTIC),
-        text: "rate = beta {I_AB_gaussian} - {chi_BE} = {rate_gaussianI}, Z* = {Z_star}, nu = {nu1}, {nu2}, {nu3}",
+        text: "rate = {beta} * {I_AB_gaussian} - {chi_BE} = {rate_gaussianI}, Z* = {Z_star}, nu = {nu1}, {nu2}, {nu3}",
         evaluate: discrete_modulation,
     },
 ];
