@@ -419,4 +419,29 @@ mod tests {
         let error = Pool::from_pre_shared(&[0; 95]).expect_err("one byte short");
         assert_eq!(error, AuthError::PreSharedTooShort { found_bytes: 95, needed_bytes: 96 }, "numbers");
     }
+
+    #[test]
+    fn the_error_and_the_pads_are_counted() {
+        let mut pool = pool();
+        let mut transcript = pool.transcript(Isa::best(), Role::Alice);
+        transcript.absorb(&[3; 33]);
+        transcript.absorb(&[4; 16]);
+        assert_eq!(transcript.epsilon(), 5.0 / 2f64.powi(128), "three blocks, one, and the length");
+        for (role, uses) in [(Role::Alice, 3), (Role::Bob, 2)] {
+            assert_eq!((pool.uses(role), pool.pads_left(role)), (0, 4), "nothing used of {role:?}'s");
+            (0..uses).for_each(|_| drop(pool.pad(role)));
+            assert_eq!(pool.uses(role), uses, "each tag counts");
+            assert_eq!(pool.pads_left(role), 4 - usize::try_from(uses).expect("small"), "each takes a pad");
+            assert_eq!(pool.next_pad(role), uses, "the next one's number");
+        }
+        assert_eq!(pool.blocks_left(), 0, "one pad of Alice's closes no block");
+        let tag = Tag([0; 16]);
+        let transcript = pool.transcript(Isa::best(), Role::Bob);
+        assert_eq!(pool.check(Role::Bob, 2, transcript, &tag), Ok(false), "a forged tag");
+        assert_eq!((pool.uses(Role::Bob), pool.pads_left(Role::Bob)), (3, 2), "it used the key, not the pad");
+        pool.skip_to(Role::Bob, 3);
+        assert_eq!((pool.next_pad(Role::Bob), pool.pads_left(Role::Bob)), (3, 1), "skipped");
+        pool.skip_to(Role::Bob, 9);
+        assert_eq!((pool.next_pad(Role::Bob), pool.pads_left(Role::Bob)), (9, 0), "past the last");
+    }
 }

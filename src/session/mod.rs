@@ -320,10 +320,9 @@ impl<P: Protocol> Session<P> {
         }
         let role = self.config.role;
         let party = Party { role, block: id, random: self.config.random.clone() };
-        let prologue = self.prologue(id);
         let transcripts = [role, role.peer()].map(|sender| {
             let mut transcript = self.pool.transcript(self.config.isa, sender);
-            transcript.absorb(&prologue);
+            transcript.absorb(&self.prologue(id, sender));
             transcript
         });
         Block::new(self.config.protocol.wing(party.clone()), party, transcripts, self.refill_wish())
@@ -336,11 +335,11 @@ impl<P: Protocol> Session<P> {
         wish.min(block::MOST_REFILL_BITS / 2)
     }
 
-    /// What both transcripts of a block begin with.
-    fn prologue(&self, block: u64) -> Vec<u8> {
+    /// What the transcript of all that `sender` says in a block begins with.
+    fn prologue(&self, block: u64, sender: Role) -> Vec<u8> {
         let mut writer = Writer::new();
         writer.bytes(b"keystill transcript ").varint(VERSION).u128(self.config.session).u64(block);
-        writer.bytes(P::NAME.as_bytes()).bytes(&self.parameter_set);
+        writer.u8(role_number(sender)).bytes(P::NAME.as_bytes()).bytes(&self.parameter_set);
         writer.finish()
     }
 
@@ -482,7 +481,9 @@ impl<P: Protocol> Session<P> {
     fn send_accept_tag(&mut self, block: &mut Block<P>) -> Result<(), Error> {
         let own = self.config.role;
         let index = self.pool.next_pad(own);
-        let tag = self.acceptance(block, own).tag(self.pool.pad(own)?);
+        let acceptance = self.acceptance(block, own);
+        block.book_acceptance(&acceptance);
+        let tag = acceptance.tag(self.pool.pad(own)?);
         block.accept_sent();
         let (spent, accepted) = (spent(&self.pool), block.accepted(own));
         self.remember(Entry::Ready { block: block.id(), spent, tag: tag.0, accepted });
@@ -517,7 +518,11 @@ impl<P: Protocol> Session<P> {
         let transcript = match header.kind {
             _ if !in_turn => None,
             Kind::TranscriptTag => block.heard_transcript(),
-            _ => Some(self.acceptance(block, self.config.role.peer())),
+            _ => {
+                let acceptance = self.acceptance(block, self.config.role.peer());
+                block.book_acceptance(&acceptance);
+                Some(acceptance)
+            }
         };
         let transcript = transcript.ok_or(malformed(Malformed::Field { field: "tag" }))?;
         if !self.pool.check(self.config.role.peer(), index, transcript, &tag)? {

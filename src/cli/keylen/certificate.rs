@@ -152,7 +152,7 @@ fn check_books(fields: &Fields<'_>, object: &Map<String, Value>) -> anyhow::Resu
     ensure!(fields.count("seed_bits")? == seeds, "amplification and verification consume {seeds} seed bits");
     let (refilled, net) = (fields.count("refilled_bits")?, fields.count("net_secret_bits")?);
     ensure!(refilled.checked_add(net) == Some(secret), "secret bits are refilled or delivered");
-    ensure!(refilled % 256 == 0 && refilled <= 2 * pads, "{refilled} bits are no number of pads");
+    ensure!(refilled.is_multiple_of(256), "{refilled} bits are no number of pairs of pads");
     let (failed, frames) = (fields.count("frames_failed")?, fields.count("frames")?);
     ensure!(failed < frames, "{failed} of {frames} frames cannot have failed");
     Ok(())

@@ -73,6 +73,10 @@ impl<P: Protocol> Block<P> {
         self.tags.transcript_heard = Some(tag.0);
     }
 
+    pub(in crate::session) fn book_acceptance(&mut self, acceptance: &Transcript) {
+        self.ledger.spend(Epsilon::Authentication, acceptance.epsilon());
+    }
+
     pub(in crate::session) fn accept_heard(&mut self) {
         self.tags.accept_heard = true;
     }
