@@ -444,4 +444,34 @@ mod tests {
         pool.skip_to(Role::Bob, 9);
         assert_eq!((pool.next_pad(Role::Bob), pool.pads_left(Role::Bob)), (9, 0), "past the last");
     }
+
+    /// Times x in the field.
+    fn doubled(value: u128) -> u128 {
+        value << 1 ^ 0x87 * (value >> 127)
+    }
+
+    #[test]
+    fn a_tag_is_the_polynomial_with_its_length_under_the_pad() {
+        let mut keys = [0; 32];
+        keys[15] = 2;
+        let pair: Vec<u8> = (0..32).map(|i| 0xf3 ^ (7 * i)).collect();
+        let mut pool = Pool::restore(&keys, 0, &pair);
+        let text: Vec<u8> = (0..20).map(|i| 0x91 ^ i).collect();
+        let mut transcript = pool.transcript(Isa::best(), Role::Alice);
+        transcript.absorb(&text);
+        let tag = transcript.tag(pool.pad(Role::Alice).expect("one"));
+        let mut padded = [0; 32];
+        padded[..20].copy_from_slice(&text);
+        let blocks = [word(&padded[..16]), word(&padded[16..]), 160];
+        let hash = blocks.into_iter().fold(0, |hash, block| doubled(hash ^ block));
+        assert_eq!(tag.0, (hash ^ word(&pair[..16])).to_be_bytes(), "H(M, 160 bits) ⊕ p for the key x");
+    }
+
+    #[test]
+    fn the_least_pre_shared_key_closes_a_block_and_distilled_key_another() {
+        let mut pool = Pool::from_pre_shared(&[7; Pool::MINIMUM_BYTES]).expect("exactly enough");
+        assert_eq!(pool.blocks_left(), 1, "four pads");
+        pool.refill_from(&BitBlock::zeros(512));
+        assert_eq!(pool.blocks_left(), 2, "four more of 512 bits");
+    }
 }
