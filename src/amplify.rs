@@ -10,8 +10,13 @@
 //!
 //! # The computation
 //! With t = s_m … s_(n+m−2) s_0 … s_(m−1), y_i is the coefficient of X^(i+n−1) of t(X)·x(X): a middle
-//! product. Short blocks are multiplied tile by tile; longer ones are cut into p chunks of x and q of y,
-//! whose p + q transforms and the p + q − 1 of t are multiplied point by point and added up.
+//! product. Short blocks are multiplied tile by tile. Longer ones are cut into p chunks of x and q of y,
+//! whose p + q transforms and the p + q − 1 of t are multiplied point by point and added up; up to 2^20
+//! bits of t one transform each is enough. Where the transforms would hold more than six times the block,
+//! some rows of the matrix are done at a time.
+//!
+//! A block that is still being verified can be hashed as it comes ([`Arriving`]); blocks that follow each
+//! other share their memory ([`Amplifier`]).
 
 mod arriving;
 mod block;
