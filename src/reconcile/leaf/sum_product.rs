@@ -96,11 +96,13 @@ fn sixteen_bits_decode_what_sum_product_decodes() {
             let (bits, llrs) = frame(plan, snr, 100 + seed);
             let Llrs::Soft(ref ratios) = llrs else { panic!("soft bits") };
             let syndrome = code.syndrome(bits.words());
-            let mut desk = Desk::default();
-            desk.lay(Isa::SCALAR, &code, ratios, &syndrome);
-            let (corrected, iterations) = desk.decode(Isa::SCALAR, &code, &syndrome);
+            let (found, iterations) = Decoder::default().correct(Isa::SCALAR, &code, ratios, &syndrome);
             let exact = decode(&code, ratios, bits.words(), &syndrome);
-            assert_eq!(corrected, exact.is_some(), "rate {rate}, frame {seed}: {iterations}, {exact:?}");
+            assert_eq!(
+                found.is_some(),
+                exact.is_some(),
+                "rate {rate}, frame {seed}: {iterations}, {exact:?}"
+            );
             ours += iterations;
             theirs += exact.unwrap_or(iterations);
         }
