@@ -16,8 +16,16 @@ use keystill::reconcile::leaf::{Decoder, capacity};
 use keystill_kernels::parity::mix;
 
 /// Rate where each stage ends, and the signal-to-noise ratio in dB it is made for.
-const GOALS: [(f64, f64); 6] =
-    [(0.25, -3.43), (0.2, -4.63), (0.15, -6.04), (0.1, -8.03), (0.05, -11.23), (0.02, -15.29)];
+const GOALS: [(f64, f64); 8] = [
+    (0.25, -3.43),
+    (0.2, -4.63),
+    (0.15, -6.04),
+    (0.1, -8.03),
+    (0.05, -11.23),
+    (0.03, -13.51),
+    (0.02, -15.29),
+    (0.012, -17.53),
+];
 
 /// Evolve the patterns of leaf checks.
 #[derive(Debug, Parser)]
