@@ -203,6 +203,21 @@ fn both_ends_distil_the_same_keys_whatever_the_order_of_work_and_messages() {
     }
 }
 
+#[test]
+fn both_records_of_a_block_say_how_it_was_reconciled_and_why() {
+    let (_, alice, bob) = run(1, 1, &mut untouched);
+    let choice = |events: &[Event]| {
+        let report = events.iter().find_map(|event| match event {
+            Event::Block(report) => report.choice.clone(),
+            _ => None,
+        });
+        report.expect("a choice in the record")
+    };
+    let (ours, theirs) = (choice(&alice.events), choice(&bob.events));
+    assert_eq!(ours, theirs, "the corrector makes the choice again");
+    assert!(ours.starts_with("cascade in frames of") && ours.ends_with("asked for"), "{ours}");
+}
+
 /// Keys that one side holds and the other does not hold equally, but for a last one whose final
 /// message was lost.
 fn assert_no_key_differs<P: Protocol>(alice: &Party<P>, bob: &Party<P>) {

@@ -86,7 +86,7 @@ pub struct Bb84Wing {
     key: Option<BitBlock>,
     tally: Tally,
     plan: Option<Plan>,
-    /// The plan and why it was chosen, for the block's record: the reference side knows.
+    /// The plan and why it was chosen, for the block's record.
     choice: Option<String>,
     handed_over: bool,
     reconciled_bits: u64,
@@ -254,8 +254,24 @@ impl Bb84Wing {
         Ok(choice::choose(self.protocol.method, &conditions)?)
     }
 
+    /// Why the peer chose this plan: both sides hold the same counts, so the choice can be made again.
+    fn choice_of(&self, plan: &Plan) -> String {
+        let spelled = |plan: &Plan| {
+            let mut writer = Writer::new();
+            plan.write(&mut writer);
+            writer.finish()
+        };
+        match self.choose_plan() {
+            Ok(choice) if spelled(&choice.plan) == spelled(plan) => choice.to_string(),
+            _ => format!("{} in frames of {} bits: the peer's choice", plan.method(), plan.frame_bits()),
+        }
+    }
+
     fn hand_over(&mut self, desk: &mut Desk) -> Result<(), Fault> {
         let (Some(key), Some(plan)) = (&self.key, &self.plan) else { return Ok(()) };
+        if self.choice.is_none() {
+            self.choice = Some(self.choice_of(plan));
+        }
         let frame_bits = plan.frame_bits();
         // Bursts and drifts fall on all frames alike.
         let key = interleave::scatter(key);

@@ -148,7 +148,7 @@ impl Distiller {
         let depth = match (self.wish.qber, self.wish.method) {
             // Cascade does not mind an error rate that is half or twice what it is told.
             (Some(qber), Method::Cascade) => return Ok(qber),
-            (Some(_), _) => Depth::Check,
+            (Some(_), _) | (None, Method::Cascade) => Depth::Check,
             (None, _) => Depth::Estimate,
         };
         let Some(estimate) = self.pilot(block, depth)? else {
