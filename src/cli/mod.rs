@@ -17,6 +17,7 @@ mod run;
 #[cfg(feature = "serve")]
 mod serve;
 mod summary;
+mod top;
 mod world;
 
 use std::process::ExitCode;
@@ -50,6 +51,7 @@ enum Command {
     Run(run::Args),
     #[cfg(feature = "serve")]
     Serve(serve::Args),
+    Top(top::Args),
 }
 
 /// Why a command ends: the number is its exit code.
@@ -126,6 +128,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Run(args) => run::run(&args),
         #[cfg(feature = "serve")]
         Command::Serve(args) => serve::run(&args),
+        Command::Top(args) => top::run(&args),
     }
 }
 

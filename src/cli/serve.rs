@@ -1,16 +1,19 @@
 //! `keystill serve`: keys to applications.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 
-use anyhow::{Context, anyhow};
+use anyhow::Context;
 use serde::Deserialize;
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use keystill::deliver::{
-    Here, Keys, Kme, Limits, Memory, Pair, SaeIdFrom, Server, ServerError, TlsFiles, server_config,
+    Here, Keys, Kme, Limits, Memory, Metrics, Pair, SaeIdFrom, Server, ServerError, Stored, TlsFiles,
+    server_config,
 };
+use keystill::store::{self, Folder, KeyStore, Store};
 
 use super::{Exit, Failure, OrExit};
 
@@ -19,7 +22,11 @@ use super::{Exit, Failure, OrExit};
 /// The configuration is TOML: `kme` and `listen`, a [tls] with `certificate`, `key` and `client_authority`
 /// (make them with `keystill certs`), and a [[pair]] for each two applications that share keys: `master`,
 /// `slave`, `master_kme`, `slave_kme`. `metrics_listen` serves Prometheus. Both ends of a link list the same
-/// pairs in the same order. With --demo, pools are filled with random bits, to try clients out.
+/// pairs in the same order.
+///
+/// With --state, keys come from the state folder of a node that has ended; a node that runs serves by
+/// itself if its own configuration says `serve = "kme.toml"`. With --demo, pools are filled with random bits,
+/// to try clients out.
 ///
 /// Example: keystill serve --config kme.toml --demo 10
 #[derive(Debug, clap::Args)]
@@ -28,6 +35,9 @@ pub(crate) struct Args {
     /// The configuration file.
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
+    /// Serve the keys of this state folder, which no node may be using.
+    #[arg(long, value_name = "DIR", required_unless_present = "demo", conflicts_with = "demo")]
+    state: Option<PathBuf>,
     /// Fill each pool with this many Mbit that come from no link: worthless as secrets.
     #[arg(long, value_name = "MBIT", value_parser = clap::value_parser!(u32).range(1..=8000))]
     demo: Option<u32>,
@@ -38,6 +48,9 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
 }
+
+/// What a status tells as the most that a pool may hold: the node's store decides.
+const CAPACITY_BITS: u64 = 1 << 32;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -84,31 +97,102 @@ impl Config {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let config = Config::read(&args.config)?;
-    let Some(mbit) = args.demo else {
-        let error =
-            anyhow!("there is no key store to serve from; --demo MBIT fills the pools with random bits");
-        return Err(Failure::new(Exit::Configuration, error));
+    let keys: Arc<dyn Keys> = match (&args.state, args.demo) {
+        (Some(state), _) => {
+            let limits = store::Limits { capacity_bits: u64::MAX, ..store::Limits::default() };
+            let opened = Folder::open(state).map_err(anyhow::Error::from);
+            let opened = opened.and_then(|folder| Ok(Store::open(folder, limits)?));
+            let opened =
+                opened.with_context(|| format!("state {}", state.display())).or_exit(Exit::Storage)?;
+            stored(&config, Arc::new(Mutex::new(opened)))?
+        }
+        (None, mbit) => Arc::new(demo(&config, u64::from(mbit.unwrap_or(1)) * 125_000)?),
     };
-    let keys: Arc<dyn Keys> = Arc::new(demo(&config, u64::from(mbit) * 125_000)?);
-    let tls = server_config(&config.tls).or_exit(Exit::Configuration)?;
-    let kme =
-        Kme::new(&config.kme, config.pairs.clone(), config.limits, keys).or_exit(Exit::Configuration)?;
+    let kme = kme(&config, keys)?;
     let threads = args.threads.map_or_else(super::machine::cores, usize::from);
+    serve(&config, kme, threads, |server| tell(server, &config, args.json), asked_to_end())
+}
+
+fn stored<K: KeyStore + 'static>(config: &Config, store: Arc<Mutex<K>>) -> Result<Arc<dyn Keys>, Failure> {
+    let stored =
+        Stored::new(store, &config.kme, &config.pairs, CAPACITY_BITS).or_exit(Exit::Configuration)?;
+    Ok(Arc::new(stored))
+}
+
+fn kme(config: &Config, keys: Arc<dyn Keys>) -> Result<Arc<Kme>, Failure> {
+    let kme = Kme::new(&config.kme, config.pairs.clone(), config.limits, keys);
+    Ok(Arc::new(kme.or_exit(Exit::Configuration)?))
+}
+
+/// Serves until `end` is done.
+fn serve(
+    config: &Config,
+    kme: Arc<Kme>,
+    threads: usize,
+    ready: impl FnOnce(&Server),
+    end: impl Future<Output = ()>,
+) -> Result<(), Failure> {
+    let tls = server_config(&config.tls).or_exit(Exit::Configuration)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(threads)
         .enable_all()
         .build()
         .or_exit(Exit::Internal)?;
     let served = runtime.block_on(async {
-        let mut server = Server::bind(Arc::new(kme), &config.listen, tls, config.sae_id_from).await?;
+        let mut server = Server::bind(kme, &config.listen, tls, config.sae_id_from).await?;
         if let Some(address) = &config.metrics_listen {
             server = server.with_metrics(address).await?;
         }
-        tell(&server, &config, args.json);
-        server.run(asked_to_end()).await;
+        ready(&server);
+        server.run(end).await;
         Ok::<_, ServerError>(())
     });
     served.or_exit(Exit::Configuration)
+}
+
+/// A server beside a running node, on the node's own store. Ends when it is dropped.
+pub(crate) struct Alongside {
+    metrics: Arc<Metrics>,
+    end: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<JoinHandle<Result<(), Failure>>>,
+}
+
+impl Alongside {
+    /// Serves a store by a configuration of `keystill serve`, on one thread.
+    pub(crate) fn start<K: KeyStore + 'static>(path: &Path, store: Arc<Mutex<K>>) -> Result<Self, Failure> {
+        let config = Config::read(path)?;
+        let kme = kme(&config, stored(&config, store)?)?;
+        let metrics = kme.metrics().clone();
+        let (end, ended) = tokio::sync::oneshot::channel::<()>();
+        let thread = std::thread::spawn(move || {
+            let ended = async {
+                // Told to end, or left alone: both are the end.
+                let _ = ended.await;
+            };
+            let served =
+                serve(&config, kme, 1, |server| eprintln!("keystill: {}", told(server, &config)), ended);
+            if let Err(failure) = &served {
+                eprintln!("keystill: keys are not served: {:#}", failure.error);
+            }
+            served
+        });
+        Ok(Self { metrics, end: Some(end), thread: Some(thread) })
+    }
+
+    /// What the node measures, for Prometheus.
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.metrics
+    }
+}
+
+impl Drop for Alongside {
+    fn drop(&mut self) {
+        drop(self.end.take());
+        if let Some(thread) = self.thread.take() {
+            // What it failed with was told when it failed.
+            let _ = thread.join();
+        }
+    }
 }
 
 /// Pools of random bits, the same at no other node.
@@ -136,10 +220,13 @@ fn tell(server: &Server, config: &Config, json: bool) {
         );
         return;
     }
-    println!("{}: https://{address}/api/v1/keys/", config.kme);
-    if let Some(metrics) = metrics {
-        println!("metrics: http://{metrics}/metrics");
-    }
+    println!("{}", told(server, config));
+}
+
+fn told(server: &Server, config: &Config) -> String {
+    let address = server.address().map_or_else(|| config.listen.clone(), |address| address.to_string());
+    let metrics = server.metrics_address().map(|address| format!(", metrics at http://{address}/metrics"));
+    format!("{}: https://{address}/api/v1/keys/{}", config.kme, metrics.unwrap_or_default())
 }
 
 /// Waits for the signal to end.
