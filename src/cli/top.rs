@@ -60,7 +60,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 fn read(folder: &Path) -> Result<Value, Failure> {
     let path = folder.join("status.json");
     let text = std::fs::read_to_string(&path)
-        .with_context(|| format!("{}: give the state folder of a node: keystill node … --state DIR", path.display()))
+        .with_context(|| {
+            format!("{}: give the state folder of a node: keystill node … --state DIR", path.display())
+        })
         .or_exit(Exit::Configuration)?;
     serde_json::from_str(&text).with_context(|| path.display().to_string()).or_exit(Exit::Configuration)
 }
@@ -172,8 +174,14 @@ mod tests {
     fn the_screen_tells_both_protocols_and_rates_between_two_looks() {
         let screen = screen(&status(12.0, 9_000), Some(&status(10.0, 5_000)));
         for told in [
-            "keystill alice · running", "12 keys", "████░░░░░░░░░░░░ 25 %", "2.00 kbit/s", "3.82 %", "0.0200 SNU",
-            "bb84, last abort: no key: too noisy", "3, 1 without key",
+            "keystill alice · running",
+            "12 keys",
+            "████░░░░░░░░░░░░ 25 %",
+            "2.00 kbit/s",
+            "3.82 %",
+            "0.0200 SNU",
+            "bb84, last abort: no key: too noisy",
+            "3, 1 without key",
         ] {
             assert!(screen.contains(told), "`{told}` is missing in\n{screen}");
         }
