@@ -59,7 +59,7 @@ fn node(role: Role, peer: &Sender<Vec<u8>>, inbox: &Receiver<Vec<u8>>) -> Vec<u8
     let mut bench = Workbench::new(Isa::best());
     session.handle(Time(0), Input::Link(LinkState::Up)).expect("a new session");
     let mut next = 0;
-    let mut key = Vec::new();
+    let (mut key, mut over) = (Vec::new(), false);
     loop {
         // Raw frames go in as they come; a session that is full hands them back.
         while next < FRAMES {
@@ -81,13 +81,14 @@ fn node(role: Role, peer: &Sender<Vec<u8>>, inbox: &Receiver<Vec<u8>>) -> Vec<u8
             }
             Output::Key(found) => key = found.bits().to_bytes(),
             Output::Event(Event::Block(report)) => {
+                over = true;
                 if let Outcome::Aborted(abort) = &report.outcome {
                     println!("{role:?}: no key: {abort}");
                 }
             }
             Output::Event(_) => {}
             Output::Hangup => panic!("no time passes here"),
-            Output::Wait(_) if session.is_drained() && next == FRAMES => return key,
+            Output::Wait(_) if over => return key,
             Output::Wait(_) => match inbox.recv() {
                 Ok(message) => session.handle(Time(0), Input::Received(&message)).expect("an honest peer"),
                 Err(_) => return key,

@@ -1,5 +1,6 @@
 //! `keystill node`: one node over TCP.
 
+mod delivery;
 mod status;
 
 use std::net::{TcpListener, TcpStream};
@@ -23,6 +24,7 @@ use keystill::store::{self, Folder, Store};
 use super::summary::{block_json, si};
 use super::world::{MethodName, NodeStore, Recordings, World, WorldArgs, parse_duration};
 use super::{Exit, Failure, OrExit};
+use delivery::Delivery;
 use status::Status;
 
 /// Run one node over TCP, both protocols at once.
@@ -74,6 +76,9 @@ struct Config {
     patience_s: f64,
     /// The folder in which the node remembers.
     state: Option<PathBuf>,
+    /// A configuration of `keystill serve`: the node's keys are delivered while it runs, and until it is
+    /// asked to end.
+    serve: Option<PathBuf>,
     /// Undelivered key that the store holds at most, in Mbit.
     #[serde(default = "default_store_mbit")]
     store_mbit: u64,
@@ -120,6 +125,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let role = if args.role == RoleName::Alice { Role::Alice } else { Role::Bob };
     let patience = Duration::from_secs_f64(config.patience_s.clamp(1.0, 86_400.0));
     let store = state.as_deref().map(|state| open_store(state, &config)).transpose()?;
+    let delivery = Delivery::start(&config, &args.config, store.as_ref())?;
     let world = world(&config.world)?.of_node(store.clone(), patience);
     let mut actors: Vec<Box<dyn Actor>> = Vec::new();
     if world.has(Bb84::NAME) {
@@ -131,11 +137,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let workers = Workers::new(threads, Isa::best()).or_exit(Exit::Internal)?;
     let limits = Limits { longest_message: world.longest_message(), patience };
-    let mut told = Told::new(args.json, Status::new(role, state, store));
+    let mut told = Told::new(args.json, Status::new(role, state, store), delivery);
     let mut door = Door::open(&config, patience, stop.clone())?;
     let outcome = serve(&mut door, &mut actors, &workers, limits, &mut told);
-    told.status.tell(&actors, if outcome.is_ok() { "ended" } else { "failed" });
+    told.tell(&actors, if outcome.is_ok() { "ended" } else { "failed" });
     outcome?;
+    told.delivery.until(&stop);
     if !door.stopped() && told.blocks > 0 && told.blocks == told.without.len() {
         return Err(Failure::new(Exit::NoKey, anyhow!("no secure key: {}", told.without.join("; "))));
     }
@@ -173,7 +180,7 @@ fn serve(
             if let Some((number, news)) = news {
                 told.hear(actors[number].protocol(), news);
             }
-            told.status.now_and_then(actors);
+            told.now_and_then(actors);
             !door.stopped()
         });
         let error = match outcome {
@@ -303,11 +310,23 @@ struct Told {
     blocks: usize,
     without: Vec<String>,
     status: Status,
+    delivery: Delivery,
 }
 
 impl Told {
-    fn new(json: bool, status: Status) -> Self {
-        Self { json, blocks: 0, without: Vec::new(), status }
+    fn new(json: bool, status: Status, delivery: Delivery) -> Self {
+        Self { json, blocks: 0, without: Vec::new(), status, delivery }
+    }
+
+    fn now_and_then(&mut self, actors: &[Box<dyn Actor>]) {
+        if self.status.is_due() {
+            self.tell(actors, "running");
+        }
+    }
+
+    fn tell(&mut self, actors: &[Box<dyn Actor>], state: &str) {
+        let status = self.status.tell(actors, state);
+        self.delivery.measure(&status);
     }
 
     fn hear(&mut self, protocol: &str, news: News) {

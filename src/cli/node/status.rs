@@ -72,19 +72,21 @@ impl Status {
         }
     }
 
-    pub(super) fn now_and_then(&mut self, actors: &[Box<dyn Actor>]) {
-        if self.told.elapsed() > Duration::from_secs(1) {
-            self.tell(actors, "running");
-        }
+    /// Whether the last telling is a second ago.
+    pub(super) fn is_due(&self) -> bool {
+        self.told.elapsed() > Duration::from_secs(1)
     }
 
-    pub(super) fn tell(&mut self, actors: &[Box<dyn Actor>], state: &str) {
+    /// Writes the file anew, and returns what it says.
+    pub(super) fn tell(&mut self, actors: &[Box<dyn Actor>], state: &str) -> Value {
         self.told = Instant::now();
-        let Some(folder) = &self.folder else { return };
-        let text = self.json(actors, state).to_string();
+        let status = self.json(actors, state);
+        let Some(folder) = &self.folder else { return status };
         let next = folder.join("status.json.next");
         // Whether somebody can read how the node is must not stop it.
-        let _ = std::fs::write(&next, text + "\n").and_then(|()| std::fs::rename(&next, folder.join(FILE)));
+        let _ = std::fs::write(&next, format!("{status}\n"))
+            .and_then(|()| std::fs::rename(&next, folder.join(FILE)));
+        status
     }
 
     fn json(&self, actors: &[Box<dyn Actor>], state: &str) -> Value {

@@ -1,0 +1,117 @@
+//! Delivery of a node's keys while it runs.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use anyhow::anyhow;
+use serde_json::Value;
+
+use super::Config;
+use crate::cli::world::NodeStore;
+use crate::cli::{Exit, Failure};
+
+/// A server beside the node, if the configuration asks for one.
+#[derive(Default)]
+pub(super) struct Delivery {
+    #[cfg(feature = "serve")]
+    server: Option<crate::cli::serve::Alongside>,
+}
+
+impl Delivery {
+    /// Starts it. Paths are relative to the configuration's folder.
+    pub(super) fn start(config: &Config, path: &Path, store: Option<&NodeStore>) -> Result<Self, Failure> {
+        let Some(serve) = &config.serve else { return Ok(Self::default()) };
+        let wrong = |why: &str| Err(Failure::new(Exit::Configuration, anyhow!("serve: {why}")));
+        let Some(store) = store else {
+            return wrong("keys are delivered out of a state folder: give `state`, or --state DIR");
+        };
+        #[cfg(feature = "serve")]
+        {
+            let path = path.parent().unwrap_or(Path::new("")).join(serve);
+            let server = crate::cli::serve::Alongside::start(&path, store.clone())?;
+            Ok(Self { server: Some(server) })
+        }
+        #[cfg(not(feature = "serve"))]
+        {
+            let _ = (serve, path, store);
+            wrong("this program was built without delivery: build it with --features serve")
+        }
+    }
+
+    /// Goes on delivering until the node is asked to end.
+    pub(super) fn until(&self, stop: &AtomicBool) {
+        #[cfg(feature = "serve")]
+        let serving = self.server.is_some();
+        #[cfg(not(feature = "serve"))]
+        let serving = false;
+        while serving && !stop.load(Ordering::Relaxed) {
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+
+    /// Tells Prometheus how the node is.
+    pub(super) fn measure(&self, status: &Value) {
+        #[cfg(feature = "serve")]
+        if let Some(server) = &self.server {
+            server.metrics().set_gauges(gauges(status));
+        }
+        #[cfg(not(feature = "serve"))]
+        let _ = status;
+    }
+}
+
+/// The figures of each protocol that have a metric.
+#[cfg(feature = "serve")]
+fn gauges(status: &Value) -> Vec<keystill::deliver::Gauge> {
+    let metrics = [
+        ("secret_bits", "keystill_secret_bits", "Secret key that the proof left, in bits."),
+        ("blocks", "keystill_blocks", "Blocks that ended."),
+        ("blocks_without_key", "keystill_blocks_without_key", "Blocks that ended without key."),
+        ("restarts", "keystill_restarts", "Sessions begun anew after an error."),
+        ("frames_taken", "keystill_frames", "Raw frames taken in."),
+        ("qber", "keystill_qber_ratio", "Bit errors of the last block, as a ratio."),
+        ("transmittance", "keystill_cv_transmittance_ratio", "T of the last block."),
+        (
+            "excess_noise_snu",
+            "keystill_cv_excess_noise_snu",
+            "Excess noise of the last block at the channel's input.",
+        ),
+        ("snr", "keystill_cv_snr_ratio", "Signal-to-noise ratio of the last block, a quadrature."),
+    ];
+    let mut gauges = Vec::new();
+    for own in status["protocols"].as_array().into_iter().flatten() {
+        for (field, name, help) in metrics {
+            let value = own[field].as_f64().or_else(|| own["last_block"][field].as_f64());
+            gauges.extend(value.map(|value| keystill::deliver::Gauge {
+                name: name.to_owned(),
+                labels: vec![("protocol".to_owned(), own["protocol"].as_str().unwrap_or("?").to_owned())],
+                help: help.to_owned(),
+                value,
+            }));
+        }
+    }
+    gauges
+}
+
+#[cfg(all(test, feature = "serve"))]
+mod tests {
+    use serde_json::json;
+
+    #[test]
+    fn figures_become_gauges() {
+        let status = json!({ "protocols": [
+            { "protocol": "bb84", "secret_bits": 5, "last_block": { "qber": 0.03 } },
+            { "protocol": "cv", "last_block": { "snr": 0.2 } },
+        ] });
+        let gauges: Vec<(String, f64)> =
+            super::gauges(&status).into_iter().map(|own| (own.name, own.value)).collect();
+        let expected =
+            [("keystill_secret_bits", 5.0), ("keystill_qber_ratio", 0.03), ("keystill_cv_snr_ratio", 0.2)];
+        assert_eq!(
+            gauges,
+            expected.map(|(name, value)| (name.to_owned(), value)),
+            "what is told, and no more"
+        );
+    }
+}
