@@ -447,7 +447,7 @@ mod tests {
 
     /// Times x in the field.
     fn doubled(value: u128) -> u128 {
-        value << 1 ^ 0x87 * (value >> 127)
+        (value << 1) ^ (0x87 * (value >> 127))
     }
 
     #[test]

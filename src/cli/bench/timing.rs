@@ -286,7 +286,7 @@ mod tests {
         let sample = |dice: &mut Dice| {
             let class = (dice.next() >> 63) as usize;
             let uniform = (dice.next() >> 11) as f64 / (1u64 << 53) as f64;
-            let interrupted = if dice.next() % 100 == 0 { 5_000.0 * uniform } else { 0.0 };
+            let interrupted = if dice.next().is_multiple_of(100) { 5_000.0 * uniform } else { 0.0 };
             (class, 100.0 + 10.0 * uniform + interrupted + slower * class as f64)
         };
         let first = (0..5_000).map(|_| sample(&mut dice).1).collect();

@@ -7,7 +7,7 @@ pub(super) type Levels = [u16; 32];
 const BINS: usize = 1024;
 
 fn bin(norm: u16) -> usize {
-    usize::from(norm) * BINS >> 16
+    (usize::from(norm) * BINS) >> 16
 }
 
 /// Rounds norms to 32 levels of their own distribution.

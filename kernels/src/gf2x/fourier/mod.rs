@@ -73,7 +73,7 @@ pub fn scratch_words(log: usize) -> usize {
 /// Words of which [`convolve`] takes whole multiples.
 #[must_use]
 pub fn part_words(log: usize) -> usize {
-    8 * layers::CELL << (log - 15)
+    (8 * layers::CELL) << (log - 15)
 }
 
 /// Eight words: what a vector holds.

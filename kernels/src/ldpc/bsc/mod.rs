@@ -230,7 +230,7 @@ mod tests {
                 syndrome(isa, graph, &bits, &mut told, &mut halves);
                 halves.truncate(lift / 64 - 1);
                 let mut posteriors = vec![0i8; 24 * graph.stride()];
-                let certain: Vec<u64> = (0..24 * lift as u64 / 64).map(|word| 1 << word % 64).collect();
+                let certain: Vec<u64> = (0..24 * lift as u64 / 64).map(|word| 1 << (word % 64)).collect();
                 let known: Vec<u64> = (noisy.iter().zip(&bits).zip(&certain))
                     .map(|((noisy, bits), certain)| noisy & !certain | bits & certain)
                     .collect();

@@ -191,7 +191,7 @@ impl Designer {
     pub fn evolve(&self, before: &[Stage<'_>], patterns: &[[usize; 3]], goal: &Goal) -> Vec<Pattern> {
         let mut draw = Draw(Random(goal.seed));
         let judge = |weights: &[f64], limit| self.judge(before, &weighted(patterns, weights), goal, limit);
-        let mut first = || normalized(patterns.iter().map(|_| draw.first_weight()).collect());
+        let mut first = || normalized(&patterns.iter().map(|_| draw.first_weight()).collect::<Vec<_>>());
         let mut crowd: Vec<Vec<f64>> = (0..MEMBERS).map(|_| first()).collect();
         let mut costs: Vec<f64> = crowd.iter().map(|weights| judge(weights, f64::INFINITY)).collect();
         for _ in 0..goal.generations {
@@ -279,12 +279,12 @@ impl Draw {
         let mutant = |k: usize| (crowd[base][k] + step * (crowd[b][k] - crowd[c][k])).max(0.0);
         let crossed = (0..crowd[member].len())
             .map(|k| if self.part() < crossing { mutant(k) } else { crowd[member][k] });
-        normalized(crossed.collect())
+        normalized(&crossed.collect::<Vec<_>>())
     }
 }
 
 /// Scales weights to the sum of one; all equal, if there are none.
-fn normalized(weights: Vec<f64>) -> Vec<f64> {
+fn normalized(weights: &[f64]) -> Vec<f64> {
     let total: f64 = weights.iter().sum();
     if total > 0.0 {
         return weights.iter().map(|weight| weight / total).collect();
