@@ -55,19 +55,25 @@ const MOST_REVEALS: usize = 16;
 /// Increments before a frame is given up.
 const MOST_INCREMENTS: u32 = (STEPS.len() + MOST_REVEALS) as u32;
 
-/// Efficiency of a first shot of the longest codes, by error rate: where nearly all frames pass.
+/// Leak of a first shot in units of h₂ of the errors that are there, by error rate: where the codes decode
+/// in about thirty iterations.
 const EFFICIENCY: &[(f64, f64)] = &[
-    (0.003, 1.48),
-    (0.006, 1.32),
-    (0.010, 1.155),
-    (0.015, 1.14),
-    (0.020, 1.122),
-    (0.030, 1.11),
-    (0.045, 1.102),
-    (0.060, 1.12),
-    (0.080, 1.14),
-    (0.120, 1.25),
+    (0.003, 1.28),
+    (0.006, 1.145),
+    (0.010, 1.11),
+    (0.015, 1.105),
+    (0.020, 1.10),
+    (0.030, 1.093),
+    (0.050, 1.093),
+    (0.080, 1.10),
+    (0.110, 1.13),
+    (0.120, 1.14),
 ];
+/// What codes of each size need beyond it.
+const SHORTER: [f64; SIZES.len()] = [0.0, 0.0, 0.01, 0.05, 0.25];
+/// A first shot is for as many errors as the mean and so many standard deviations: 0.6 % of the frames have
+/// more.
+const DEVIATIONS: f64 = 2.5;
 
 /// How frames are reconciled: both sides hold the same.
 #[derive(Clone, Debug)]
@@ -101,7 +107,7 @@ impl Plan {
         let frames = available_bits.div_ceil(longest);
         let frame_bits = available_bits.div_ceil(frames);
         let qber = qber.max(EFFICIENCY[0].0);
-        let leak = efficiency(qber, size) * entropy(qber) * frame_bits as f64 / 64.0;
+        let leak = first_leak(qber, size, frame_bits as f64) / 64.0;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
@@ -236,12 +242,14 @@ fn entropy(p: f64) -> f64 {
     -(p * libm::log2(p) + (1.0 - p) * libm::log2(1.0 - p))
 }
 
-/// What a first shot may leak, in units of h₂: short codes need more.
-fn efficiency(qber: f64, size: usize) -> f64 {
+/// Bits that the first shot for a frame of `bits` tells.
+fn first_leak(qber: f64, size: usize, bits: f64) -> f64 {
     let above = EFFICIENCY.iter().position(|(own, _)| *own >= qber).unwrap_or(EFFICIENCY.len() - 1).max(1);
     let ((low, lower), (high, upper)) = (EFFICIENCY[above - 1], EFFICIENCY[above]);
     let toward = ((libm::log(qber) - libm::log(low)) / (libm::log(high) - libm::log(low))).clamp(0.0, 1.0);
-    lower + (upper - lower) * toward + [0.0, 0.015, 0.05, 0.12, 0.35][size.min(4)]
+    let efficiency = lower + (upper - lower) * toward + SHORTER[size.min(SIZES.len() - 1)];
+    let deviation = libm::sqrt(qber * (1.0 - qber) / bits);
+    efficiency * entropy((qber + DEVIATIONS * deviation).min(0.5)) * bits
 }
 
 /// The reference side of one frame.

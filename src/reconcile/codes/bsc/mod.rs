@@ -1,12 +1,12 @@
 //! Quasi-cyclic irregular LDPC codes for the binary symmetric channel, built from a seed.
 //!
 //! A code is a base graph of block columns and block rows whose edges are shifts. Both sides build the
-//! same one from four numbers: block columns, block rows, lift and seed, so that any rate is at hand and
-//! no table has to be shipped or trusted.
+//! same one from four numbers: block columns, block rows, lift and seed, so that any rate is at hand and no
+//! graph has to be shipped or trusted.
 //!
-//! *Degrees.* Column degrees come from density evolution at a budget of eighty iterations (edge
-//! perspective, rates 0.70 to 0.95; between two rates their node shares are mixed, and below 0.70 the
-//! shares are extended by hand). Degrees are capped at 20, because messages have 8 bits.
+//! *Degrees.* Column degrees come from the [designer](design), which minimises the decoder's work near the
+//! threshold; between two rows of the [table] their node shares are mixed. Degrees are capped at 20, because
+//! messages have 8 bits.
 //!
 //! *Graph.* Columns are placed from the lightest up. Those of degree 2 form a zigzag through the rows, a
 //! long one instead of many short cycles; all others take the rows that are lightest so far, so that check
@@ -16,21 +16,17 @@
 //! parity of a check's first half makes two checks of half the weight of it: between two numbers of rows,
 //! and as increments, that is worth nearly as much as a code with more rows.
 
+pub mod design;
+pub mod table;
+
 use std::collections::HashSet;
 
 use keystill_kernels::ldpc::bsc::{Graph, MOST_EDGES};
 
-/// Edge shares by column degree, from density evolution, by rate.
-const DEGREES: &[(f64, &[(u32, f64)])] = &[
-    (0.50, &[(2, 0.130), (3, 0.230), (4, 0.080), (8, 0.130), (20, 0.430)]),
-    (0.60, &[(2, 0.105), (3, 0.250), (4, 0.070), (9, 0.130), (20, 0.445)]),
-    (0.70, &[(2, 0.07743), (3, 0.27007), (4, 0.06674), (9, 0.13208), (20, 0.45369)]),
-    (0.80, &[(2, 0.04063), (3, 0.34411), (4, 0.01404), (10, 0.15654), (16, 0.44469)]),
-    (0.875, &[(2, 0.04445), (3, 0.254), (4, 0.05335), (8, 0.18463), (16, 0.46358)]),
-    (0.90, &[(2, 0.04156), (3, 0.23988), (4, 0.06975), (9, 0.10567), (14, 0.54314)]),
-    (0.925, &[(2, 0.03784), (3, 0.2782), (4, 0.02153), (9, 0.1591), (12, 0.50332)]),
-    (0.95, &[(2, 0.02177), (3, 0.22942), (4, 0.04607), (9, 0.25678), (16, 0.44596)]),
-];
+use table::{Row, TABLE};
+
+/// Block columns that degrees are designed for.
+const COLUMNS: u32 = 256;
 
 /// Shifts tried for an edge that closes no cycle of four.
 const SHIFT_TRIES: usize = 200;
@@ -57,8 +53,7 @@ impl Code {
         if !sizes || checks < 4 || checks * 4 > columns * 3 {
             return None;
         }
-        let rate = 1.0 - checks as f64 / columns as f64;
-        let degrees = column_degrees(columns, checks, rate);
+        let degrees = column_degrees(columns, checks);
         let mut builder = Builder::new(columns, checks, lift, seed);
         degrees.iter().enumerate().for_each(|(place, degree)| builder.add(place, *degree));
         builder.finish()
@@ -90,8 +85,8 @@ impl Code {
 }
 
 /// The degrees of all columns, lightest first.
-fn column_degrees(columns: usize, checks: usize, rate: f64) -> Vec<u32> {
-    let shares = node_shares(rate);
+fn column_degrees(columns: usize, checks: usize) -> Vec<u32> {
+    let shares = node_shares(checks as f64 / columns as f64);
     let mut degrees = Vec::with_capacity(columns);
     let mut owed = 0.0;
     for (degree, share) in &shares {
@@ -109,20 +104,20 @@ fn column_degrees(columns: usize, checks: usize, rate: f64) -> Vec<u32> {
     degrees
 }
 
-/// Node shares by degree at a rate: those of the two nearest rates, mixed.
-fn node_shares(rate: f64) -> Vec<(u32, f64)> {
-    let above = DEGREES.iter().position(|(own, _)| *own >= rate).unwrap_or(DEGREES.len() - 1).max(1);
-    let ((low, lower), (high, upper)) = (DEGREES[above - 1], DEGREES[above]);
-    let toward = ((rate - low) / (high - low)).clamp(0.0, 1.0);
-    let nodes = |row: &[(u32, f64)], weight: f64| -> Vec<(u32, f64)> {
-        let sum: f64 = row.iter().map(|(degree, share)| share / f64::from(*degree)).sum();
-        row.iter().map(|(degree, share)| (*degree, weight * share / f64::from(*degree) / sum)).collect()
-    };
-    let mut shares = nodes(lower, 1.0 - toward);
-    for (degree, share) in nodes(upper, toward) {
-        match shares.iter_mut().find(|(own, _)| *own == degree) {
-            Some((_, sum)) => *sum += share,
-            None => shares.push((degree, share)),
+/// Node shares by degree at a leak: those of the two nearest rows of the table, mixed.
+fn node_shares(leak: f64) -> Vec<(u32, f64)> {
+    let own = |row: &Row| f64::from(row.checks) / f64::from(COLUMNS);
+    let above = TABLE.iter().position(|row| own(row) >= leak).unwrap_or(TABLE.len() - 1).max(1);
+    let (lower, upper) = (&TABLE[above - 1], &TABLE[above]);
+    let toward = ((leak - own(lower)) / (own(upper) - own(lower))).clamp(0.0, 1.0);
+    let mut shares: Vec<(u32, f64)> = Vec::new();
+    for (row, weight) in [(lower, 1.0 - toward), (upper, toward)] {
+        for (degree, columns) in row.columns {
+            let part = weight * f64::from(*columns) / f64::from(COLUMNS);
+            match shares.iter_mut().find(|(own, _)| own == degree) {
+                Some((_, share)) => *share += part,
+                None => shares.push((*degree, part)),
+            }
         }
     }
     shares.sort_unstable_by_key(|(degree, _)| *degree);
@@ -221,6 +216,11 @@ impl Builder {
 struct SplitMix(u64);
 
 impl SplitMix {
+    /// From 0 to below 1.
+    fn unit(&mut self) -> f64 {
+        f64::from(self.below(1 << 30)) / f64::from(1u32 << 30)
+    }
+
     fn below(&mut self, bound: u32) -> u32 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let z = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
