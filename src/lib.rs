@@ -50,7 +50,7 @@
 //! one block or frame are [`stage::Stage`]s whose types the session forgets
 //! ([`stage::Conversation`]), so that a new method adds no line to the session.
 //!
-//! What a key rests on, and what it does not: [`promises`].
+//! What a key rests on, and what it does not: [`promises`]. What is read and written: [`formats`].
 //!
 //! # Which rooms an embedder needs
 //!
@@ -76,6 +76,7 @@ pub mod channel;
 pub mod cv;
 #[cfg(feature = "serve")]
 pub mod deliver;
+pub mod formats;
 pub mod ledger;
 pub mod pipeline;
 pub mod promises;

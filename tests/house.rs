@@ -8,6 +8,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("cli", 11),
     ("main", 11),
     ("promises", 11),
+    ("formats", 11),
     ("sim", 10),
     ("deliver", 10),
     ("pipeline", 9),

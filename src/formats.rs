@@ -1,0 +1,47 @@
+//! What keystill reads and writes: every format, where it is specified, and what may change.
+//!
+//! | what | made by | read by | specified in |
+//! |---|---|---|---|
+//! | messages between two nodes | [`session`](crate::session) | the same | [`wire`](crate::wire) and the heads of the stages |
+//! | recordings of raw frames, `.rec` | `run --record` | `run --replay` | below |
+//! | raw frames of BB84 | a source | [`bb84`](crate::bb84) | [`bb84::frame`](crate::bb84::frame) |
+//! | raw frames of CV-QKD | a source | [`cv`](crate::cv) | [`cv::frame`](crate::cv::frame) |
+//! | a node's state: journal and vault | `node --state` | the same | the head of [`store`](crate::store) |
+//! | packed bits, `.bits` | `distill`, `amplify` | the same | lowest bit first, eight a byte, the last byte filled with zeros |
+//! | quadratures, `.npy` | NumPy | `distill cv` | NumPy's format 1 to 3: `f4` or `f8` of shape (n, 2) or (2n,), or complex |
+//! | scenarios and configurations, `.toml` | you | every command | their own comments; unknown names are refused |
+//! | a run: `run.json`, `blocks.ndjson`, `summary.json`, `events.ndjson` | `run --out` | `report` | below |
+//! | keys for key managers, `.cor` | `deliver::FileDrop` | other programs | raw bytes, keys of 32, one file a block |
+//! | sifted key of S-Fifteen's qcrypto, type 3 | their software | `examples/qcrypto_type3.py` | its head |
+//!
+//! # A recording
+//!
+//! ```text
+//! file    = "KEYSTIL1" · frame · … · index · index length:u64 · BLAKE3 of the index:32 bytes
+//! index   = protocol · role:u8 · frame duration in ns · preamble · frames · (offset · length · BLAKE3:32 bytes) each
+//! ```
+//!
+//! Numbers of the index are variable-length integers (see [`wire`](crate::wire)), texts and the preamble a
+//! length and their bytes. A file that was cut has no valid end; a frame that changed does not match its hash.
+//!
+//! # The records of a run
+//!
+//! JSON, one object a line in the `.ndjson` files. Names carry their unit (`_s`, `_bits`, `_snu`, `_db`); what does not
+//! apply is left out. Readers ignore names that they do not know, because more will come.
+//!
+//! | file | an object is |
+//! |---|---|
+//! | `run.json` | the machine, the configuration, and under `expected` what the channel model expects, as `link --json` prints it |
+//! | `blocks.ndjson` | a block: when it ended on the link (`link_time_s`), what was estimated, `disclosed` bits and `epsilons` by name, `terms` of the key length, `secret_bits` |
+//! | `summary.json` | the whole run, a member of `protocols` for each |
+//! | `events.ndjson` | something that happened on the link: `link_time_s` and `name`; `report` marks it |
+//!
+//! # What may change
+//!
+//! Every format of ours carries a version. A program refuses a version that it does not know, and says so; it reads
+//! what the release before wrote. Changes stand in the changelog by the format's name. The names of commands, options,
+//! exit codes and JSON fields are kept within a major version.
+//!
+//! The library follows Semantic Versioning. The oldest compiler that builds it stands in `Cargo.toml` (`rust-version`);
+//! it is raised only with a minor version, and never above what was stable a year before. Features add, and never take
+//! away. Before 1.0 a minor version may break what it must, and names it.
