@@ -427,4 +427,25 @@ mod tests {
         let wrong = expected * budget.qber;
         assert!((errors - wrong).abs() < 4.0 * libm::sqrt(wrong), "{errors} against {wrong}");
     }
+
+    #[test]
+    fn counts_of_twenty_seeds_scatter_as_counts_do() {
+        // Without afterpulses and dead gates each gate stands for itself, so that counts are binomial.
+        let scenario = scenario(&["bb84.frame_ms=1", "bb84.afterpulse_probability=0", "bb84.dead_gates=0"]);
+        let budget = budget(&scenario).bb84;
+        let mut squares = [0.0; 3];
+        for seed in 0..20 {
+            let source = Bb84Source::new(&scenario, seed);
+            let gates = f64::from(source.gates_per_frame());
+            let sifted = budget.sifted_bit_per_s * gates / (scenario.bb84.clock_ghz * 1e9);
+            let expected = [gates * budget.click_rate, sifted, sifted * budget.qber];
+            for ((square, found), expected) in squares.iter_mut().zip(count(&source, 1)).zip(expected) {
+                *square += (found - expected) * (found - expected) / (expected * (1.0 - expected / gates));
+            }
+        }
+        for (what, square) in ["clicks", "sifted bits", "errors"].into_iter().zip(squares) {
+            // χ² of 20 degrees of freedom, a thousandth to either side; double clicks count half an error.
+            assert!((5.0..45.4).contains(&square), "{what}: χ² = {square} over 20 seeds");
+        }
+    }
 }

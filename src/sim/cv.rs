@@ -162,8 +162,8 @@ mod tests {
         let text = Scenario::shipped("iown-47t2").expect("it ships");
         let scenario = Scenario::from_text("iown-47t2", text, &[]).expect("good values");
         let truth = budget(&scenario).cv;
-        let mut deviations = [0.0; 2];
-        let seeds = 10;
+        let (mut deviations, mut squares) = ([0.0; 2], [0.0; 2]);
+        let seeds = 20;
         for seed in 0..seeds {
             let source = CvSource::new(&scenario, seed);
             let shot = ShotUnit::new(&source.calibration()).expect("calibrated");
@@ -178,9 +178,15 @@ mod tests {
             assert!(t.abs() < 4.0 && xi.abs() < 4.0, "seed {seed}: T off by {t} σ, ξ by {xi} σ");
             deviations[0] += t;
             deviations[1] += xi;
+            squares[0] += t * t;
+            squares[1] += xi * xi;
         }
         for sum in deviations {
             assert!(sum.abs() < 4.0 * libm::sqrt(seeds as f64), "biased by {sum} σ over {seeds} seeds");
+        }
+        for square in squares {
+            // χ² of 20 degrees of freedom, a thousandth to either side.
+            assert!((5.9..45.4).contains(&square), "χ² = {square} over {seeds} seeds");
         }
     }
 

@@ -71,6 +71,8 @@ fn draw_carriers(
         .configure_mesh()
         .light_line_style(WHITE)
         .y_desc("dBm a carrier")
+        .x_label_formatter(&whole)
+        .y_label_formatter(&whole)
         .label_style(("sans-serif", 14))
         .draw()?;
     windows(&mut chart, scenario, [low, high])?;
@@ -82,7 +84,7 @@ fn draw_carriers(
         .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], DATA.mix(0.35)));
     let ends = light.iter().map(|(nm, _, output)| Circle::new((*nm, *output), 2, DATA.filled()));
     chart.draw_series(ends)?.label("arriving").legend(|(x, y)| Circle::new((x + 8, y), 3, DATA.filled()));
-    legend(&mut chart)
+    legend(&mut chart, SeriesLabelPosition::MiddleLeft)
 }
 
 /// Noise of all mechanisms at the fibre's end over the wavelength.
@@ -119,6 +121,8 @@ fn draw_noise(
         .light_line_style(WHITE)
         .x_desc("wavelength in nm")
         .y_desc("noise in dBm/nm")
+        .x_label_formatter(&whole)
+        .y_label_formatter(&whole)
         .label_style(("sans-serif", 14))
         .draw()?;
     windows(&mut chart, scenario, [low, high])?;
@@ -140,7 +144,7 @@ fn draw_noise(
                 .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], BLACK.mix(0.5)));
         }
     }
-    legend(&mut chart)
+    legend(&mut chart, SeriesLabelPosition::LowerRight)
 }
 
 type Chart<'a, 'b> = ChartContext<
@@ -169,15 +173,22 @@ fn windows(
     Ok(())
 }
 
-fn legend<'a, 'b: 'a>(chart: &mut Chart<'a, 'b>) -> Result<(), Box<dyn std::error::Error>> {
+fn legend<'a, 'b: 'a>(
+    chart: &mut Chart<'a, 'b>,
+    position: SeriesLabelPosition,
+) -> Result<(), Box<dyn std::error::Error>> {
     chart
         .configure_series_labels()
-        .position(SeriesLabelPosition::MiddleLeft)
+        .position(position)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK.mix(0.2))
         .label_font(("sans-serif", 14))
         .draw()?;
     Ok(())
+}
+
+fn whole(value: &f64) -> String {
+    format!("{value:.0}")
 }
 
 /// A power in dBm; darkness is far below everything drawn.

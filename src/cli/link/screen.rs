@@ -43,7 +43,7 @@ pub(super) fn print(scenario: &Scenario, budget: &Budget, [bb84, cv]: [f64; 2]) 
     println!(
         "  excess noise ξ     {:.4} SNU at the input, of which scattering {:.4}",
         c.excess_noise_input_snu,
-        c.excess_noise_input_snu - scenario.cv.technical_excess_noise_snu
+        c.excess_noise_bob_snu / c.transmittance
     );
     println!("  SNR                {:.4} ({:.2} dB) a quadrature", c.snr, 10.0 * c.snr.log10());
     println!(
