@@ -3,7 +3,7 @@
 //! Sessions and stores are the real ones; the network, the disks and the clock are simulated, and fail: a
 //! connection is cut, messages are flipped, doubled, swapped and shortened, a process dies between any two
 //! operations of its disk, syncs fail, space runs out, time stands still and jumps. An omniscient
-//! [`Judge`](judge) holds seven invariants against what leaves the nodes. After the faults both must make
+//! `Judge` holds seven invariants against what leaves the nodes. After the faults both must make
 //! keys again. A seed replays.
 //!
 //! To show that the judge sees, bugs can be [planted](Planted): each is found.
