@@ -1,7 +1,8 @@
-//! Vectors of 64 bytes in two registers; products of bytes bit by bit, by constants through `pshufb`.
+//! Vectors of 64 bytes in two registers; products of bytes over nibbles, everything through `pshufb`.
 
 use std::arch::x86_64::*;
 
+use super::nibbles;
 use super::tables::{Map, Maps};
 use super::{Line, Tables};
 use super::{basis_change::basis_change, layers::layers, planes::planes};
@@ -91,19 +92,42 @@ fn mul(a: V, b: V) -> V {
     [mul32_bytes(a[0], b[0]), mul32_bytes(a[1], b[1])]
 }
 
-/// Horner's rule over the bits of b, the highest first.
+/// Three products of nibbles each, by their logarithms.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn mul32_bytes(a: __m256i, mut b: __m256i) -> __m256i {
-    let (none, polynomial) = (_mm256_setzero_si256(), _mm256_set1_epi8(0x1b));
-    let mut product = none;
-    for _ in 0..8 {
-        let carry = _mm256_and_si256(_mm256_cmpgt_epi8(none, product), polynomial);
-        let chosen = _mm256_and_si256(_mm256_cmpgt_epi8(none, b), a);
-        product = _mm256_xor_si256(_mm256_add_epi8(product, product), _mm256_xor_si256(carry, chosen));
-        b = _mm256_add_epi8(b, b);
-    }
-    product
+fn mul32_bytes(a: __m256i, b: __m256i) -> __m256i {
+    let (a, b) = (logarithms(a), logarithms(b));
+    let [low, high, sum] = [partial::<0>(a, b), partial::<1>(a, b), partial::<2>(a, b)];
+    _mm256_xor_si256(_mm256_xor_si256(low, high), sum)
+}
+
+/// Of the low nibbles, the high ones and their sums.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn logarithms(x: __m256i) -> [__m256i; 3] {
+    let (table, mask) = (twice(&nibbles::LOGARITHMS), _mm256_set1_epi8(15));
+    let low = _mm256_and_si256(x, mask);
+    let high = _mm256_and_si256(_mm256_srli_epi64::<4>(x), mask);
+    [
+        _mm256_shuffle_epi8(table, low),
+        _mm256_shuffle_epi8(table, high),
+        _mm256_shuffle_epi8(table, _mm256_xor_si256(low, high)),
+    ]
+}
+
+/// What the product of a pair of nibbles adds: a sum of logarithms modulo 15 looked up; those with zero
+/// stay above 127, where `pshufb` gives zero.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn partial<const N: usize>(a: [__m256i; 3], b: [__m256i; 3]) -> __m256i {
+    let sum = _mm256_adds_epu8(a[N], b[N]);
+    let modulo = _mm256_min_epu8(sum, _mm256_sub_epi8(sum, _mm256_set1_epi8(15)));
+    _mm256_shuffle_epi8(twice(&nibbles::PRODUCTS[N]), modulo)
+}
+
+/// Bytes are written over nibbles.
+fn written(tables: &Tables) -> &Tables {
+    tables.over_nibbles()
 }
 
 /// The words one place up, the last of `left` coming in.

@@ -144,6 +144,12 @@ fn swap_lanes<const K: usize>(a: V, b: V) -> (V, V) {
     }
 }
 
+/// Bytes are written by the AES polynomial.
+#[inline]
+fn written(tables: &Tables) -> &Tables {
+    tables
+}
+
 /// The constants of the field, in registers.
 struct Field<'a> {
     maps: &'a Maps,

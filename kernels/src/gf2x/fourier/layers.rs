@@ -17,6 +17,7 @@ macro_rules! layers {
         /// Coefficients to values.
         $(#[$level])*
         pub(super) fn forward(tables: &Tables, values: &mut [u64], scratch: &mut [u64]) {
+            let tables = written(tables);
             let (field, log) = (Field::new(tables), tables.log());
             let (values, work, column) = crate::gf2x::fourier::lines(tables, values, scratch);
             change_basis(log, values, work, column);
@@ -36,6 +37,7 @@ macro_rules! layers {
         /// Values to coefficients.
         $(#[$level])*
         pub(super) fn inverse(tables: &Tables, values: &mut [u64], scratch: &mut [u64]) {
+            let tables = written(tables);
             let (field, log) = (Field::new(tables), tables.log());
             let (values, work, column) = crate::gf2x::fourier::lines(tables, values, scratch);
             let (cells, half) = (&mut work[..values.len()], values.len() / 2);
@@ -80,7 +82,7 @@ macro_rules! layers {
             let lanes = &tables.lanes[i];
             let mut t = [zero(); 4];
             for (plane, t) in t.iter_mut().enumerate() {
-                *t = xor(all((shared >> (8 * plane)) as u8), bytes(&lanes[plane]));
+                *t = xor(all(tables.plane(shared, plane)), bytes(&lanes[plane]));
             }
             t
         }
@@ -250,7 +252,7 @@ macro_rules! layers {
                         // ones of j.
                         let step = (0..=block.trailing_ones() as usize).fold(0, |sum, k| sum ^ tables.v(1 + k));
                         for (plane, t) in t.iter_mut().enumerate() {
-                            *t = xor(*t, all((step >> (8 * plane)) as u8));
+                            *t = xor(*t, all(tables.plane(step, plane)));
                         }
                     }
                 }
@@ -260,6 +262,7 @@ macro_rules! layers {
         /// For every r, Σ_c x_c · t_(r+terms−1−c) value by value, written over x_r; see the kernel's contract.
         $(#[$level])*
         pub(super) fn convolve(tables: &Tables, t: &[&[u64]], x: &mut [&mut [u64]], terms: usize, scratch: &mut [u64]) {
+            let tables = written(tables);
             let (field, half) = (Field::new(tables), CELL << (tables.log() - 16));
             let (x_here, t_here) = scratch.as_chunks_mut().0.split_at_mut(4 * terms);
             for block in (0..x[0].len() / 8).step_by(2 * half) {

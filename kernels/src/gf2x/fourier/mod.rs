@@ -27,11 +27,13 @@
 //! | layers 12 to J and index bits 0 to 7 | `layers` | 22 and 32 | multiplier and stores, level with each other | 45 | 68 |
 //!
 //! In all 140 and 225 cycles where ports and caches allow about 65 and 80. The rungs below take the same
-//! passes: avx2 multiplies bytes bit by bit (7 operations a bit for 32 products) and is bound by that,
-//! portable lets the compiler vectorise words, scalar is the definition, element by element.
+//! passes: avx2 multiplies bytes over nibbles by tables of logarithms (28 operations for 32 products) and is bound
+//! by that, portable lets the compiler vectorise words, scalar is the definition, element by element.
 
 mod basis_change;
 mod layers;
+#[cfg(target_arch = "x86_64")]
+mod nibbles;
 mod planes;
 mod tables;
 

@@ -124,6 +124,12 @@ fn swap_lanes<const K: usize>(a: V, b: V) -> (V, V) {
     )
 }
 
+/// Bytes are written by the AES polynomial.
+#[inline(always)]
+fn written(tables: &Tables) -> &Tables {
+    tables
+}
+
 struct Field<'a> {
     maps: &'a Maps,
     gamma: u8,

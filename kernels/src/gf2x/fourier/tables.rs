@@ -10,6 +10,8 @@ use std::sync::LazyLock;
 pub struct Tables {
     log: usize,
     basis: [u32; 32],
+    /// How elements of GF(2^8) are written.
+    code: Code,
     pub(super) maps: Maps,
     /// For each index bit, the part of the twiddle that the lane decides, by byte plane.
     pub(super) lanes: Vec<[[u8; 64]; 4]>,
@@ -28,18 +30,32 @@ impl Tables {
     /// For any other size.
     #[must_use]
     pub fn of(log: usize) -> &'static Self {
-        static SHORT: LazyLock<Tables> = LazyLock::new(|| Tables::new(20));
-        static LONG: LazyLock<Tables> = LazyLock::new(|| Tables::new(24));
+        static SHORT: LazyLock<Tables> = LazyLock::new(|| Tables::new(20, Code::plain()));
+        static LONG: LazyLock<Tables> = LazyLock::new(|| Tables::new(24, Code::plain()));
         assert!(log == 20 || log == 24, "transforms have 2^20 or 2^24 bits, not 2^{log}");
         if log == 20 { &SHORT } else { &LONG }
     }
 
-    fn new(log: usize) -> Self {
+    /// The same with bytes over nibbles.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) fn over_nibbles(&self) -> &'static Self {
+        static SHORT: LazyLock<Tables> = LazyLock::new(|| Tables::new(20, Code::over_nibbles()));
+        static LONG: LazyLock<Tables> = LazyLock::new(|| Tables::new(24, Code::over_nibbles()));
+        if self.log == 20 { &SHORT } else { &LONG }
+    }
+
+    fn new(log: usize, code: Code) -> Self {
         let basis = cantor_basis();
-        let lanes = (0..log - 11).map(|bit| lane_part(&basis, log, bit)).collect();
+        let written = |planes: [[u8; 64]; 4]| planes.map(|plane| plane.map(|byte| code.write(byte)));
+        let lanes = (0..log - 11).map(|bit| written(lane_part(&basis, log, bit))).collect();
         let field = Field { log, basis };
-        let spread = [Spread::new(&field, 0), Spread::new(&field, 1)];
-        Self { log, basis, maps: Maps::new(&basis), lanes, spread }
+        let spread = [Spread::new(&field, &code, 0), Spread::new(&field, &code, 1)];
+        Self { log, basis, maps: Maps::new(&basis, &code), lanes, spread, code }
+    }
+
+    /// A plane of an element of GF(2^32), as bytes are written.
+    pub(super) fn plane(&self, element: u32, plane: usize) -> u8 {
+        self.code.write(element.to_le_bytes()[plane])
     }
 
     /// J.
@@ -118,7 +134,7 @@ pub(super) struct Spread {
 }
 
 impl Spread {
-    fn new(field: &Field, half: u32) -> Self {
+    fn new(field: &Field, code: &Code, half: u32) -> Self {
         let log = field.log;
         let mask = |number: usize| {
             let bits = (0..6).filter(|k| number >> k & 1 == 1).map(|k| 1 << (log - LANE_BITS[k]));
@@ -137,12 +153,12 @@ impl Spread {
         Self {
             bytes: std::array::from_fn(|place| match place {
                 0 => 0,
-                _ => twiddle(layer(place), rest(place)) as u8,
+                _ => code.write(twiddle(layer(place), rest(place)) as u8),
             }),
-            eighth: std::array::from_fn(|lane| field.chosen(log - 8, mask(lane & 7)) as u8),
+            eighth: std::array::from_fn(|lane| code.write(field.chosen(log - 8, mask(lane & 7)) as u8)),
             pairs: std::array::from_fn(|place| match place {
                 0 => [[0; 64]; 2],
-                _ => [0, 1].map(|plane| std::array::from_fn(|lane| wide(place, lane)[plane])),
+                _ => [0, 1].map(|plane| std::array::from_fn(|lane| code.write(wide(place, lane)[plane]))),
             }),
         }
     }
@@ -198,11 +214,13 @@ pub(super) struct Maps {
 }
 
 impl Maps {
-    fn new(basis: &[u32; 32]) -> Self {
+    fn new(basis: &[u32; 32], code: &Code) -> Self {
         let v = |i: usize| basis[i] as u8;
         let (gamma, beta) = (v(7), basis[15] as u16);
+        // A map of elements as one of what is written for them.
+        let written = |map: &dyn Fn(u8) -> u8| Map::new(|x| code.write(map(code.read(x))));
         let times_beta = |shift: u32, part: usize| {
-            Map::new(move |x| multiply16(gamma, u16::from(x) << shift, beta).to_le_bytes()[part])
+            written(&|x| multiply16(gamma, u16::from(x) << shift, beta).to_le_bytes()[part])
         };
         let product = |bits: u8| {
             [1, 2, 4].iter().enumerate().fold(1, |product, (bit, i)| match bits >> bit & 1 {
@@ -217,15 +235,56 @@ impl Maps {
         let fourth = |x: u8| x ^ multiply8(v(1), pack(unpack(x) >> 4));
         Self {
             #[cfg(target_arch = "x86_64")]
-            gamma: Map::new(|x| multiply8(x, gamma)),
+            gamma: written(&|x| multiply8(x, gamma)),
             #[cfg(target_arch = "x86_64")]
-            v3: Map::new(|x| multiply8(x, v(3))),
+            v3: written(&|x| multiply8(x, v(3))),
             beta: [times_beta(0, 0), times_beta(8, 0), times_beta(0, 1), times_beta(8, 1)],
-            packed: Map::new(pack),
-            unpacked: Map::new(&unpack),
-            fourth: Map::new(fourth),
-            fourth_back: Map::new(back(fourth)),
+            packed: Map::new(|x| code.write(pack(x))),
+            unpacked: Map::new(|x| unpack(code.read(x))),
+            fourth: written(&fourth),
+            fourth_back: written(&back(fourth)),
         }
+    }
+}
+
+/// How elements of GF(2^8) are written: by the AES polynomial, or with two nibbles.
+struct Code {
+    written: [u8; 256],
+    read: [u8; 256],
+}
+
+impl std::fmt::Debug for Code {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(if self.written[2] == 2 { "Code(polynomial)" } else { "Code(nibbles)" })
+    }
+}
+
+impl Code {
+    fn plain() -> Self {
+        let same = std::array::from_fn(|byte| byte as u8);
+        Self { written: same, read: same }
+    }
+
+    /// Powers of x to powers of a root of the AES polynomial over the nibbles.
+    #[cfg(target_arch = "x86_64")]
+    fn over_nibbles() -> Self {
+        let power = |root: u8, k: usize| (0..k).fold(1, |power, _| super::nibbles::multiply(power, root));
+        let is_root = |root: &u8| [0, 1, 3, 4, 8].iter().fold(0, |sum, k| sum ^ power(*root, *k)) == 0;
+        let root = (2..=255).find(is_root).unwrap_or(1);
+        let written: [u8; 256] = std::array::from_fn(|byte| {
+            (0..8).filter(|k| byte >> k & 1 == 1).fold(0, |sum, k| sum ^ power(root, k))
+        });
+        let mut read = [0; 256];
+        written.iter().enumerate().for_each(|(byte, written)| read[usize::from(*written)] = byte as u8);
+        Self { written, read }
+    }
+
+    fn write(&self, byte: u8) -> u8 {
+        self.written[usize::from(byte)]
+    }
+
+    fn read(&self, byte: u8) -> u8 {
+        self.read[usize::from(byte)]
     }
 }
 
