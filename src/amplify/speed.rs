@@ -19,8 +19,8 @@ impl Speed {
     /// As measured on a Zen 4 core at 3.65 GHz.
     pub(super) fn of(isa: Isa) -> Self {
         let [short_transform, long_transform, product, tile] = match isa.name() {
-            "avx512" => [90, 130, 6, 20_000_000],
-            "avx2" => [350, 900, 40, 60_000_000],
+            "avx512" => [80, 115, 6, 20_000_000],
+            "avx2" => [230, 360, 25, 60_000_000],
             "scalar" => [300_000, 250_000, 5_000, 5_000_000_000],
             _ => [2_000, 4_000, 400, 5_000_000_000],
         };

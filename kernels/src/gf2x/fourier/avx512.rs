@@ -258,13 +258,19 @@ fn unpack8(field: &Field<'_>, mut x: [V; 8]) -> [V; 8] {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn transpose_bytes(x: &mut [V; 8]) {
-    const MASKS: [u64; 3] = [0xaaaa_aaaa_aaaa_aaaa, 0xcccc_cccc_cccc_cccc, 0xf0f0_f0f0_f0f0_f0f0];
-    for k in 0..3 {
-        let shift = _mm_cvtsi32_si128(8 << k);
-        for p in (0..8).filter(|p| p >> k & 1 == 0) {
-            let (a, b) = (x[p], x[p | 1 << k]);
-            x[p] = _mm512_mask_mov_epi8(a, MASKS[k], _mm512_sll_epi64(b, shift));
-            x[p | 1 << k] = _mm512_mask_mov_epi8(_mm512_srl_epi64(a, shift), MASKS[k], b);
-        }
+    transpose_step::<0, 8>(x, 0xaaaa_aaaa_aaaa_aaaa);
+    transpose_step::<1, 16>(x, 0xcccc_cccc_cccc_cccc);
+    transpose_step::<2, 32>(x, 0xf0f0_f0f0_f0f0_f0f0);
+}
+
+/// Swaps bit K of the vector's number with that of the byte's, SHIFT being 8 · 2^K.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn transpose_step<const K: usize, const SHIFT: u32>(x: &mut [V; 8], upper: u64) {
+    for pair in 0..4 {
+        let low = (pair >> K) << (K + 1) | pair & ((1 << K) - 1);
+        let (a, b) = (x[low], x[low | 1 << K]);
+        x[low] = _mm512_mask_mov_epi8(a, upper, _mm512_slli_epi64::<SHIFT>(b));
+        x[low | 1 << K] = _mm512_mask_mov_epi8(_mm512_srli_epi64::<SHIFT>(a), upper, b);
     }
 }

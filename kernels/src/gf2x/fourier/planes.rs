@@ -114,23 +114,60 @@ macro_rules! planes {
             (m >> 3 & 7) << 7 | (b & 7) << 4 | (m & 7) << 1 | plane
         }
 
+        /// Layer 5 + K, which joins vectors 2^K apart.
+        $(#[$level])*
+        #[inline]
+        fn layer_of_bytes<const BACK: bool, const K: usize>(field: &Field<'_>, twiddles: &Spread, x: &mut [V; 8]) {
+            for pair in 0..4 {
+                let low = pair & ((1 << K) - 1);
+                let (n, t) = ((pair >> K) << (K + 1) | low, twiddles.bytes[1 << K | low]);
+                let high = n | 1 << K;
+                if BACK {
+                    x[high] = xor(x[high], x[n]);
+                }
+                x[n] = xor(x[n], field.times(x[high], t));
+                if !BACK {
+                    x[high] = xor(x[high], x[n]);
+                }
+            }
+        }
+
+        /// Layer 9 + K, which joins pairs of vectors 2^K apart.
+        $(#[$level])*
+        #[inline]
+        fn layer_of_pairs<const BACK: bool, const K: usize>(
+            field: &Field<'_>,
+            twiddles: &Spread,
+            x: &mut [[V; 2]; 8],
+        ) {
+            for pair in 0..4 {
+                let low = pair & ((1 << K) - 1);
+                let (n, [t0, t1]) = ((pair >> K) << (K + 1) | low, &twiddles.pairs[1 << K | low]);
+                let (mut a, mut b) = (x[n], x[n | 1 << K]);
+                butterfly16::<BACK>(field, &mut a, &mut b, [bytes(t0), bytes(t1)]);
+                (x[n], x[n | 1 << K]) = (a, b);
+            }
+        }
+
         /// The layers 5 to 7 and the exchange of three bits.
         $(#[$level])*
         #[inline]
-        fn gather(field: &Field<'_>, twiddles: &Spread, packed: &[Line; REGION], b: usize, group: &mut [Line; GROUP]) {
+        fn gather(
+            field: &Field<'_>,
+            twiddles: &Spread,
+            packed: &[Line; REGION],
+            b: usize,
+            group: &mut [Line; GROUP],
+        ) {
             for plane in 0..2 {
                 for high in 0..8 {
                     let mut x = [zero(); 8];
                     for (n, x) in x.iter_mut().enumerate() {
                         *x = load(packed, place(high << 3 | n, plane) | b & 7);
                     }
-                    for k in 0..3 {
-                        for n in (0..8).filter(|n| n >> k & 1 == 0) {
-                            let t = twiddles.bytes[1 << k | n & ((1 << k) - 1)];
-                            x[n] = xor(x[n], field.times(x[n | 1 << k], t));
-                            x[n | 1 << k] = xor(x[n | 1 << k], x[n]);
-                        }
-                    }
+                    layer_of_bytes::<false, 0>(field, twiddles, &mut x);
+                    layer_of_bytes::<false, 1>(field, twiddles, &mut x);
+                    layer_of_bytes::<false, 2>(field, twiddles, &mut x);
                     exchange_low(&mut x);
                     for (n, x) in x.iter().enumerate() {
                         store(group, plane << 6 | high << 3 | n, *x);
@@ -141,7 +178,13 @@ macro_rules! planes {
 
         $(#[$level])*
         #[inline]
-        fn scatter_back(field: &Field<'_>, twiddles: &Spread, packed: &mut [Line; REGION], b: usize, group: &[Line; GROUP]) {
+        fn scatter_back(
+            field: &Field<'_>,
+            twiddles: &Spread,
+            packed: &mut [Line; REGION],
+            b: usize,
+            group: &[Line; GROUP],
+        ) {
             for plane in 0..2 {
                 for high in 0..8 {
                     let mut x = [zero(); 8];
@@ -149,13 +192,9 @@ macro_rules! planes {
                         *x = load(group, plane << 6 | high << 3 | n);
                     }
                     exchange_low(&mut x);
-                    for k in (0..3).rev() {
-                        for n in (0..8).filter(|n| n >> k & 1 == 0) {
-                            let t = twiddles.bytes[1 << k | n & ((1 << k) - 1)];
-                            x[n | 1 << k] = xor(x[n | 1 << k], x[n]);
-                            x[n] = xor(x[n], field.times(x[n | 1 << k], t));
-                        }
-                    }
+                    layer_of_bytes::<true, 2>(field, twiddles, &mut x);
+                    layer_of_bytes::<true, 1>(field, twiddles, &mut x);
+                    layer_of_bytes::<true, 0>(field, twiddles, &mut x);
                     for (n, x) in x.iter().enumerate() {
                         store(packed, place(high << 3 | n, plane) | b & 7, *x);
                     }
@@ -166,26 +205,26 @@ macro_rules! planes {
         /// The layers 8 to 11 and the exchange of the other three bits.
         $(#[$level])*
         #[inline]
-        fn scatter(field: &Field<'_>, twiddles: &Spread, cells: &mut [Line; REGION], b: usize, group: &[Line; GROUP]) {
+        fn scatter(
+            field: &Field<'_>,
+            twiddles: &Spread,
+            cells: &mut [Line; REGION],
+            b: usize,
+            group: &[Line; GROUP],
+        ) {
             let eighth = bytes(&twiddles.eighth);
             for low in 0..8 {
-                let mut x = [[zero(); 8]; 2];
-                for n in 0..8 {
+                let mut x = [[zero(); 2]; 8];
+                for (n, x) in x.iter_mut().enumerate() {
                     let (a, b) = (load(group, n << 3 | low), load(group, 64 | n << 3 | low));
-                    (x[0][n], x[1][n]) = (xor(a, mul(b, eighth)), b);
+                    *x = [xor(a, mul(b, eighth)), b];
                 }
-                for k in 0..3 {
-                    for n in (0..8).filter(|n| n >> k & 1 == 0) {
-                        let (t, high) = (&twiddles.pairs[1 << k | n & ((1 << k) - 1)], n | 1 << k);
-                        let product = field.mul16([x[0][high], x[1][high]], [bytes(&t[0]), bytes(&t[1])]);
-                        for plane in 0..2 {
-                            x[plane][n] = xor(x[plane][n], product[plane]);
-                            x[plane][high] = xor(x[plane][high], x[plane][n]);
-                        }
-                    }
-                }
-                for (plane, x) in x.iter_mut().enumerate() {
-                    exchange_high(x);
+                layer_of_pairs::<false, 0>(field, twiddles, &mut x);
+                layer_of_pairs::<false, 1>(field, twiddles, &mut x);
+                layer_of_pairs::<false, 2>(field, twiddles, &mut x);
+                for plane in 0..2 {
+                    let mut x = one_plane(&x, plane);
+                    exchange_high(&mut x);
                     for (n, x) in x.iter().enumerate() {
                         store(cells, cell(b, n << 3 | low, plane), *x);
                     }
@@ -195,32 +234,53 @@ macro_rules! planes {
 
         $(#[$level])*
         #[inline]
-        fn gather_back(field: &Field<'_>, twiddles: &Spread, cells: &[Line; REGION], b: usize, group: &mut [Line; GROUP]) {
+        fn gather_back(
+            field: &Field<'_>,
+            twiddles: &Spread,
+            cells: &[Line; REGION],
+            b: usize,
+            group: &mut [Line; GROUP],
+        ) {
             let eighth = bytes(&twiddles.eighth);
             for low in 0..8 {
-                let mut x = [[zero(); 8]; 2];
-                for (plane, x) in x.iter_mut().enumerate() {
-                    for (n, x) in x.iter_mut().enumerate() {
-                        *x = load(cells, cell(b, n << 3 | low, plane));
+                let mut x = [[zero(); 2]; 8];
+                for plane in 0..2 {
+                    let mut vectors = [zero(); 8];
+                    for (n, vector) in vectors.iter_mut().enumerate() {
+                        *vector = load(cells, cell(b, n << 3 | low, plane));
                     }
-                    exchange_high(x);
-                }
-                for k in (0..3).rev() {
-                    for n in (0..8).filter(|n| n >> k & 1 == 0) {
-                        let (t, high) = (&twiddles.pairs[1 << k | n & ((1 << k) - 1)], n | 1 << k);
-                        for x in &mut x {
-                            x[high] = xor(x[high], x[n]);
-                        }
-                        let product = field.mul16([x[0][high], x[1][high]], [bytes(&t[0]), bytes(&t[1])]);
-                        for plane in 0..2 {
-                            x[plane][n] = xor(x[plane][n], product[plane]);
-                        }
+                    exchange_high(&mut vectors);
+                    for (x, vector) in x.iter_mut().zip(vectors) {
+                        x[plane] = vector;
                     }
                 }
-                for n in 0..8 {
-                    store(group, n << 3 | low, xor(x[0][n], mul(x[1][n], eighth)));
-                    store(group, 64 | n << 3 | low, x[1][n]);
+                layer_of_pairs::<true, 2>(field, twiddles, &mut x);
+                layer_of_pairs::<true, 1>(field, twiddles, &mut x);
+                layer_of_pairs::<true, 0>(field, twiddles, &mut x);
+                for (n, x) in x.iter().enumerate() {
+                    store(group, n << 3 | low, xor(x[0], mul(x[1], eighth)));
+                    store(group, 64 | n << 3 | low, x[1]);
                 }
+            }
+        }
+
+        $(#[$level])*
+        #[inline]
+        fn one_plane(x: &[[V; 2]; 8], plane: usize) -> [V; 8] {
+            let mut vectors = [zero(); 8];
+            for (vector, x) in vectors.iter_mut().zip(x) {
+                *vector = x[plane];
+            }
+            vectors
+        }
+
+        /// Swaps bit K of the vector's number with bit LANE of the lane's.
+        $(#[$level])*
+        #[inline]
+        fn exchange<const K: usize, const LANE: usize>(x: &mut [V; 8]) {
+            for pair in 0..4 {
+                let n = (pair >> K) << (K + 1) | pair & ((1 << K) - 1);
+                (x[n], x[n | 1 << K]) = swap_lanes::<LANE>(x[n], x[n | 1 << K]);
             }
         }
 
@@ -228,30 +288,18 @@ macro_rules! planes {
         $(#[$level])*
         #[inline]
         fn exchange_low(x: &mut [V; 8]) {
-            for (a, b) in [(0, 1), (2, 3), (4, 5), (6, 7)] {
-                (x[a], x[b]) = swap_lanes::<0>(x[a], x[b]);
-            }
-            for (a, b) in [(0, 2), (1, 3), (4, 6), (5, 7)] {
-                (x[a], x[b]) = swap_lanes::<1>(x[a], x[b]);
-            }
-            for (a, b) in [(0, 4), (1, 5), (2, 6), (3, 7)] {
-                (x[a], x[b]) = swap_lanes::<2>(x[a], x[b]);
-            }
+            exchange::<0, 0>(x);
+            exchange::<1, 1>(x);
+            exchange::<2, 2>(x);
         }
 
         /// The same with the upper three.
         $(#[$level])*
         #[inline]
         fn exchange_high(x: &mut [V; 8]) {
-            for (a, b) in [(0, 1), (2, 3), (4, 5), (6, 7)] {
-                (x[a], x[b]) = swap_lanes::<3>(x[a], x[b]);
-            }
-            for (a, b) in [(0, 2), (1, 3), (4, 6), (5, 7)] {
-                (x[a], x[b]) = swap_lanes::<4>(x[a], x[b]);
-            }
-            for (a, b) in [(0, 4), (1, 5), (2, 6), (3, 7)] {
-                (x[a], x[b]) = swap_lanes::<5>(x[a], x[b]);
-            }
+            exchange::<0, 3>(x);
+            exchange::<1, 4>(x);
+            exchange::<2, 5>(x);
         }
     };
 }
