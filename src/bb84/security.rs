@@ -529,4 +529,65 @@ mod tests {
         let spent = key_length(&LINK, &link_source(), &claim, u64::MAX);
         assert!(matches!(spent, Err(NoKey::Spent(_))), "all disclosed: {spent:?}");
     }
+
+    #[test]
+    fn what_the_proof_does_not_cover_is_refused() {
+        let (source, claim) = (link_source(), Claim::of_block(1e-10));
+        let refusal =
+            |seen: &Observation, source: &Source, claim: &Claim| terms(seen, source, claim, 0).err();
+        let edge = |mean: [f64; 3], spread: [f64; 3]| {
+            refusal(&LINK, &Source { mean_photons: mean, ..source }.with_mean_spread(spread), &claim)
+        };
+        for (mean, spread) in [
+            ([0.5, 0.5, 0.001], [0.0; 3]),
+            ([0.5, 0.2, 0.2], [0.0; 3]),
+            ([0.5, 0.2, -0.001], [0.0; 3]),
+            ([f64::INFINITY, 0.2, 0.001], [0.0; 3]),
+            ([f64::NAN, 0.2, 0.001], [0.0; 3]),
+            ([0.5, 0.2, 0.001], [0.2, 0.1, 0.0]),
+            ([0.5, 0.2, 0.001], [0.0, 0.1, 0.099]),
+            ([0.5, 0.2, 0.001], [-0.1, 0.0, 0.0]),
+            ([0.5, 0.2, 0.001], [0.0, -0.1, 0.0]),
+            ([0.5, 0.2, 0.001], [0.0, 0.0, -0.1]),
+            ([0.5, 0.2, 0.001], [f64::NAN, 0.0, 0.0]),
+        ] {
+            let refused = edge(mean, spread);
+            assert!(matches!(refused, Some(NoKey::Uncovered(_))), "μ = {mean:?} ± {spread:?}: {refused:?}");
+        }
+        assert_eq!(edge([0.5, 0.2, 0.0], [0.0; 3]), None, "an empty third intensity is covered");
+        for probability in [[0.5, 0.5, 0.0], [0.9, 0.2, -0.1], [0.5, 0.3, 0.1], [0.5, 0.3, f64::NAN]] {
+            let refused = refusal(&LINK, &Source { key_probability: probability, ..source }, &claim);
+            assert!(matches!(refused, Some(NoKey::Uncovered(_))), "key, p = {probability:?}: {refused:?}");
+            let refused = refusal(&LINK, &Source { test_probability: probability, ..source }, &claim);
+            assert!(matches!(refused, Some(NoKey::Uncovered(_))), "test, p = {probability:?}: {refused:?}");
+        }
+        for (k, spread) in [(0, -0.1), (1, -0.1), (2, -0.1), (0, 0.81), (1, 0.14), (2, 0.05), (2, f64::NAN)] {
+            let mut off = [0.0; 3];
+            off[k] = spread;
+            let refused = refusal(&LINK, &source.with_probability_spread(off), &claim);
+            assert!(matches!(refused, Some(NoKey::Uncovered(_))), "p ± {off:?}: {refused:?}");
+        }
+        for share in [0.0, 1.0, -0.1, f64::NAN] {
+            let refused = refusal(&LINK, &Source { test_share: Some(share), ..source }, &claim);
+            assert!(matches!(refused, Some(NoKey::Uncovered(_))), "share {share}: {refused:?}");
+        }
+        for epsilon in [0.0, 1.0, -1e-10, f64::NAN] {
+            for budget in [
+                Budget { estimation: epsilon, ..claim.budget },
+                Budget { amplification: epsilon, ..claim.budget },
+            ] {
+                let refused = refusal(&LINK, &source, &Claim { budget, ..claim });
+                assert!(matches!(refused, Some(NoKey::Uncovered(_))), "{budget:?}: {refused:?}");
+            }
+        }
+        let huge = [MOST, 1, 0];
+        for (seen, what) in [
+            (Observation { key: huge, ..LINK }, "key"),
+            (Observation { test: huge, ..LINK }, "test"),
+            (Observation { test_errors: [0, 74_866, 0], ..LINK }, "errors"),
+        ] {
+            let refused = refusal(&seen, &source, &claim);
+            assert!(matches!(refused, Some(NoKey::Impossible(_))), "{what}: {refused:?}");
+        }
+    }
 }

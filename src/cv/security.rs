@@ -481,4 +481,57 @@ mod tests {
         let uncovered = key_length(&moments(0.01), &receiver(1 << 40), &kept(), &claim);
         assert!(matches!(uncovered, Err(NoKey::Uncovered(_))), "no ε: {uncovered:?}");
     }
+
+    #[test]
+    fn what_the_proof_does_not_cover_is_refused() {
+        let (good, budget) = (receiver(1 << 40), Budget::of_block(1e-10));
+        let refusal = |moments: &Moments, receiver: &Receiver, budget: &Budget| {
+            terms(moments, receiver, &kept(), budget).err()
+        };
+        assert_eq!(refusal(&moments(0.01), &good, &budget), None, "the link itself is covered");
+        let (fine, nan, far) = (moments(0.01), f64::NAN, f64::INFINITY);
+        for wrong in [
+            Moments { alice: 0.0, ..fine },
+            Moments { alice: -1.0, ..fine },
+            Moments { alice: far, ..fine },
+            Moments { bob: 0.0, ..fine },
+            Moments { bob: far, ..fine },
+            Moments { cross: nan, ..fine },
+        ] {
+            let refused = refusal(&wrong, &good, &budget);
+            assert!(matches!(refused, Some(NoKey::Impossible(_))), "{wrong:?}: {refused:?}");
+        }
+        let one = refusal(&Moments { pairs: 1, ..fine }, &good, &budget);
+        assert!(matches!(one, Some(NoKey::Untested { pairs: 1 })), "one pair: {one:?}");
+        let uncovered = |receiver: &Receiver, budget: &Budget| {
+            let refused = refusal(&fine, receiver, budget);
+            assert!(matches!(refused, Some(NoKey::Uncovered(_))), "{receiver:?}, {budget:?}: {refused:?}");
+        };
+        for (low, high) in [(0.0, 0.6), (-0.1, 0.6), (0.6, 0.5), (0.6, 1.1), (nan, 0.6), (0.6, nan)] {
+            uncovered(&Receiver { efficiency: Interval { low, high }, ..good }, &budget);
+        }
+        for (low, high) in [(-0.1, 0.1), (0.2, 0.1), (0.1, far), (nan, 0.1), (0.1, nan)] {
+            uncovered(&Receiver { electronic_noise: Interval { low, high }, ..good }, &budget);
+        }
+        for measured in [-0.1, nan, far] {
+            uncovered(&Receiver { electronic_measured: Some(measured), ..good }, &budget);
+        }
+        for epsilon in [0.0, 1.0, -1e-10, nan] {
+            uncovered(&good, &Budget { estimation: epsilon, ..budget });
+            uncovered(&good, &Budget { smoothing: epsilon, ..budget });
+            uncovered(&good, &Budget { amplification: epsilon, ..budget });
+        }
+        let perfect = Receiver {
+            efficiency: Interval::exact(1.0),
+            electronic_noise: Interval::exact(0.0),
+            electronic_measured: Some(0.0),
+            ..good
+        };
+        assert_eq!(refusal(&fine, &perfect, &budget), None, "a receiver without loss and noise is covered");
+        let huge = Kept { symbols: MOST + 1, ..kept() };
+        let refused = terms(&fine, &good, &huge, &budget).err();
+        assert!(matches!(refused, Some(NoKey::Impossible(_))), "too many symbols: {refused:?}");
+        let uncalibrated = refusal(&fine, &receiver(0), &budget);
+        assert!(matches!(uncalibrated, Some(NoKey::Impossible(_))), "no calibration: {uncalibrated:?}");
+    }
 }

@@ -455,4 +455,22 @@ mod tests {
         assert_eq!(mixture.fewest(1, &none).to_f64(), 0.0, "none at least");
         assert!(mixture.most(1, &none).to_f64().abs() < 1e-9, "none at most");
     }
+
+    #[test]
+    fn photon_numbers_that_are_not_evaluated_are_bounded_too() {
+        // Intensities so close that even 200 photons do not tell which it was.
+        let (mean, probability) = ([0.5, 0.499, 0.4985], [0.5, 0.3, 0.2]);
+        let mixture = Mixture::new(Spread::exact(mean), Spread::exact(probability));
+        for y in [[1.0, 0.5, -2.0], [-1.0, 3.0, 0.0], [0.0, -1.0, 4.0], [2.0, 2.0, 2.0], [-3.0, -4.0, -5.0]] {
+            let bound = mixture.beyond([y[0], y[1], y[2], 0.0].map(Real::from)).to_f64();
+            for photons in [200, 201, 250, 400, 1_000, 10_000] {
+                let weight = |k: usize| {
+                    probability[k] * libm::exp(-mean[k]) * libm::pow(mean[k] / mean[0], f64::from(photons))
+                };
+                let all: f64 = (0..3).map(weight).sum();
+                let slack: f64 = -(0..3).map(|k| y[k] * weight(k) / all).sum::<f64>();
+                assert!(bound <= slack + 1e-9, "{y:?} at {photons} photons: {bound} > {slack}");
+            }
+        }
+    }
 }
