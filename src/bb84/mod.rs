@@ -35,6 +35,9 @@ pub struct Bb84 {
     pub intensity_spread: [f64; 3],
     /// By how much each probability may be off, either way.
     pub probability_spread: [f64; 3],
+    /// The least probabilities with which Alice and Bob choose the test basis, each by itself and for no
+    /// reason but chance. `None` where they are not known: the proof then does without, and yields less.
+    pub test_probability: Option<[f64; 2]>,
     /// How long these intervals hold, and with which ε; without it there is no key.
     pub calibration: Option<Validity>,
     /// Gates after a click in which further clicks are dropped.
@@ -58,6 +61,7 @@ impl Default for Bb84 {
             probabilities: [0.81, 0.14, 0.05],
             intensity_spread: [0.0; 3],
             probability_spread: [0.0; 3],
+            test_probability: Some([0.125; 2]),
             calibration: None,
             dead_gates: 1,
             most_clicks_per_frame: 200_000,
@@ -95,7 +99,8 @@ impl Protocol for Bb84 {
     fn parameter_set(&self) -> Vec<u8> {
         let mut writer = Writer::new();
         writer.bytes(b"bb84 1").u32(self.gates_per_frame).u64(self.frames_per_block);
-        let spreads = self.intensity_spread.iter().chain(&self.probability_spread);
+        let tests = self.test_probability.unwrap_or_default();
+        let spreads = self.intensity_spread.iter().chain(&self.probability_spread).chain(&tests);
         for value in self.intensities.iter().chain(&self.probabilities).chain(spreads) {
             writer.f64(*value);
         }
@@ -131,6 +136,17 @@ impl Protocol for Bb84 {
 }
 
 impl Bb84 {
+    /// The source as calibrated.
+    fn source(&self) -> Source {
+        let source = Source::new(self.intensities, self.probabilities)
+            .with_mean_spread(self.intensity_spread)
+            .with_probability_spread(self.probability_spread);
+        match self.test_probability {
+            Some([alice, bob]) => source.with_test_basis(alice, bob),
+            None => source,
+        }
+    }
+
     /// The key length by the default proof, from the counts of the whole block and its books.
     ///
     /// Frames that failed are paid for with their whole length, H_min(kept) ≥ H_min(all) − n_failed;
@@ -138,9 +154,7 @@ impl Bb84 {
     fn key_length(&self, block: u64, tally: &Tally, kept: &Kept<'_>) -> Result<KeyLength, Abort> {
         let calibration = Validity::epsilon(self.calibration.as_ref(), block, self.epsilon)?;
         let seen = Observation { key: tally.key, test: tally.test, test_errors: tally.test_errors };
-        let source = Source::new(self.intensities, self.probabilities)
-            .with_mean_spread(self.intensity_spread)
-            .with_probability_spread(self.probability_spread);
+        let source = self.source();
         let claim = Claim::of_block(self.epsilon);
         let sifted: u64 = tally.key.iter().sum();
         let failed_bits = sifted.saturating_sub(kept.bits);
@@ -165,7 +179,7 @@ impl Bb84 {
                 ("ell_real", length.ell_real),
             ],
             proof: security::PROOF,
-            inputs: vec![
+            inputs: [
                 ("mu", Evidence::Numbers(source.mean_photons)),
                 ("mu_spread", Evidence::Numbers(source.mean_spread)),
                 ("p", Evidence::Numbers(source.key_probability)),
@@ -175,7 +189,10 @@ impl Bb84 {
                 ("m_test", Evidence::Counts(seen.test_errors)),
                 ("leak_EC", Evidence::Count(spent)),
                 ("eps_total", Evidence::Number(self.epsilon)),
-            ],
+            ]
+            .into_iter()
+            .chain(source.test_share.map(|share| ("test_share", Evidence::Number(share))))
+            .collect(),
         })
     }
 }

@@ -118,8 +118,8 @@ impl Source {
         Self { probability_spread, ..self }
     }
 
-    /// The same, knowing how often Alice and how often Bob choose the test basis, independently of
-    /// each other and of everything else.
+    /// The same, knowing how often, at least, Alice and Bob choose the test basis, independently of each
+    /// other and of everything else: q only enters bounds from below, and grows with both.
     #[must_use]
     pub fn with_test_basis(self, alice: f64, bob: f64) -> Self {
         let (both, neither) = (alice * bob, (1.0 - alice) * (1.0 - bob));

@@ -206,6 +206,7 @@ impl World {
             probabilities: bb84.probabilities,
             intensity_spread: bb84.mean_photon_spread,
             probability_spread: bb84.probability_spread,
+            test_probability: Some([bb84.test_probability; 2]),
             calibration: Some(Validity {
                 epsilon: bb84.calibration_epsilon,
                 blocks: bb84.calibration_blocks,

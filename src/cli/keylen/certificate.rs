@@ -263,6 +263,7 @@ mod tests {
             ("m_test", Evidence::Counts([33_909, 4_867, 1_502])),
             ("leak_EC", Evidence::Count(13_392_000)),
             ("eps_total", Evidence::Number(1e-10)),
+            ("test_share", Evidence::Number(0.02)),
         ];
         let cv = vec![
             ("m", Evidence::Count(60_000_000)),

@@ -29,6 +29,7 @@ pub fn small_bb84() -> Arc<Bb84> {
         probabilities: [0.75, 0.125, 0.125],
         intensity_spread: [0.0; 3],
         probability_spread: [0.0; 3],
+        test_probability: None,
         calibration: Some(Validity { epsilon: 1e-3, blocks: u64::MAX }),
         dead_gates: 0,
         most_clicks_per_frame: GATES as usize / 2,
