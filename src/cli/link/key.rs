@@ -28,7 +28,8 @@ pub(crate) fn bb84_secret_bit_per_s(scenario: &Scenario, budget: &Bb84Budget) ->
     let leak = count(EXPECTED_F * entropy * events(key).iter().sum::<f64>());
     let length = security::key_length(
         &seen,
-        &Source::new(bb84.mean_photons, bb84.probabilities),
+        &Source::new(bb84.mean_photons, bb84.probabilities)
+            .with_test_basis(bb84.test_probability, bb84.test_probability),
         &Claim::of_block(bb84.epsilon),
         leak,
     );
