@@ -78,7 +78,8 @@
 //! - Clocks on both sides agree well enough for blocks to be the same gates.
 //!
 //! Of BB84: phases are random; pulses are uncorrelated; mean photon numbers and their probabilities lie within
-//! the configured intervals; single photons of both bases are in the same mixed state; detection does not
+//! the configured intervals; each side chooses the test basis by itself, at least as often as configured; single photons of both bases are in
+//! the same mixed state; detection does not
 //! depend on the basis, or within [`Mismatch`](crate::bb84::security::mismatch::Mismatch) only. Clicks within
 //! the dead time of either detector are dropped for both, double clicks became random bits; **that afterpulses
 //! do not correlate bases and bits beyond this is assumed**. Blocks are fixed in gates; positions are told
