@@ -124,6 +124,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         probabilities: [0.75, 0.125, 0.125],
         intensity_spread: [0.0; 3],
         probability_spread: [0.0; 3],
+        test_probability: None,
         calibration: Some(Validity { epsilon: 0.0, blocks: 1000 }),
         dead_gates: 0,
         most_clicks_per_frame: 60_000,

@@ -32,6 +32,7 @@ fn protocol() -> Arc<Bb84> {
         probabilities: [0.75, 0.125, 0.125],
         intensity_spread: [0.0; 3],
         probability_spread: [0.0; 3],
+        test_probability: None,
         calibration: Some(Validity { epsilon: 0.0, blocks: 1000 }),
         dead_gates: 0,
         most_clicks_per_frame: 60_000,
