@@ -180,7 +180,7 @@ impl<P: Protocol> Session<P> {
             Doubt::Block(mut own) => {
                 self.remember(Entry::Cut { block });
                 let report = own.abort(Abort::Cut);
-                self.outputs.push_back(Output::Event(Event::Block(Box::new(report))));
+                self.hold(Output::Event(Event::Block(Box::new(report))));
             }
             Doubt::Recalled(bits) => {
                 self.settle_recalled(block, &bits, committed);
@@ -217,7 +217,7 @@ impl<P: Protocol> Session<P> {
                 self.doubt = Some(Doubt::Block(Box::new(block)));
             } else if !block.is_aborted() {
                 let report = block.abort(Abort::Cut);
-                self.outputs.push_back(Output::Event(Event::Block(Box::new(report))));
+                self.hold(Output::Event(Event::Block(Box::new(report))));
             }
         }
         self.wipe_prepared();

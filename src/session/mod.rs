@@ -396,7 +396,7 @@ impl<P: Protocol> Session<P> {
         if self.memory.prepared.is_some_and(|prepared| prepared.block == id) {
             self.remember(Entry::Cut { block: id });
         }
-        self.outputs.push_back(Output::Event(Event::Block(Box::new(report))));
+        self.hold(Output::Event(Event::Block(Box::new(report))));
         vec![Effect::Send(Header::new(Kind::Abort, id), vec![abort_number(abort)])]
     }
 

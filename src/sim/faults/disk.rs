@@ -106,6 +106,16 @@ impl SimulatedDisk {
         self.with(|medium| medium.struck)
     }
 
+    /// Operations so far.
+    pub(super) fn operations(&self) -> u64 {
+        self.with(|medium| medium.operations)
+    }
+
+    /// Bytes of one file.
+    pub(super) fn length(&self, name: &str) -> usize {
+        self.with(|medium| medium.files.get(name).map_or(0, |file| file.now().len()))
+    }
+
     /// Bytes of all files.
     pub(super) fn bytes(&self) -> usize {
         self.with(|medium| medium.files.values().map(|file| file.now().len()).sum())

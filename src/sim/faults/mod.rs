@@ -13,6 +13,7 @@ mod disk;
 mod judge;
 mod node;
 mod small;
+mod states;
 
 use std::collections::VecDeque;
 
@@ -29,6 +30,7 @@ use node::Node;
 
 pub use judge::{Invariant, Violation};
 pub use small::{small_bb84, small_frame};
+pub use states::{States, crash_states};
 
 /// A bug that is put in on purpose, to be found.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -43,8 +45,6 @@ pub enum Planted {
     ReplayBlock,
     /// Acceptances are not remembered.
     ForgetReady,
-    /// Keys leave before their marks last.
-    ReleaseBeforeMark,
     /// Keys count before the peer accepted.
     DeliverBeforeAccept,
     /// One side's books miss an entry that the other's have.
@@ -57,13 +57,12 @@ pub enum Planted {
 
 impl Planted {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 9] = [
         Self::SkipSync,
         Self::AnswerBeforeWriting,
         Self::ReusePad,
         Self::ReplayBlock,
         Self::ForgetReady,
-        Self::ReleaseBeforeMark,
         Self::DeliverBeforeAccept,
         Self::ForgetLedger,
         Self::DifferentKey,
@@ -108,7 +107,7 @@ pub struct Verdict {
 const PATIENCE_STEPS: u64 = 60_000;
 
 /// Blocks after the last fault, two of which must leave key.
-const BLOCKS_AFTER: u64 = 4;
+const BLOCKS_AFTER: u64 = 6;
 
 struct World {
     dice: Dice,
@@ -122,6 +121,9 @@ struct World {
     told: [Option<u64>; 2],
     faults_left: u64,
     faults: u64,
+    /// A fault strikes once in so many steps; and once in so many closing messages or deliveries, where it
+    /// hurts most.
+    rarity: [u64; 2],
     /// Blocks for which there are raw frames.
     blocks: u64,
     bench: Workbench,
@@ -165,8 +167,11 @@ impl World {
         for node in &nodes {
             node.disk.lie(plan.planted == Some(Planted::SkipSync));
         }
+        let mut dice = Dice::new(seed);
+        let rarity = [150 << dice.below(5), 1 << (1 + dice.below(4))];
         Self {
-            dice: Dice::new(seed),
+            dice,
+            rarity,
             now: Time(0),
             nodes,
             wires: [VecDeque::new(), VecDeque::new()],
@@ -208,8 +213,7 @@ impl World {
 
     fn step(&mut self) {
         self.now.0 += 1_000 * self.dice.below(200);
-        if self.faults_left > 0 && self.dice.once_in(40) {
-            self.faults_left -= 1;
+        if self.dice.once_in(self.rarity[0]) {
             self.strike();
         }
         let side = self.dice.place(2);
@@ -220,22 +224,35 @@ impl World {
             return;
         }
         self.tell_link(side);
-        self.act(side);
+        let delivered = self.act(side);
         let connection = self.told[side];
         let longest = self.nodes[side].longest_message();
+        let (mut closing, keys) = (false, self.judge.keys(side));
         for message in self.nodes[side].drain(&mut self.judge) {
             let on = connection.unwrap_or(0);
+            closing |= matches!(message.first(), Some(7 | 8));
             self.judge.sent(side, on, &message, longest);
             if self.connected && connection == Some(self.connection) {
                 self.wires[side].push_back(message);
             }
+        }
+        let committed = self.judge.keys(side) > keys;
+        if (closing || delivered || committed) && self.dice.once_in(self.rarity[1]) {
+            let victim = match (delivered, committed) {
+                (true, _) => side,
+                // The other may not know it yet.
+                (_, true) => 1 - side,
+                _ => self.dice.place(2),
+            };
+            self.aim(victim);
         }
         if std::mem::take(&mut self.nodes[side].hangup) || !self.nodes[side].is_alive() {
             self.cut();
         }
     }
 
-    fn act(&mut self, side: usize) {
+    /// Lets a node do one thing; whether it delivered keys.
+    fn act(&mut self, side: usize) -> bool {
         let (now, node) = (self.now, &mut self.nodes[side]);
         match self.dice.below(8) {
             0 => node.offer(self.blocks),
@@ -243,7 +260,7 @@ impl World {
             3 | 4 => node.remember(now, &mut self.dice, &mut self.judge),
             5 if self.dice.once_in(8) => {
                 let (share, most) = ([Share::Even, Share::Odd][side], 1 + self.dice.place(3));
-                node.deliver(share, most, &mut self.judge);
+                return node.deliver(share, most, &mut self.judge);
             }
             5 => node.tick(now),
             _ if self.told == [Some(self.connection); 2] => {
@@ -253,6 +270,7 @@ impl World {
             }
             _ => {}
         }
+        false
     }
 
     /// Lets a node know of the connection as it is.
@@ -281,8 +299,12 @@ impl World {
         }
     }
 
-    /// Injects a fault.
+    /// Injects a fault, if there may be one more.
     fn strike(&mut self) {
+        if self.faults_left == 0 {
+            return;
+        }
+        self.faults_left -= 1;
         let side = self.dice.place(2);
         match self.dice.below(12) {
             0 => self.kill(side),
@@ -310,6 +332,16 @@ impl World {
             }
         }
         self.faults += 1;
+    }
+
+    /// Strikes where it hurts most: half the time a process dies.
+    fn aim(&mut self, side: usize) {
+        if self.faults_left == 0 || self.dice.once_in(2) {
+            return self.strike();
+        }
+        self.faults_left -= 1;
+        self.faults += 1;
+        self.kill(side);
     }
 
     fn kill(&mut self, side: usize) {

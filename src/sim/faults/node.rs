@@ -20,7 +20,7 @@ use crate::bb84::Bb84;
 
 const SESSION: u128 = 42;
 const PRE_SHARED_BYTES: usize = 32 * 600;
-const JOURNAL_BYTES: u64 = 6_000;
+const JOURNAL_BYTES: u64 = 1_000;
 const CAPACITY_BITS: u64 = 1 << 21;
 
 /// What a process holds in memory.
@@ -226,12 +226,11 @@ impl Node {
         }
     }
 
-    /// An application asks for keys.
-    pub(super) fn deliver(&mut self, share: Share, most: usize, judge: &mut Judge) {
+    /// An application asks for keys; whether it gets any.
+    pub(super) fn deliver(&mut self, share: Share, most: usize, judge: &mut Judge) -> bool {
         let side = self.side();
-        let Some(life) = &mut self.life else { return };
-        let lies = self.planted == Some(Planted::ReleaseBeforeMark);
-        self.disk.lie(lies || self.planted == Some(Planted::SkipSync));
+        let Some(life) = &mut self.life else { return false };
+        let before = life.store.available();
         match life.store.deliver_next(share, most) {
             Ok(keys) => keys.iter().for_each(|key| judge.released(side, key)),
             Err(_) => {
@@ -239,7 +238,7 @@ impl Node {
                 self.kill();
             }
         }
-        self.disk.lie(self.planted == Some(Planted::SkipSync));
+        self.life.as_ref().is_some_and(|life| life.store.available() < before)
     }
 
     /// Takes what the session asks for, and returns what it sends.
@@ -272,6 +271,10 @@ impl Node {
 
     /// Holds the node against its bounds.
     pub(super) fn measure(&self, judge: &mut Judge) {
+        let journal = self.disk.length("journal");
+        if journal as u64 > JOURNAL_BYTES + 1_000 {
+            judge.find(Invariant::Bounded, format!("a journal of {journal} bytes"));
+        }
         let vault = (CAPACITY_BITS / 8 + PRE_SHARED_BYTES as u64) * 2;
         let bound = usize::try_from(vault + 4 * JOURNAL_BYTES).unwrap_or(usize::MAX);
         if self.disk.bytes() > bound {

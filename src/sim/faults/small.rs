@@ -17,7 +17,7 @@ use super::dice::Dice;
 const FRAMES: u64 = 8;
 
 /// Gates of a frame.
-const GATES: u32 = 40_000;
+const GATES: u32 = 50_000;
 
 /// The parameters: two frames a block, one gate in three a click, one error in a hundred.
 #[must_use]

@@ -1,0 +1,137 @@
+//! Two real processes, killed again and again: no key is lost, repeated or different.
+//!
+//! `KEYSTILL_KILLS=2000 cargo test --release --test kill -- --nocapture` kills as often as one likes.
+#![cfg(unix)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use keystill::store::{Folder, KeyId, KeyStore, Limits, Share, Store};
+
+/// Short blocks on a short link, so that many are cut.
+const WORLD: &str = r#"
+seed = 11
+protocol = "bb84"
+set = ["link.length_km=1", "bb84.block_s=0.02", "bb84.frame_ms=2", "bb84.test_probability=0.3", "bb84.epsilon=0.01"]
+"#;
+
+/// A small generator, so that kills replay as far as two processes can.
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, limit: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % limit
+    }
+}
+
+struct Nodes {
+    folder: PathBuf,
+    address: String,
+    running: [Option<Child>; 2],
+}
+
+const NAMES: [&str; 2] = ["alice", "bob"];
+
+impl Nodes {
+    /// Writes the configurations for so many seconds of link time.
+    fn configure(&self, duration_s: f64) {
+        for (name, way) in NAMES.iter().zip(["listen", "connect"]) {
+            let text = format!(
+                "{way} = \"{}\"\npatience_s = 60\n[world]\nduration = \"{duration_s}s\"\n{WORLD}",
+                self.address
+            );
+            fs::write(self.folder.join(format!("{name}.toml")), text).expect("writable");
+        }
+    }
+
+    fn state(&self, side: usize) -> PathBuf {
+        self.folder.join(format!("{}.state", NAMES[side]))
+    }
+
+    fn start(&mut self, side: usize) {
+        let log = fs::OpenOptions::new().create(true).append(true).open(self.folder.join(NAMES[side]));
+        let mut command = Command::new(env!("CARGO_BIN_EXE_keystill"));
+        command.args(["node", NAMES[side], "--threads", "1", "--json", "--config"]);
+        command.arg(self.folder.join(format!("{}.toml", NAMES[side]))).arg("--state").arg(self.state(side));
+        command.stdout(Stdio::null()).stderr(log.expect("writable"));
+        self.running[side] = Some(command.spawn().expect("it starts"));
+    }
+
+    fn kill(&mut self, side: usize) {
+        if let Some(mut child) = self.running[side].take() {
+            child.kill().expect("killed");
+            child.wait().expect("gone");
+        }
+    }
+
+    /// Blocks begun so far, as far as a store knows.
+    fn blocks(&self, side: usize) -> u64 {
+        let store = open(&self.state(side));
+        store.memory("bb84").map_or(0, |memory| memory.next_block)
+    }
+
+    fn log(&self) -> String {
+        NAMES.map(|name| fs::read_to_string(self.folder.join(name)).unwrap_or_default()).concat()
+    }
+}
+
+impl Drop for Nodes {
+    fn drop(&mut self) {
+        self.kill(0);
+        self.kill(1);
+    }
+}
+
+fn open(state: &Path) -> Store<Folder> {
+    Store::open(Folder::open(state).expect("free"), Limits::default()).expect("good")
+}
+
+fn keys(state: &Path) -> BTreeMap<KeyId, Vec<u8>> {
+    let keys = open(state).deliver_next(Share::All, usize::MAX).expect("open");
+    keys.iter().map(|key| (key.id, key.bytes().to_vec())).collect()
+}
+
+#[test]
+fn kills_lose_repeat_and_change_no_key() {
+    let kills: u64 = std::env::var("KEYSTILL_KILLS").ok().and_then(|count| count.parse().ok()).unwrap_or(6);
+    let folder = tempfile::tempdir().expect("a folder");
+    let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
+    let mut nodes = Nodes {
+        folder: folder.path().to_owned(),
+        address: format!("127.0.0.1:{}", port.port()),
+        running: [None, None],
+    };
+    let mut dice = Dice(kills);
+    nodes.configure(1e6);
+    nodes.start(0);
+    nodes.start(1);
+    for _ in 0..kills {
+        std::thread::sleep(Duration::from_millis(100 + dice.below(900)));
+        let victims: &[usize] = [&[0][..], &[1], &[0, 1]][usize::try_from(dice.below(3)).expect("small")];
+        victims.iter().for_each(|side| nodes.kill(*side));
+        victims.iter().for_each(|side| nodes.start(*side));
+    }
+    std::thread::sleep(Duration::from_millis(500));
+    nodes.kill(0);
+    nodes.kill(1);
+    // A last run, two blocks beyond, which both end by themselves.
+    let begun = nodes.blocks(0).max(nodes.blocks(1));
+    nodes.configure(0.02 * (begun + 4) as f64);
+    nodes.start(0);
+    nodes.start(1);
+    let began = Instant::now();
+    while nodes.running.iter_mut().flatten().any(|child| child.try_wait().expect("a child").is_none()) {
+        assert!(began.elapsed() < Duration::from_secs(240), "they do not end: {}", nodes.log());
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    let [alice, bob] = [keys(&nodes.state(0)), keys(&nodes.state(1))];
+    println!("{kills} kills, {begun} blocks begun, {} keys in {:?}", alice.len(), began.elapsed());
+    assert!(!alice.is_empty(), "some blocks leave key: {}", nodes.log());
+    let different = alice.iter().filter(|(id, bytes)| bob.get(id) != Some(bytes)).count();
+    assert_eq!((different, alice.len()), (0, bob.len()), "the same keys on both sides");
+}
