@@ -490,7 +490,7 @@ impl Shot {
         scratch.posteriors.resize(graph.columns * graph.stride(), 0);
         let q = self.plan.qber();
         #[expect(clippy::cast_possible_truncation, reason = "1 to 40")]
-        let magnitude = libm::round(4.0 * libm::log((1.0 - q) / q)).clamp(1.0, 40.0) as i8;
+        let magnitude = libm::round(3.0 * libm::log((1.0 - q) / q)).clamp(1.0, 40.0) as i8;
         kernel::prepare(isa, graph, &scratch.words, &certain, magnitude, &mut scratch.posteriors);
     }
 }

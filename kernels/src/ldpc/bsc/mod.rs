@@ -6,8 +6,10 @@
 //! Smith and Villasenor, MILCOM 2003) by sums: with φ(x) = −ln tanh(x/2) and Σ = Σ φ(|v|) over the edges of
 //! a check, its least reliable edges hear φ⁻¹(Σ − φ(least)), which is exact, and all others φ⁻¹(Σ).
 //!
-//! Values are in units of ¼: L = 4 ln(p₀/p₁). φ is a table in units of 1/2048, summed in 16 bits with
-//! saturation at 2¹⁵ − 1, so that the order of the edges changes nothing; φ⁻¹ is a table of three steps.
+//! Values are in units of ⅓: L = 3 ln(p₀/p₁). Those from checks are at most 24: nearer to the limit of the
+//! posteriors, 127, a few wrong bits of degree 20 made a decoder diverge that had nearly ended. φ is a table
+//! in units of 1/2048, summed in 16 bits with saturation at 2¹⁵ − 1, so that the order of the edges changes
+//! nothing; φ⁻¹ is a table of three steps.
 //!
 //! | rung | way | bound by |
 //! |---|---|---|
@@ -30,25 +32,24 @@ pub const MOST_EDGES: usize = 192;
 
 /// φ of a magnitude, in units of 1/2048; 0 counts as 0.12 units, from 32 on it is 0.
 const PHI: [u16; 64] = [
-    8601, 4269, 2881, 2102, 1581, 1207, 930, 719, 558, 433, 337, 262, 204, 159, 124, 96, 75, 58, 46, 35, 28,
-    21, 17, 13, 10, 8, 6, 5, 4, 3, 2, 2, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0, 0, 0, 0,
+    8012, 3688, 2324, 1581, 1106, 783, 558, 398, 285, 204, 146, 105, 75, 54, 39, 28, 20, 14, 10, 7, 5, 4, 3,
+    2, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+    0, 0, 0, 0, 0, 0,
 ];
 
 /// φ⁻¹ in steps of 1, 16 and 256: the first for sums below 64, the second below 1024, the last above.
 const INVERSE: [[u8; 64]; 3] = [
     [
-        31, 31, 30, 29, 28, 27, 26, 25, 25, 24, 24, 24, 23, 23, 23, 22, 22, 22, 22, 21, 21, 21, 21, 21, 21,
-        20, 20, 20, 20, 20, 20, 20, 19, 19, 19, 19, 19, 19, 19, 19, 19, 18, 18, 18, 18, 18, 18, 18, 18, 18,
-        18, 18, 17, 17, 17, 17, 17, 17, 17, 17, 17, 17, 17, 17,
+        24, 24, 23, 22, 21, 20, 20, 19, 19, 18, 18, 18, 17, 17, 17, 17, 17, 16, 16, 16, 16, 16, 16, 16, 15,
+        15, 15, 15, 15, 15, 15, 15, 15, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 13, 13, 13, 13,
+        13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13,
     ],
     [
-        25, 21, 19, 17, 16, 15, 15, 14, 14, 13, 13, 12, 12, 12, 11, 11, 11, 11, 11, 10, 10, 10, 10, 10, 9, 9,
-        9, 9, 9, 9, 9, 8, 8, 8, 8, 8, 8, 8, 8, 8, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 6, 6, 6, 6, 6, 6, 6, 6, 6,
-        6, 6, 6, 6,
+        19, 15, 14, 13, 12, 12, 11, 11, 10, 10, 10, 9, 9, 9, 9, 8, 8, 8, 8, 8, 8, 7, 7, 7, 7, 7, 7, 7, 7, 6,
+        6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 4, 4, 4, 4, 4, 4,
     ],
     [
-        14, 9, 7, 6, 5, 4, 4, 3, 3, 3, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        10, 7, 6, 5, 4, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     ],
 ];
@@ -256,13 +257,13 @@ mod tests {
         let phi = |x: f64| -(x / 2.0).tanh().ln();
         for (magnitude, told) in PHI.iter().enumerate() {
             let value = if magnitude == 0 { 0.12 } else { magnitude as f64 };
-            let want = if magnitude < 32 { (2048.0 * phi(value / 4.0)).round() } else { 0.0 };
+            let want = if magnitude < 32 { (2048.0 * phi(value / 3.0)).round() } else { 0.0 };
             assert_eq!(f64::from(*told), want, "φ of {magnitude}");
         }
         for (table, (step, middle)) in INVERSE.iter().zip([(1.0, 0.0), (16.0, 7.5), (256.0, 127.5)]) {
             for (place, told) in table.iter().enumerate() {
                 let sum = (place as f64 * step + middle) / 2048.0;
-                let want = if sum > 0.0 { (4.0 * phi(sum)).round().min(31.0) } else { 31.0 };
+                let want = if sum > 0.0 { (3.0 * phi(sum)).round().min(24.0) } else { 24.0 };
                 assert_eq!(f64::from(*told), want, "φ⁻¹ of {sum}");
             }
         }
