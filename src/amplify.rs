@@ -123,7 +123,8 @@ impl Toeplitz {
     }
 
     /// The most bytes that one hash holds at a time on so many threads, its output included, input and
-    /// seed apart: from 10^5 bits on at most 6·n/8, for any number of threads up to two.
+    /// seed apart: from 10^5 bits on at most 6·n/8, for any number of threads up to two. They come in huge
+    /// pages where the system has them, so that an amplifier of short blocks keeps 2 MiB mapped.
     #[must_use]
     pub fn memory_bytes(&self, threads: usize) -> usize {
         let isa = Isa::best();
@@ -196,7 +197,7 @@ impl Toeplitz {
                 Some(shape) => {
                     let diagonals = transform::Diagonals::new(isa, buffers, shape, &t);
                     product.append(&diagonals.middle_product(isa, buffers, input, Vec::new()));
-                    buffers.wipe(&shape.buffer_words());
+                    buffers.wipe();
                     diagonals.recycle(buffers);
                 }
                 None => product.append(&tiles::middle_product(isa, input, x_bits, &t, part)),
@@ -312,7 +313,7 @@ impl Seed {
             },
             Self::Values(isa, diagonals) => {
                 let product = diagonals.middle_product(*isa, buffers, input, Vec::new());
-                buffers.wipe(&diagonals.shape().buffer_words());
+                buffers.wipe();
                 product
             }
         };

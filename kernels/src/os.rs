@@ -1,4 +1,4 @@
-//! Read-only file maps: the only `unsafe` besides SIMD.
+//! Read-only file maps and huge pages: the only `unsafe` besides SIMD.
 //!
 //! A map of a file that somebody truncates is a `SIGBUS`. So only recordings and inputs are
 //! mapped, never secrets in use, and [`FileMap::open`] takes a shared lock first and checks the
@@ -81,6 +81,71 @@ impl Deref for FileMap {
     }
 }
 
+/// Bytes of a huge page.
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
+const HUGE_PAGE: usize = 2 << 20;
+#[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
+const HUGE_PAGE: usize = 1 << 16;
+
+/// Words of memory of one's own, zeros at first, in huge pages where the system gives them: what walks
+/// through memory in large steps waits for address translations otherwise. Derefs to its words.
+#[derive(Debug)]
+pub struct Pages {
+    /// Keeps the mapping that all its pieces share.
+    _map: std::sync::Arc<memmap2::MmapRaw>,
+    first: std::ptr::NonNull<u64>,
+    words: usize,
+}
+
+// SAFETY: a piece owns its words alone: `Pages::new` hands out each range of the mapping once.
+unsafe impl Send for Pages {}
+// SAFETY: what is shared is read only.
+unsafe impl Sync for Pages {}
+
+impl Pages {
+    /// Pieces of so many words each, as many as a huge page holds, at least one.
+    ///
+    /// # Errors
+    /// What the operating system says if it has no memory left.
+    pub fn new(words: usize) -> io::Result<Vec<Self>> {
+        let bytes = (8 * words).next_multiple_of(64).max(64);
+        let count = (HUGE_PAGE / bytes).max(1);
+        let map = memmap2::MmapMut::map_anon(count * bytes + HUGE_PAGE)?;
+        let skipped = map.as_ptr().align_offset(HUGE_PAGE) % HUGE_PAGE;
+        // Whole huge pages only; without them it is slower, not wrong.
+        #[cfg(target_os = "linux")]
+        let _ = map.advise_range(
+            memmap2::Advice::HugePage,
+            skipped,
+            (count * bytes / HUGE_PAGE).max(1) * HUGE_PAGE,
+        );
+        let map = std::sync::Arc::new(memmap2::MmapRaw::from(map));
+        let piece = |number: usize| {
+            // SAFETY: `skipped` is below HUGE_PAGE, so the piece ends within the mapping.
+            let first = unsafe { map.as_mut_ptr().add(skipped + number * bytes) };
+            let first = std::ptr::NonNull::new(first.cast())?;
+            Some(Self { _map: map.clone(), first, words })
+        };
+        Ok((0..count).filter_map(piece).collect())
+    }
+}
+
+impl Deref for Pages {
+    type Target = [u64];
+
+    fn deref(&self) -> &[u64] {
+        // SAFETY: the words lie within the mapping, are aligned to 64 bytes and this piece's alone.
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.words) }
+    }
+}
+
+impl std::ops::DerefMut for Pages {
+    fn deref_mut(&mut self) -> &mut [u64] {
+        // SAFETY: as above, and the borrow is unique.
+        unsafe { std::slice::from_raw_parts_mut(self.first.as_ptr(), self.words) }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,5 +171,23 @@ mod tests {
         assert!(FileMap::open(&path, None).expect("empty").is_empty(), "no bytes");
         std::fs::remove_file(&path).expect("ours");
         assert!(matches!(FileMap::open(&path, None), Err(MapError::Io { .. })), "missing");
+    }
+
+    #[test]
+    fn pieces_of_pages_are_apart_and_zero() {
+        for words in [1, 1000, 18_560, 1 << 18, 300_000] {
+            let mut pieces = Pages::new(words).expect("memory");
+            assert!(
+                !pieces.is_empty() && (8 * words * pieces.len() <= HUGE_PAGE || pieces.len() == 1),
+                "{words} words"
+            );
+            for (number, piece) in pieces.iter_mut().enumerate() {
+                assert!(piece.len() == words && piece.iter().all(|word| *word == 0), "{words} words: zeros");
+                piece.fill(number as u64 + 1);
+            }
+            for (number, piece) in pieces.iter().enumerate() {
+                assert!(piece.iter().all(|word| *word == number as u64 + 1), "{words} words: one's own");
+            }
+        }
     }
 }

@@ -4,7 +4,7 @@ use keystill_kernels::Isa;
 
 use crate::bits::BitBlock;
 
-use super::buffers::Buffers;
+use super::buffers::{Buffer, Buffers};
 use super::copy::Rotated;
 use super::transform::{Diagonals, Shape};
 use super::{Error, MOST_INPUT_BITS, Matrix, Toeplitz};
@@ -17,7 +17,7 @@ pub struct Arriving {
     isa: Isa,
     shape: Shape,
     input: BitBlock,
-    chunks: Vec<Vec<u64>>,
+    chunks: Vec<Buffer>,
     buffers: Buffers,
 }
 

@@ -17,7 +17,7 @@ use zeroize::Zeroizing;
 
 use crate::bits::BitBlock;
 
-use super::buffers::Buffers;
+use super::buffers::{Buffer, Buffers};
 use super::copy::{Rotated, read_bits};
 use super::speed::Speed;
 
@@ -121,7 +121,9 @@ impl Shape {
         let (n, output) = (1 << (self.log - 6), self.q * self.b / 64);
         let sums = self.p.max(self.q);
         let places = n / fourier::part_words(self.log) * (3 + 2 * (self.diagonals() + sums));
-        output + (self.diagonals() + sums) * n + places + 9 * self.spoilt_bits().unwrap_or(0) / 64
+        // A buffer of a huge page ends where its values do; smaller ones share pages, all of one size.
+        let buffer = if self.log == 20 { self.scratch_words() } else { n };
+        output + (self.diagonals() + sums) * buffer + places + 9 * self.spoilt_bits().unwrap_or(0) / 64
     }
 
     /// How many top coefficients of a single product wrap into the output, rounded up to a power of two.
@@ -136,9 +138,14 @@ impl Shape {
         chunks.div_ceil(self.lanes).max(1)
     }
 
-    /// The lengths of the vectors that it takes.
-    pub(super) fn buffer_words(&self) -> [usize; 2] {
-        [1 << (self.log - 6), self.scratch_words()]
+    /// A buffer for values.
+    fn values(&self, buffers: &Buffers) -> Buffer {
+        buffers.take(1 << (self.log - 6), self.scratch_words())
+    }
+
+    /// A buffer to work in, the largest of all.
+    fn scratch(&self, buffers: &Buffers) -> Buffer {
+        buffers.take(self.scratch_words(), self.scratch_words())
     }
 
     fn scratch_words(&self) -> usize {
@@ -152,13 +159,13 @@ impl Shape {
         buffers: &Buffers,
         chunks: Range<usize>,
         fill: impl Fn(usize, &mut [u64]) + Sync,
-    ) -> Vec<Vec<u64>> {
+    ) -> Vec<Buffer> {
         let tables = fourier::Tables::of(self.log);
         let transform = |chunk: usize| {
-            let mut values = buffers.take(tables.words());
+            let mut values = self.values(buffers);
             values.fill(0);
             fill(chunk, &mut values);
-            let mut scratch = buffers.take(self.scratch_words());
+            let mut scratch = self.scratch(buffers);
             fourier::forward(isa, tables, &mut values, &mut scratch);
             buffers.give(scratch);
             values
@@ -174,7 +181,7 @@ impl Shape {
         buffers: &Buffers,
         input: &BitBlock,
         chunks: Range<usize>,
-    ) -> Vec<Vec<u64>> {
+    ) -> Vec<Buffer> {
         let Self { x_bits, a, .. } = *self;
         self.transforms(isa, buffers, chunks, |chunk, values| {
             read_bits(input.words(), 0..x_bits, (chunk * a) as i64, &mut values[..a / 64]);
@@ -185,7 +192,7 @@ impl Shape {
 /// The transforms of the seed's diagonals, which are as public as the seed.
 pub(super) struct Diagonals {
     shape: Shape,
-    values: Vec<Vec<u64>>,
+    values: Vec<Buffer>,
     spoilt: Option<Spoilt>,
 }
 
@@ -197,6 +204,7 @@ impl std::fmt::Debug for Diagonals {
 
 impl Diagonals {
     pub(super) fn new(isa: Isa, buffers: &Buffers, shape: Shape, t: &Rotated<'_>) -> Self {
+        buffers.fit(shape.scratch_words());
         let Shape { x_bits, a, b, p, .. } = shape;
         let step = if p > 1 { a } else { b };
         let values = shape.transforms(isa, buffers, 0..shape.diagonals(), |chunk, values| {
@@ -214,16 +222,16 @@ impl Diagonals {
         isa: Isa,
         buffers: &Buffers,
         input: &BitBlock,
-        mut x: Vec<Vec<u64>>,
+        mut x: Vec<Buffer>,
     ) -> BitBlock {
         let Shape { log, m, a, b, p, q, .. } = self.shape;
         let tables = fourier::Tables::of(log);
         x.extend(self.shape.input_transforms(isa, buffers, input, x.len()..p));
-        x.resize_with(p.max(q), || buffers.take(tables.words()));
+        x.resize_with(p.max(q), || self.shape.values(buffers));
         self.convolve(isa, buffers, &mut x);
         let mut output = vec![0; q * b / 64];
-        let back = |(sum, output): (&mut Vec<u64>, &mut [u64])| {
-            let mut scratch = buffers.take(self.shape.scratch_words());
+        let back = |(sum, output): (&mut Buffer, &mut [u64])| {
+            let mut scratch = self.shape.scratch(buffers);
             fourier::inverse(isa, tables, sum, &mut scratch);
             output.copy_from_slice(&sum[a / 64..(a + b) / 64]);
             buffers.give(scratch);
@@ -239,7 +247,7 @@ impl Diagonals {
     }
 
     /// The sums of products of the chunks, written over x, part by part of their values.
-    fn convolve(&self, isa: Isa, buffers: &Buffers, x: &mut [Vec<u64>]) {
+    fn convolve(&self, isa: Isa, buffers: &Buffers, x: &mut [Buffer]) {
         let (tables, part) = (fourier::Tables::of(self.shape.log), fourier::part_words(self.shape.log));
         let mut parts: Vec<Vec<&mut [u64]>> = (0..tables.words() / part).map(|_| Vec::new()).collect();
         for x in x {
@@ -249,14 +257,10 @@ impl Diagonals {
         parts.par_iter_mut().enumerate().with_min_len(grain).for_each(|(number, x)| {
             let words = number * part..(number + 1) * part;
             let t: Vec<&[u64]> = self.values.iter().map(|t| &t[words.clone()]).collect();
-            let mut scratch = buffers.take(self.shape.scratch_words());
+            let mut scratch = self.shape.scratch(buffers);
             fourier::convolve(isa, tables, &t, x, self.shape.p, &mut scratch);
             buffers.give(scratch);
         });
-    }
-
-    pub(super) fn shape(&self) -> &Shape {
-        &self.shape
     }
 
     /// Gives the memory back.
