@@ -23,7 +23,7 @@ const POINTS: [(f64, f64); 7] =
 /// The same at the highest efficiency, where one frame in ten may fail.
 const HIGHEST_POINTS: [(f64, f64); 3] = [(0.1, -8.063), (0.05, -11.266), (0.02, -15.354)];
 /// The same for QPSK: 0.95 of the capacity.
-const QPSK_POINTS: [(f64, f64); 1] = [(0.1, -8.035)];
+const QPSK_POINTS: [(f64, f64); 1] = [(0.1, -8.045)];
 
 /// Reconcile CV-QKD frames over a simulated channel: efficiency, failures, speed.
 ///
