@@ -234,13 +234,16 @@ mod tests {
     use super::*;
 
     /// Inputs for the formulas that no vector has.
-    const OWN: [&str; 2] = [
+    const OWN: [&str; 3] = [
         r#"{"id":"bb84","inputs":{"mu":[0.5,0.2,0.001],"p":[0.81,0.14,0.05],
             "n_key":[49378660,3668401,152938],"n_test":[1007727,74865,3121],
             "m_test":[33909,4867,1502],"leak_EC":13392000,"eps_total":1e-10}}"#,
         r#"{"id":"cv","inputs":{"N":10000000000,"V_A":4.0,"T":0.216,"xi_in":0.005,"eta":0.6,
             "v_el":0.1,"n_kept":10000000000,"n_failed":0,"calibration_samples":1000000000000,
             "leak_EC":17100000000,"k_test":1e9,"d_A":3.0,"d_B":1.0,"eps_total":1e-10}}"#,
+        r#"{"id":"cv-general-leverrier2017","inputs":{"n":1e12,"pe_fraction":0.1,"eps_target":1e-10,
+            "k_test":1e10,"d_A":3.5,"d_B":2.5,"beta":0.95,"V_A":4.0,"T":0.5,"xi_in":0.01,"eta":0.6,
+            "v_el":0.1}}"#,
     ];
 
     #[test]
