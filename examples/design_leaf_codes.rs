@@ -99,6 +99,7 @@ fn try_out(name: &str, family: &Family<'_>, rate: f64, threshold_db: f64, args: 
 }
 
 /// Whether a frame of Gaussian symbols is decoded rightly, and in how many iterations.
+#[expect(clippy::cast_possible_truncation, reason = "quadratures are single precision")]
 fn one_frame(code: &Code, snr: f64, frame: u32, decoder: &mut Decoder) -> (bool, u32) {
     let isa = Isa::best();
     let symbols = 64 * code.blocks();

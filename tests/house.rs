@@ -41,7 +41,7 @@ const EFFECTS: &[(&str, &[&str])] = &[
     ("std::fs", &["pipeline", "store", "deliver", "cli", "main"]),
     ("Instant", &["pipeline", "deliver", "cli"]),
     ("SystemTime", &["pipeline", "store", "deliver", "cli"]),
-    ("rand_chacha", &["sim", "cli"]),
+    ("rand_chacha", &["sim", "channel", "cli"]),
     ("getrandom", &["random"]),
 ];
 
