@@ -13,13 +13,24 @@ use keystill::bounds::{Real, binary_entropy, chernoff, hoeffding, hypergeometric
 type Anything = Result<(), Box<dyn std::error::Error>>;
 
 const VECTORS: &str = "tests/data/security/vectors.ndjson";
+/// What blocks rarely are: without errors, without counts, beyond 2⁵³ of them, at the ends of every range.
+const EDGES: &str = "tests/data/security/edges.ndjson";
 const PRIMITIVES: &str = "tests/data/security/primitives.ndjson";
 /// Relative error allowed to a real. The contract is 1e-9.
 const TOLERANCE: f64 = 1e-11;
 
 #[test]
 fn every_mode_of_every_vector_is_met() -> Anything {
-    let vectors = fs::read(VECTORS)?;
+    for (file, least) in [(VECTORS, 4_400), (EDGES, 1_500)] {
+        let numbers = meet(file)?;
+        assert!(numbers > least, "only {numbers} numbers of {file} were compared");
+    }
+    Ok(())
+}
+
+/// Computes every vector of a file, and counts the numbers that were compared.
+fn meet(file: &str) -> Result<usize, Box<dyn std::error::Error>> {
+    let vectors = fs::read(file)?;
     let output = assert_cmd::Command::cargo_bin("keystill")?
         .args(["keylen", "--vectors"])
         .write_stdin(vectors.clone())
@@ -32,8 +43,7 @@ fn every_mode_of_every_vector_is_met() -> Anything {
         assert_eq!(vector["id"], answer["id"], "answers come in order");
         numbers += compare(&vector["id"].to_string(), &modes(&vector["expected"]), &answer["results"]);
     }
-    assert!(numbers > 4_400, "only {numbers} numbers were compared");
-    Ok(())
+    Ok(numbers)
 }
 
 /// The expected terms by mode; terms without a mode are those of `default`.
@@ -179,6 +189,57 @@ fn inputs_that_cannot_be_used_are_refused_by_name() {
         let (text, code) = keylen(&["bb84"], input);
         assert_eq!((text.as_str(), code), ("", Some(3)), "{what}");
     }
+    let lim = LINK.replacen('{', r#"{"formula":"lim2014-2decoy","eps_sec":1e-10,"eps_cor":1e-15,"#, 1);
+    for (from, to, what) in [
+        ("0.5,0.2", "0.1,0.2", "rising intensities"),
+        ("0.81", "0.0", "a probability of zero"),
+        ("0.81", "0.9", "probabilities of more than one"),
+        ("33909", "9999999", "more errors than bits"),
+        ("1e-10", "0", "no ε"),
+        ("1e-10", "1", "all of ε"),
+    ] {
+        let (text, code) = keylen(&["bb84"], &lim.replacen(from, to, 1));
+        assert_eq!((text.as_str(), code), ("", Some(3)), "{what}");
+    }
     let (text, code) = keylen(&["--vectors"], "{\"id\":\"lim2014-2decoy/x\",\"inputs\":{}}\n");
     assert!(text.contains("error") && code == Some(3), "a vector without inputs: {text}");
+}
+
+/// Standard error of `keystill keylen`.
+fn complaint(protocol: &str, input: &str) -> String {
+    let mut command = assert_cmd::Command::cargo_bin("keystill").unwrap();
+    let output = command.args(["keylen", protocol]).write_stdin(input).output().unwrap();
+    assert_eq!(output.status.code(), Some(3), "{input} is refused");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn a_misspelt_field_is_named_with_what_was_meant() {
+    let text = complaint("bb84", &LINK.replacen('{', r#"{"eps_totall":1e-6,"#, 1));
+    assert!(text.contains("eps_totall") && text.contains("did you mean `eps_total`"), "{text}");
+    let text = complaint("bb84", &LINK.replace("n_test", "n_tset"));
+    assert!(text.contains("`n_test` is missing: is it `n_tset`"), "{text}");
+    // Fields of other formulas are no mistakes.
+    let more = LINK.replacen('{', r#"{"m_key":[1,1,1],"name":"x","f_ec_used":1.1,"eps_sec":1e-10,"#, 1);
+    assert_eq!(keylen(&["bb84"], &more).1, Some(0), "fields that are not read");
+}
+
+#[test]
+fn quantities_out_of_their_range_are_refused_by_name() {
+    let link = r#"{"formula":"cv-asym","V_A":4.0,"T":0.5,"xi_in":0.01,"eta":0.6,"v_el":0.1,"beta":0.95,
+        "detection":"homodyne","trusted":true}"#;
+    assert_eq!(keylen(&["cv"], link).1, Some(0), "the link itself is fine");
+    for (from, to, name) in [
+        (r#""T":0.5"#, r#""T":0"#, "`T`"),
+        (r#""T":0.5"#, r#""T":1.5"#, "`T`"),
+        ("0.01", "-0.01", "`xi_in`"),
+        (r#""eta":0.6"#, r#""eta":0"#, "`eta`"),
+        (r#""v_el":0.1"#, r#""v_el":-0.1"#, "`v_el`"),
+        ("0.95", "1.95", "`beta`"),
+        ("homodyne", "homodin", "`detection`"),
+        ("true", "1", "`trusted`"),
+    ] {
+        let text = complaint("cv", &link.replacen(from, to, 1));
+        assert!(text.contains(name), "{to}: {text}");
+    }
 }

@@ -157,6 +157,7 @@ fn answer(protocol: Protocol, value: &Value) -> anyhow::Result<(&'static Formula
         format!("{} has no mode {mode:?}: choose one of {}", formula.name, formula.modes.join(", "))
     })?;
     let terms = (formula.evaluate)(&fields, mode)?;
+    fields.no_misspelling()?;
     let terms = terms.with_context(|| format!("mode {mode} does not apply to these inputs"))?;
     Ok((formula, mode, terms))
 }

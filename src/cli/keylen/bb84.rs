@@ -1,6 +1,6 @@
 //! Formulas of BB84 by the names of their inputs.
 
-use anyhow::bail;
+use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
 use keystill::bb84::security::mismatch::Mismatch;
@@ -139,10 +139,10 @@ fn mismatch(fields: &Fields<'_>) -> anyhow::Result<Mismatch> {
 
 fn variable(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
     let epsilons = VariableEpsilons {
-        decoy: fields.number("eps_decoy")?,
-        sampling: fields.number("eps_ATa")?,
-        amplification: fields.number("eps_PA")?,
-        verification: fields.number("eps_EV")?,
+        decoy: fields.epsilon("eps_decoy")?,
+        sampling: fields.epsilon("eps_ATa")?,
+        amplification: fields.epsilon("eps_PA")?,
+        verification: fields.epsilon("eps_EV")?,
     };
     let reading = match mode {
         "unclamped" => VariableReading::Unclamped,
@@ -182,20 +182,38 @@ fn rusca(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
     Ok(Some(terms))
 }
 
+/// A block of a published formula, refused where the formula has no meaning.
 fn block<const N: usize>(fields: &Fields<'_>) -> anyhow::Result<Block<N>> {
-    Ok(Block {
-        mean_photons: fields.numbers("mu")?,
-        probability: fields.numbers("p")?,
+    let mean_photons: [f64; N] = fields.numbers("mu")?;
+    let (brightest, weaker) = mean_photons.split_first().context("there are intensities")?;
+    let falling = mean_photons.windows(2).all(|pair| pair[0] > pair[1]);
+    let weakest = mean_photons.last().is_some_and(|weakest| *weakest >= 0.0);
+    ensure!(falling && weakest, "`mu` must decrease and not be negative, not {mean_photons:?}");
+    // One decoy must shine; two decoys together must be weaker than the signal.
+    ensure!(
+        if N == 2 { weaker[0] > 0.0 } else { *brightest > weaker.iter().sum() },
+        "`mu`: the formula has no meaning for {mean_photons:?}"
+    );
+    let block = Block {
+        mean_photons,
+        probability: fields.distribution("p")?,
         key: fields.counts("n_key")?,
         key_errors: if fields.has("m_key") { fields.counts("m_key")? } else { [0; N] },
         test: fields.counts("n_test")?,
         test_errors: fields.counts("m_test")?,
         disclosed_bits: fields.count("leak_EC")?,
-    })
+    };
+    for (name, bits, errors) in
+        [("key", &block.key, &block.key_errors), ("test", &block.test, &block.test_errors)]
+    {
+        let possible = bits.iter().zip(errors).all(|(bits, errors)| errors <= bits);
+        ensure!(possible, "impossible counts: `m_{name}` {errors:?} of `n_{name}` {bits:?} bits are errors");
+    }
+    Ok(block)
 }
 
 fn epsilons(fields: &Fields<'_>) -> anyhow::Result<Epsilons> {
-    Ok(Epsilons { secrecy: fields.number("eps_sec")?, correctness: fields.number("eps_cor")? })
+    Ok(Epsilons { secrecy: fields.epsilon("eps_sec")?, correctness: fields.epsilon("eps_cor")? })
 }
 
 fn two_decoys(published: &Published, disclosed_bits: u64) -> Terms {

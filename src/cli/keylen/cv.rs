@@ -181,7 +181,8 @@ fn interval(fields: &Fields<'_>, name: &str) -> anyhow::Result<Interval> {
 }
 
 fn asym(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Option<Terms>> {
-    let rate = asymptotic(&link(fields)?, detection(fields)?, trust(fields)?, fields.number("beta")?);
+    let rate =
+        asymptotic(&link(fields)?, detection(fields)?, trust(fields)?, fields.within("beta", 0.0..=1.0)?);
     Ok(Some(reals(&[("I_AB", rate.mutual_information), ("chi_BE", rate.holevo), ("rate", rate.rate)])))
 }
 
@@ -193,12 +194,12 @@ fn lgg(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
         _ => PairsPerSymbol::One,
     };
     let block = FiniteBlock {
-        symbols: fields.number("N")?,
-        estimation_share: fields.number("pe_fraction")?,
-        estimation: fields.number("eps_PE")?,
-        smoothing: fields.number("eps_smooth")?,
-        amplification: fields.number("eps_PA")?,
-        beta: fields.number("beta")?,
+        symbols: fields.positive("N")?,
+        estimation_share: fields.epsilon("pe_fraction")?,
+        estimation: fields.epsilon("eps_PE")?,
+        smoothing: fields.epsilon("eps_smooth")?,
+        amplification: fields.epsilon("eps_PA")?,
+        beta: fields.within("beta", 0.0..=1.0)?,
     };
     let finite = leverrier2010(&link(fields)?, detection, &block, pairs);
     Ok(Some(reals(&[
@@ -218,16 +219,16 @@ fn lgg(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
 
 fn composable(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Option<Terms>> {
     let rate = composable2021(&ComposableBlock {
-        blocks: fields.number("n_bks")?,
-        symbols: fields.number("N")?,
-        kept: fields.number("n")?,
-        digits: fields.number("p")?,
-        coded_digits: fields.number("q")?,
-        success: fields.number("p_EC")?,
-        code_rate: fields.number("R_code")?,
-        symbol_entropy: fields.number("H_K")?,
-        entropy_spread: fields.number("d_ent")?,
-        holevo_max: fields.number("chi_M")?,
+        blocks: fields.positive("n_bks")?,
+        symbols: fields.positive("N")?,
+        kept: fields.positive("n")?,
+        digits: fields.positive("p")?,
+        coded_digits: fields.not_negative("q")?,
+        success: fields.share("p_EC")?,
+        code_rate: fields.within("R_code", 0.0..=1.0)?,
+        symbol_entropy: fields.not_negative("H_K")?,
+        entropy_spread: fields.not_negative("d_ent")?,
+        holevo_max: fields.not_negative("chi_M")?,
     });
     Ok(Some(reals(&[
         ("Delta_AEP", rate.equipartition),
@@ -241,8 +242,8 @@ fn composable(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Option<Terms>>
 }
 
 fn general(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Option<Terms>> {
-    let (symbols, share) = (fields.number("n")?, fields.number("pe_fraction")?);
-    let test = energy_test(fields, symbols, fields.number("eps_target")?)?;
+    let (symbols, share) = (fields.positive("n")?, fields.epsilon("pe_fraction")?);
+    let test = energy_test(fields, symbols, fields.epsilon("eps_target")?)?;
     let general = general::reduction(&test).context("the energy test is too small for this epsilon")?;
     // Estimation, smoothing and amplification share it.
     let epsilon = general.collective_epsilon.to_f64() / 3.0;
@@ -252,7 +253,7 @@ fn general(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Option<Terms>> {
         estimation: epsilon,
         smoothing: epsilon,
         amplification: epsilon,
-        beta: fields.number("beta")?,
+        beta: fields.within("beta", 0.0..=1.0)?,
     };
     let finite = leverrier2010(&link(fields)?, Detection::Heterodyne, &block, PairsPerSymbol::One);
     let length = finite.rate * Real::from(symbols) - Real::from(general.toll_bits);
@@ -272,20 +273,19 @@ fn general(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Option<Terms>> {
 fn energy_test(fields: &Fields<'_>, symbols: f64, epsilon: f64) -> anyhow::Result<EnergyTest> {
     Ok(EnergyTest {
         symbols,
-        tested: fields.number("k_test")?,
-        alice: fields.number("d_A")?,
-        bob: fields.number("d_B")?,
+        tested: fields.positive("k_test")?,
+        alice: fields.not_negative("d_A")?,
+        bob: fields.not_negative("d_B")?,
         epsilon,
     })
 }
 
 fn discrete_modulation(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Option<Terms>> {
     let size = usize::try_from(fields.count("M")?)?;
-    let strength = fields.number("alpha_or_Va")?;
-    let constellation = match fields.text("kind")? {
-        Some("psk") => Constellation::phases(size, strength),
-        Some("qam") => Constellation::square(size, strength),
-        other => bail!("`kind` must be \"psk\" or \"qam\", not {other:?}"),
+    let strength = fields.not_negative("alpha_or_Va")?;
+    let constellation = match fields.choice("kind", &["psk", "qam"])? {
+        "psk" => Constellation::phases(size, strength),
+        _ => Constellation::square(size, strength),
     };
     let constellation = constellation.with_context(|| {
         format!(
@@ -293,8 +293,12 @@ fn discrete_modulation(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Optio
             discrete::MOST_POINTS
         )
     })?;
-    let rate =
-        discrete::rate(&constellation, fields.number("T")?, fields.number("xi_in")?, fields.number("beta")?);
+    let rate = discrete::rate(
+        &constellation,
+        fields.share("T")?,
+        fields.not_negative("xi_in")?,
+        fields.within("beta", 0.0..=1.0)?,
+    );
     let [first, second, third] = rate.eigenvalues;
     Ok(Some(reals(&[
         ("n_mean", rate.mean_photons),
@@ -312,21 +316,19 @@ fn discrete_modulation(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Optio
 }
 
 fn link(fields: &Fields<'_>) -> anyhow::Result<Link> {
-    let real = |name: &str| fields.number(name).map(Real::from);
     Ok(Link {
-        modulation_variance: real("V_A")?,
-        transmittance: real("T")?,
-        excess_noise: real("xi_in")?,
-        efficiency: real("eta")?,
-        electronic_noise: real("v_el")?,
+        modulation_variance: fields.not_negative("V_A")?.into(),
+        transmittance: fields.share("T")?.into(),
+        excess_noise: fields.not_negative("xi_in")?.into(),
+        efficiency: fields.share("eta")?.into(),
+        electronic_noise: fields.not_negative("v_el")?.into(),
     })
 }
 
 fn detection(fields: &Fields<'_>) -> anyhow::Result<Detection> {
-    match fields.text("detection")? {
-        Some("homodyne") => Ok(Detection::Homodyne),
-        Some("heterodyne") => Ok(Detection::Heterodyne),
-        other => bail!("`detection` must be \"homodyne\" or \"heterodyne\", not {other:?}"),
+    match fields.choice("detection", &["homodyne", "heterodyne"])? {
+        "homodyne" => Ok(Detection::Homodyne),
+        _ => Ok(Detection::Heterodyne),
     }
 }
 

@@ -1,18 +1,84 @@
 //! Fields of a JSON object, with errors that name them.
 
-use anyhow::{Context, bail, ensure};
+use std::cell::RefCell;
+use std::collections::BTreeSet;
+use std::ops::{Bound, RangeBounds};
+
+use anyhow::{Context, anyhow, bail, ensure};
 use serde_json::{Map, Value};
 
 /// Inputs by name.
-pub(super) struct Fields<'a>(&'a Map<String, Value>);
+pub(super) struct Fields<'a> {
+    given: &'a Map<String, Value>,
+    /// Names that were asked for, given or not.
+    asked: RefCell<BTreeSet<String>>,
+}
 
 impl<'a> Fields<'a> {
     pub(super) fn new(map: &'a Map<String, Value>) -> Self {
-        Self(map)
+        Self { given: map, asked: RefCell::default() }
     }
 
     pub(super) fn has(&self, name: &str) -> bool {
-        self.0.get(name).is_some_and(|value| !value.is_null())
+        self.get(name).is_some_and(|value| !value.is_null())
+    }
+
+    /// Refuses a field that nothing read and that looks like one which was looked for in vain: the formula
+    /// took its default, and whoever wrote the field believes otherwise.
+    pub(super) fn no_misspelling(&self) -> anyhow::Result<()> {
+        let asked = self.asked.borrow();
+        let unread = self.given.keys().filter(|name| !asked.contains(*name));
+        for name in unread {
+            if let Some(meant) =
+                asked.iter().find(|meant| !self.given.contains_key(*meant) && alike(name, meant))
+            {
+                bail!("the field `{name}` is not read: did you mean `{meant}`?");
+            }
+        }
+        Ok(())
+    }
+
+    /// A number within a range.
+    pub(super) fn within(&self, name: &str, range: impl RangeBounds<f64>) -> anyhow::Result<f64> {
+        let number = self.number(name)?;
+        ensure!(range.contains(&number), "`{name}` must be {}, not {number}", in_words(&range));
+        Ok(number)
+    }
+
+    /// A number from zero up.
+    pub(super) fn not_negative(&self, name: &str) -> anyhow::Result<f64> {
+        self.within(name, 0.0..)
+    }
+
+    /// A number above zero.
+    pub(super) fn positive(&self, name: &str) -> anyhow::Result<f64> {
+        self.within(name, (Bound::Excluded(0.0), Bound::Unbounded))
+    }
+
+    /// A share: above zero, at most one.
+    pub(super) fn share(&self, name: &str) -> anyhow::Result<f64> {
+        self.within(name, (Bound::Excluded(0.0), Bound::Included(1.0)))
+    }
+
+    /// A failure probability: strictly between zero and one.
+    pub(super) fn epsilon(&self, name: &str) -> anyhow::Result<f64> {
+        self.within(name, (Bound::Excluded(0.0), Bound::Excluded(1.0)))
+    }
+
+    /// Probabilities, none of them zero, that add up to one.
+    pub(super) fn distribution<const N: usize>(&self, name: &str) -> anyhow::Result<[f64; N]> {
+        let shares: [f64; N] = self.numbers(name)?;
+        let sum: f64 = shares.iter().sum();
+        ensure!(shares.iter().all(|share| *share > 0.0), "`{name}` must be above zero, not {shares:?}");
+        ensure!((sum - 1.0).abs() < 1e-6, "`{name}` must add up to one, not {sum}");
+        Ok(shares)
+    }
+
+    /// One of these words.
+    pub(super) fn choice(&self, name: &str, words: &[&'static str]) -> anyhow::Result<&'static str> {
+        let given = self.text(name)?.ok_or_else(|| self.missing(name))?;
+        let found = words.iter().find(|word| **word == given);
+        found.copied().with_context(|| format!("`{name}` must be one of {}, not {given}", words.join(", ")))
     }
 
     /// A finite number.
@@ -39,7 +105,7 @@ impl<'a> Fields<'a> {
     }
 
     pub(super) fn text(&self, name: &str) -> anyhow::Result<Option<&'a str>> {
-        match self.0.get(name) {
+        match self.get(name) {
             None | Some(Value::Null) => Ok(None),
             Some(Value::String(text)) => Ok(Some(text)),
             Some(other) => bail!("`{name}` must be a string, not {other}"),
@@ -58,8 +124,20 @@ impl<'a> Fields<'a> {
         self.number(name).map(|value| [value, value])
     }
 
+    fn get(&self, name: &str) -> Option<&'a Value> {
+        self.asked.borrow_mut().insert(name.to_owned());
+        self.given.get(name)
+    }
+
     fn field(&self, name: &str) -> anyhow::Result<&'a Value> {
-        self.0.get(name).with_context(|| format!("the field `{name}` is missing"))
+        self.get(name).ok_or_else(|| self.missing(name))
+    }
+
+    fn missing(&self, name: &str) -> anyhow::Error {
+        match self.given.keys().find(|given| alike(given, name)) {
+            Some(given) => anyhow!("the field `{name}` is missing: is it `{given}`?"),
+            None => anyhow!("the field `{name}` is missing"),
+        }
     }
 
     fn list<T: Copy, const N: usize>(
@@ -72,6 +150,27 @@ impl<'a> Fields<'a> {
             list.iter().map(parse).collect::<anyhow::Result<_>>().with_context(|| format!("`{name}`"))?;
         let found = parsed.len();
         parsed.try_into().map_err(|_| anyhow::anyhow!("`{name}` must have {N} entries, not {found}"))
+    }
+}
+
+/// Whether one name may be the other misspelt: at most two letters apart. Short names differ by as much,
+/// and what differs in the first letter is another count (`n_key`, `m_key`).
+fn alike(given: &str, meant: &str) -> bool {
+    let [ours, theirs] = [given, meant].map(str::to_lowercase);
+    let same_start = ours.chars().next() == theirs.chars().next();
+    same_start && meant.len() >= 5 && strsim::osa_distance(&ours, &theirs) <= 2
+}
+
+fn in_words(range: &impl RangeBounds<f64>) -> String {
+    let low = match range.start_bound() {
+        Bound::Included(low) => format!("at least {low}"),
+        Bound::Excluded(low) => format!("above {low}"),
+        Bound::Unbounded => return "a number".to_owned(),
+    };
+    match range.end_bound() {
+        Bound::Included(high) => format!("{low} and at most {high}"),
+        Bound::Excluded(high) => format!("{low} and below {high}"),
+        Bound::Unbounded => low,
     }
 }
 

@@ -111,7 +111,8 @@ pub fn holevo(link: &Link, detection: Detection, trust: Trust) -> Real {
     let (c, d) = conditional(&link, detection, a, b);
     let [first, second] = eigenvalues(a, b);
     let [third, fourth] = eigenvalues(c, d);
-    entropy(first) + entropy(second) - entropy(third) - entropy(fourth)
+    // Where it is zero, rounding may leave less.
+    (entropy(first) + entropy(second) - entropy(third) - entropy(fourth)).max(Real::ZERO)
 }
 
 /// A and √B of the state that Eve purifies.
