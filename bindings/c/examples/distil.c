@@ -27,6 +27,7 @@ int main(void) {
         .test_errors = {24000, 2000, 250},
         .mean_photons = {0.5, 0.2, 0.001},
         .probabilities = {0.81, 0.14, 0.05},
+        .test_basis = {0.125, 0.125},
         .disclosed_bits = 8500000,
         .epsilon = 1e-10,
     };

@@ -46,6 +46,9 @@ typedef struct {
   double mean_photons[3];
   // Probabilities of the intensities.
   double probabilities[3];
+  // The least probabilities with which Alice and Bob choose the test basis, each by itself. Both 0
+  // where they are not known: the bound is then looser.
+  double test_basis[2];
   // All bits disclosed, verification included.
   uint64_t disclosed_bits;
   // Failure probability of the block.

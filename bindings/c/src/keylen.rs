@@ -20,6 +20,9 @@ pub struct KeystillBb84Block {
     pub mean_photons: [f64; 3],
     /// Probabilities of the intensities.
     pub probabilities: [f64; 3],
+    /// The least probabilities with which Alice and Bob choose the test basis, each by itself. Both 0
+    /// where they are not known: the bound is then looser.
+    pub test_basis: [f64; 2],
     /// All bits disclosed, verification included.
     pub disclosed_bits: u64,
     /// Failure probability of the block.
@@ -82,7 +85,7 @@ pub unsafe extern "C" fn keystill_bb84_key_length(
         let length = unsafe { length.as_mut() }.ok_or_else(|| null("length"))?;
         *length = KeystillKeyLength::default();
         let seen = bb84::Observation { key: block.key, test: block.test, test_errors: block.test_errors };
-        let source = bb84::Source::new(block.mean_photons, block.probabilities);
+        let source = source(block);
         let claim = bb84::Claim::of_block(block.epsilon);
         match bb84::key_length(&seen, &source, &claim, block.disclosed_bits) {
             Ok(found) => {
@@ -99,6 +102,14 @@ pub unsafe extern "C" fn keystill_bb84_key_length(
             Err(other) => Err((Status::OutOfRange, other.to_string())),
         }
     })
+}
+
+fn source(block: &KeystillBb84Block) -> bb84::Source {
+    let source = bb84::Source::new(block.mean_photons, block.probabilities);
+    match block.test_basis {
+        [0.0, 0.0] => source,
+        [alice, bob] => source.with_test_basis(alice, bob),
+    }
 }
 
 fn of_bb84(found: &bb84::KeyLength) -> KeystillKeyLength {

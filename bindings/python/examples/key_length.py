@@ -3,7 +3,9 @@
 import keystill
 
 share = dict(key=[31.0, 2.2, 0.026], test=[0.63, 0.045, 0.00053], test_errors=[0.024, 0.002, 0.00025])
-setting = dict(mean_photons=[0.5, 0.2, 0.001], probabilities=[0.81, 0.14, 0.05], epsilon=1e-10)
+setting = dict(
+    mean_photons=[0.5, 0.2, 0.001], probabilities=[0.81, 0.14, 0.05], epsilon=1e-10, test_basis=(0.125, 0.125)
+)
 last = 0.0
 for million_gates in (10, 30, 100, 300, 1000, 10_000, 100_000):
     counts = [[int(1e3 * million_gates * rate) for rate in share[name]] for name in share]

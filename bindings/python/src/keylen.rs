@@ -11,9 +11,11 @@ use crate::{NoKey, value_error};
 /// The key length of a block of decoy-state BB84, with every term.
 ///
 /// key, test, test_errors: counts by intensity, brightest first; disclosed_bits: all that was told,
-/// verification included; epsilon: the block's failure probability. Raises NoKey if nothing is left.
+/// verification included; epsilon: the block's failure probability. test_basis: the least probabilities
+/// with which Alice and Bob choose the test basis, each by itself; without it the bound is looser.
+/// Raises NoKey if nothing is left.
 #[pyfunction]
-#[pyo3(signature = (key, test, test_errors, *, mean_photons, probabilities, disclosed_bits, epsilon = 1e-10))]
+#[pyo3(signature = (key, test, test_errors, *, mean_photons, probabilities, disclosed_bits, epsilon = 1e-10, test_basis = None))]
 #[expect(clippy::too_many_arguments, reason = "the quantities of the theorem, by keyword")]
 pub(crate) fn bb84_key_length<'py>(
     py: Python<'py>,
@@ -24,9 +26,14 @@ pub(crate) fn bb84_key_length<'py>(
     probabilities: [f64; 3],
     disclosed_bits: u64,
     epsilon: f64,
+    test_basis: Option<(f64, f64)>,
 ) -> PyResult<Bound<'py, PyDict>> {
     let seen = bb84::Observation { key, test, test_errors };
     let source = bb84::Source::new(mean_photons, probabilities);
+    let source = match test_basis {
+        Some((alice, bob)) => source.with_test_basis(alice, bob),
+        None => source,
+    };
     let claim = bb84::Claim::of_block(epsilon);
     let found = py.detach(|| bb84::key_length(&seen, &source, &claim, disclosed_bits));
     let found = found.map_err(|error| match error {
