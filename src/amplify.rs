@@ -13,7 +13,7 @@
 //! product. Short blocks are multiplied tile by tile. Longer ones are cut into p chunks of x and q of y,
 //! whose p + q transforms and the p + q − 1 of t are multiplied point by point and added up; up to 2^20
 //! bits of t one transform each is enough. Where the transforms would hold more than six times the block,
-//! some rows of the matrix are done at a time.
+//! some rows or columns of the matrix are done at a time.
 //!
 //! A block that is still being verified can be hashed as it comes ([`Arriving`]); blocks that follow each
 //! other share their memory ([`Amplifier`]).
@@ -27,13 +27,15 @@ mod speed;
 mod tiles;
 mod transform;
 
-use keystill_kernels::{Isa, bits};
+use keystill_kernels::Isa;
 
 use crate::bits::BitBlock;
 
 use buffers::Buffers;
 use copy::Rotated;
 use cut::Cut;
+use speed::Speed;
+use transform::{Diagonals, Shape};
 
 pub use arriving::Arriving;
 pub use block::{Amplification, AmplifiedBlock};
@@ -127,10 +129,9 @@ impl Toeplitz {
     /// pages where the system has them, so that an amplifier of short blocks keeps 2 MiB mapped.
     #[must_use]
     pub fn memory_bytes(&self, threads: usize) -> usize {
-        let isa = Isa::best();
-        let sizes = (self.product_bits(), self.output_bits);
-        let words = self.cut(isa).memory_words(isa, sizes, self.most_words(), threads);
-        8 * (words + self.identity_words())
+        let cut = self.cut(Isa::best());
+        let words = cut.memory_words(self.product_bits(), self.output_bits, threads);
+        8 * (words + self.output_bits.div_ceil(64))
     }
 
     /// How the product is computed.
@@ -138,14 +139,9 @@ impl Toeplitz {
         Cut::of(isa, self.product_bits(), self.output_bits, self.most_words())
     }
 
-    /// The words that the product may hold.
+    /// The words that the product may hold beside the output.
     fn most_words(&self) -> usize {
-        (6 * self.input_bits / 64).saturating_sub(self.identity_words())
-    }
-
-    /// The words of the modified matrix's identity part, held beside the product.
-    fn identity_words(&self) -> usize {
-        if self.matrix == Matrix::Modified { self.output_bits.div_ceil(64) } else { 0 }
+        (6 * self.input_bits / 64).saturating_sub(self.output_bits.div_ceil(64))
     }
 
     /// Hashes once, on the current rayon pool; the number of threads does not change the result. An
@@ -162,58 +158,62 @@ impl Toeplitz {
     /// # Errors
     /// [`Error::Seed`] if the length does not fit.
     pub fn prepare(&self, isa: Isa, seed: &BitBlock) -> Result<Prepared, Error> {
+        self.check_seed(seed)?;
         let buffers = Buffers::default();
-        let seed = self.transformed(isa, &buffers, seed)?;
+        let seed = match self.cut(isa) {
+            Cut::Whole(shape) => Seed::Values(isa, Box::new(self.transformed(isa, &buffers, shape, seed))),
+            _ => Seed::Bits(seed.slice(0..seed.len())),
+        };
         Ok(Prepared { hash: *self, seed, buffers })
     }
 
-    fn transformed(&self, isa: Isa, buffers: &Buffers, seed: &BitBlock) -> Result<Seed, Error> {
-        self.check_seed(seed)?;
-        Ok(match self.cut(isa) {
-            Cut::Whole(shape) => {
-                let t = Rotated { seed, m: self.output_bits, skipped: 0 };
-                Seed::Values(isa, Box::new(transform::Diagonals::new(isa, buffers, shape, &t)))
-            }
-            _ => Seed::Bits(seed.slice(0..seed.len())),
-        })
+    fn transformed(&self, isa: Isa, buffers: &Buffers, shape: Shape, seed: &BitBlock) -> Diagonals {
+        Diagonals::new(isa, buffers, shape, &Rotated { seed, m: self.output_bits, skipped: 0 })
     }
 
-    /// The product, so many rows at a time.
-    fn by_rows(
-        &self,
-        isa: Isa,
-        buffers: &Buffers,
-        rows: usize,
-        input: &BitBlock,
-        seed: &BitBlock,
-    ) -> BitBlock {
+    /// The hash of an input by a seed as it is.
+    fn hashed(&self, isa: Isa, buffers: &Buffers, input: &BitBlock, seed: &BitBlock) -> BitBlock {
         let (x_bits, m) = (self.product_bits(), self.output_bits);
-        let mut product = BitBlock::zeros(0);
-        for skipped in (0..m).step_by(rows) {
-            let part = rows.min(m - skipped);
-            let t = Rotated { seed, m, skipped };
-            // The last part may be cheaper to cut otherwise, but never larger than the others.
-            match Cut::rows(isa, x_bits, m, part, self.most_words()) {
-                Some(shape) => {
-                    let diagonals = transform::Diagonals::new(isa, buffers, shape, &t);
-                    product.append(&diagonals.middle_product(isa, buffers, input, Vec::new()));
-                    buffers.wipe();
-                    diagonals.recycle(buffers);
-                }
-                None => product.append(&tiles::middle_product(isa, input, x_bits, &t, part)),
+        let mut output = self.kept(input);
+        let part = |shape: Shape, skipped: usize, output: &mut [u64]| {
+            let diagonals = Diagonals::new(isa, buffers, shape, &Rotated { seed, m, skipped });
+            diagonals.middle_product(isa, buffers, input, Vec::new(), output);
+            buffers.wipe();
+            diagonals.recycle(buffers);
+        };
+        let tiles = |input: &BitBlock, skipped: usize, output: &mut [u64]| {
+            let columns = input.len().min(x_bits - skipped);
+            tiles::middle_product(isa, input, columns, &Rotated { seed, m, skipped }, output);
+        };
+        output.edit(|output| match self.cut(isa) {
+            _ if x_bits == 0 => {}
+            Cut::Tiles => tiles(input, 0, output),
+            Cut::Whole(shape) => part(shape, 0, output),
+            Cut::Rows(shape) => {
+                let rows = shape.rows();
+                let parts = output.chunks_mut(rows / 64).enumerate();
+                parts.for_each(|(number, output)| part(shape, number * rows, output));
             }
-        }
-        product
+            Cut::Columns(shape) => {
+                for first in (0..x_bits).step_by(shape.columns()) {
+                    let here = shape.columns().min(x_bits - first);
+                    let skipped = x_bits - first - here;
+                    match Shape::of(&Speed::of(isa), here, m, self.most_words()) {
+                        Some(shape) => part(shape.starting_at(first), skipped, output),
+                        None => tiles(&input.slice(first..first + here), skipped, output),
+                    }
+                }
+            }
+        });
+        output
     }
 
-    /// The hash of an input with the product of its Toeplitz part.
-    fn completed(&self, input: &BitBlock, product: BitBlock, isa: Isa) -> BitBlock {
-        if self.matrix == Matrix::Plain {
-            return product;
+    /// What the product is added to: the part of the input that meets the identity, or nothing.
+    fn kept(&self, input: &BitBlock) -> BitBlock {
+        match self.matrix {
+            Matrix::Plain => BitBlock::zeros(self.output_bits),
+            Matrix::Modified => input.slice(self.product_bits()..self.input_bits),
         }
-        let mut output = input.slice(self.input_bits - self.output_bits..self.input_bits);
-        output.edit(|words| bits::xor(isa, words, product.words()));
-        output
     }
 
     fn check_seed(&self, seed: &BitBlock) -> Result<(), Error> {
@@ -266,12 +266,8 @@ impl Amplifier {
     /// [`Error::Input`] or [`Error::Seed`] if a length does not fit.
     pub fn hash(&mut self, hash: &Toeplitz, input: &BitBlock, seed: &BitBlock) -> Result<BitBlock, Error> {
         hash.check_input(input)?;
-        let seed = hash.transformed(self.isa, &self.buffers, seed)?;
-        let output = seed.hash(hash, self.isa, &self.buffers, input);
-        if let Seed::Values(_, diagonals) = seed {
-            diagonals.recycle(&self.buffers);
-        }
-        Ok(output)
+        hash.check_seed(seed)?;
+        Ok(hash.hashed(self.isa, &self.buffers, input, seed))
     }
 }
 
@@ -291,7 +287,14 @@ impl Prepared {
     /// [`Error::Input`] if the length does not fit.
     pub fn hash(&self, isa: Isa, input: &BitBlock) -> Result<BitBlock, Error> {
         self.hash.check_input(input)?;
-        Ok(self.seed.hash(&self.hash, isa, &self.buffers, input))
+        let (isa, diagonals) = match &self.seed {
+            Seed::Bits(seed) => return Ok(self.hash.hashed(isa, &self.buffers, input, seed)),
+            Seed::Values(isa, diagonals) => (*isa, diagonals),
+        };
+        let mut output = self.hash.kept(input);
+        output.edit(|output| diagonals.middle_product(isa, &self.buffers, input, Vec::new(), output));
+        self.buffers.wipe();
+        Ok(output)
     }
 }
 
@@ -299,26 +302,7 @@ impl Prepared {
 #[derive(Debug)]
 enum Seed {
     Bits(BitBlock),
-    Values(Isa, Box<transform::Diagonals>),
-}
-
-impl Seed {
-    fn hash(&self, hash: &Toeplitz, isa: Isa, buffers: &Buffers, input: &BitBlock) -> BitBlock {
-        let (x_bits, m) = (hash.product_bits(), hash.output_bits);
-        let product = match self {
-            _ if x_bits == 0 => BitBlock::zeros(m),
-            Self::Bits(seed) => match hash.cut(isa) {
-                Cut::Rows(rows) => hash.by_rows(isa, buffers, rows, input, seed),
-                _ => tiles::middle_product(isa, input, x_bits, &Rotated { seed, m, skipped: 0 }, m),
-            },
-            Self::Values(isa, diagonals) => {
-                let product = diagonals.middle_product(*isa, buffers, input, Vec::new());
-                buffers.wipe();
-                product
-            }
-        };
-        hash.completed(input, product, isa)
-    }
+    Values(Isa, Box<Diagonals>),
 }
 
 #[cfg(test)]
@@ -440,7 +424,7 @@ mod tests {
         second.append(&whole.slice(n / 2..n));
         let mut sum = run(&first);
         let other = run(&second);
-        sum.edit(|words| bits::xor(Isa::best(), words, other.words()));
+        sum.edit(|words| keystill_kernels::bits::xor(Isa::best(), words, other.words()));
         assert_eq!(sum, run(&whole), "the halves' hashes add up to the whole's");
     }
 

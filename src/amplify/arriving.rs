@@ -71,8 +71,9 @@ impl Arriving {
         let shape = self.shape.with_lengths(x_bits, output_bits);
         let t = Rotated { seed, m: output_bits, skipped: 0 };
         let diagonals = Diagonals::new(self.isa, &self.buffers, shape, &t);
-        let product = diagonals.middle_product(self.isa, &self.buffers, &self.input, chunks);
-        Ok(hash.completed(&self.input, product, self.isa))
+        let mut output = hash.kept(&self.input);
+        output.edit(|output| diagonals.middle_product(self.isa, &self.buffers, &self.input, chunks, output));
+        Ok(output)
     }
 }
 

@@ -21,19 +21,19 @@ pub(super) fn cost(speed: &Speed, x_bits: usize, m: usize) -> usize {
     tiles(x_bits) * (tiles(m) + 1) * speed.tile
 }
 
-/// The words held while it is computed, with the seed.
+/// The words held while it is computed, beside the output.
 pub(super) fn memory_words(x_bits: usize, m: usize, threads: usize) -> usize {
     let (x_tiles, rows) = (x_bits.div_ceil(64 * TILE), m.div_ceil(64 * TILE));
     let tasks = if x_tiles < 2 * LEAST_TILES { 1 } else { 2 };
-    (x_bits + m).div_ceil(64) + tasks * rows * TILE + tasks.min(threads) * 8 * TILE
+    tasks * rows * TILE + tasks.min(threads) * 8 * TILE
 }
 
-/// Coefficients n − 1 … n + m − 2 of t·x.
+/// Adds the coefficients n − 1 … n + m − 2 of t·x to the words of `output`.
 ///
 /// x is moved up so that it fills whole tiles, t by one bit: then coefficient k of the output lies in
 /// the products of tiles c of x and j of t with j + c = N + ⌊k/tile⌋ or one less, N being x's tiles.
-pub(super) fn middle_product(isa: Isa, x: &BitBlock, x_bits: usize, t: &Rotated<'_>, m: usize) -> BitBlock {
-    let (x_tiles, rows) = (x_bits.div_ceil(64 * TILE), m.div_ceil(64 * TILE));
+pub(super) fn middle_product(isa: Isa, x: &BitBlock, x_bits: usize, t: &Rotated<'_>, output: &mut [u64]) {
+    let (x_tiles, rows) = (x_bits.div_ceil(64 * TILE), output.len().div_ceil(TILE));
     let up = (64 * TILE * x_tiles - x_bits) as i64;
     let tile = |number: usize, up: i64| (64 * TILE * number) as i64 - up;
     let add = |mut sum: Vec<u64>, c: usize| {
@@ -61,10 +61,11 @@ pub(super) fn middle_product(isa: Isa, x: &BitBlock, x_bits: usize, t: &Rotated<
         b.zeroize();
         a
     };
-    let sum = (0..x_tiles)
+    let mut sum = (0..x_tiles)
         .into_par_iter()
         .with_min_len(LEAST_TILES.max(x_tiles.div_ceil(2)))
         .fold(empty, add)
         .reduce(empty, join);
-    BitBlock::from_words(sum, m)
+    bits::xor(isa, output, &sum[..output.len()]);
+    sum.zeroize();
 }

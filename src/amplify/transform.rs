@@ -28,6 +28,8 @@ const REACH: usize = 1 << 16;
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Shape {
     log: usize,
+    /// The bits of the input that it meets: so many from `first` on.
+    first: usize,
     x_bits: usize,
     m: usize,
     /// Bits of a chunk of x and of y.
@@ -45,6 +47,21 @@ impl Shape {
     pub(super) fn of(speed: &Speed, x_bits: usize, m: usize, most_words: usize) -> Option<Self> {
         let cuts = [20, 24].into_iter().flat_map(|log| Self::cuts(log, x_bits, m));
         cuts.filter_map(|cut| cut.within(most_words)).min_by_key(|cut| cut.cost(speed))
+    }
+
+    /// The rows that it computes.
+    pub(super) fn rows(&self) -> usize {
+        self.m
+    }
+
+    /// The columns that it meets.
+    pub(super) fn columns(&self) -> usize {
+        self.x_bits
+    }
+
+    /// The same for columns from `first` on.
+    pub(super) fn starting_at(self, first: usize) -> Self {
+        Self { first, ..self }
     }
 
     /// With as many chunks at a time as memory allows, or none.
@@ -69,7 +86,17 @@ impl Shape {
 
     fn several(log: usize, x_bits: usize, m: usize) -> Self {
         let a = ((1 << log) - REACH) / 2;
-        Self { log, x_bits, m, a, b: a, p: x_bits.div_ceil(a).max(1), q: m.div_ceil(a), lanes: usize::MAX }
+        Self {
+            log,
+            first: 0,
+            x_bits,
+            m,
+            a,
+            b: a,
+            p: x_bits.div_ceil(a).max(1),
+            q: m.div_ceil(a),
+            lanes: usize::MAX,
+        }
     }
 
     /// Bits of a chunk of the input.
@@ -84,6 +111,7 @@ impl Shape {
         let (x, y) = (whole(x_bits).max(64), whole(m));
         let cut = move |a: usize, b: usize| Self {
             log,
+            first: 0,
             x_bits,
             m,
             a,
@@ -116,14 +144,14 @@ impl Shape {
         self.lasting_words() + threads.min(self.lanes).min(self.diagonals()) * self.scratch_words()
     }
 
-    /// The words held throughout: transforms, their parts' places, the output, and what mends it.
+    /// The words held throughout: transforms, their parts' places, and what mends the output.
     fn lasting_words(&self) -> usize {
-        let (n, output) = (1 << (self.log - 6), self.q * self.b / 64);
+        let n = 1 << (self.log - 6);
         let sums = self.p.max(self.q);
         let places = n / fourier::part_words(self.log) * (3 + 2 * (self.diagonals() + sums));
         // A buffer of a huge page ends where its values do; smaller ones share pages, all of one size.
         let buffer = if self.log == 20 { self.scratch_words() } else { n };
-        output + (self.diagonals() + sums) * buffer + places + 9 * self.spoilt_bits().unwrap_or(0) / 64
+        (self.diagonals() + sums) * buffer + places + 9 * self.spoilt_bits().unwrap_or(0) / 64
     }
 
     /// How many top coefficients of a single product wrap into the output, rounded up to a power of two.
@@ -182,9 +210,10 @@ impl Shape {
         input: &BitBlock,
         chunks: Range<usize>,
     ) -> Vec<Buffer> {
-        let Self { x_bits, a, .. } = *self;
+        let Self { first, x_bits, a, .. } = *self;
         self.transforms(isa, buffers, chunks, |chunk, values| {
-            read_bits(input.words(), 0..x_bits, (chunk * a) as i64, &mut values[..a / 64]);
+            let columns = first..first + x_bits;
+            read_bits(input.words(), columns, (first + chunk * a) as i64, &mut values[..a / 64]);
         })
     }
 }
@@ -215,25 +244,25 @@ impl Diagonals {
         Self { shape, values, spoilt }
     }
 
-    /// The m bits of the middle product with the first bits of `input`, of which the first chunks may have
-    /// been transformed already.
+    /// Adds the m bits of the middle product with the columns' bits of `input`, of which the first chunks may
+    /// have been transformed already, to the words of `output`; beyond m the last word is spoilt.
     pub(super) fn middle_product(
         &self,
         isa: Isa,
         buffers: &Buffers,
         input: &BitBlock,
         mut x: Vec<Buffer>,
-    ) -> BitBlock {
-        let Shape { log, m, a, b, p, q, .. } = self.shape;
+        output: &mut [u64],
+    ) {
+        let Shape { log, a, b, p, q, .. } = self.shape;
         let tables = fourier::Tables::of(log);
         x.extend(self.shape.input_transforms(isa, buffers, input, x.len()..p));
         x.resize_with(p.max(q), || self.shape.values(buffers));
         self.convolve(isa, buffers, &mut x);
-        let mut output = vec![0; q * b / 64];
         let back = |(sum, output): (&mut Buffer, &mut [u64])| {
             let mut scratch = self.shape.scratch(buffers);
             fourier::inverse(isa, tables, sum, &mut scratch);
-            output.copy_from_slice(&sum[a / 64..(a + b) / 64]);
+            bits::xor(isa, output, &sum[a / 64..][..output.len()]);
             buffers.give(scratch);
         };
         let grain = self.shape.grain(q);
@@ -241,9 +270,8 @@ impl Diagonals {
         sums.with_min_len(grain).with_max_len(grain).for_each(back);
         x.into_iter().for_each(|x| buffers.give(x));
         if let Some(spoilt) = &self.spoilt {
-            spoilt.mend(isa, &self.shape, tables.wraps(), input, &mut output);
+            spoilt.mend(isa, &self.shape, tables.wraps(), input, output);
         }
-        BitBlock::from_words(output, m)
     }
 
     /// The sums of products of the chunks, written over x, part by part of their values.
@@ -287,9 +315,9 @@ impl Spoilt {
     /// Adds the coefficients N + e of the product once more where they landed.
     fn mend(&self, isa: Isa, shape: &Shape, wraps: [usize; 4], input: &BitBlock, output: &mut [u64]) {
         let words = self.t.len();
-        let (bits, Shape { log, x_bits, a, b, .. }) = (64 * words, *shape);
+        let (bits, Shape { log, first, x_bits, a, b, .. }) = (64 * words, *shape);
         let [mut x, mut product, mut scratch] = [1, 2, 4].map(|times| Zeroizing::new(vec![0; times * words]));
-        read_bits(input.words(), 0..x_bits, a as i64 - bits as i64, &mut x);
+        read_bits(input.words(), first..first + x_bits, (first + a) as i64 - bits as i64, &mut x);
         gf2x::product(isa, &x, &self.t, &mut product, &mut scratch);
         let reached = output.len().min(words + 1);
         let mut moved = Zeroizing::new(vec![0; reached]);
