@@ -14,9 +14,11 @@
 //! # Pools
 //! Each protocol has pads of its own for each direction, so that no protocol inherits the other's
 //! assumptions. A pool starts with a pre-shared key and is refilled from distilled key. Both sides
-//! draw in the order of blocks; a pad counts as spent when its tag is sent or awaited.
+//! draw in the order of blocks; a pad counts as spent when its tag is sent or awaited. Hash keys and pads
+//! lie in memory that is locked and left out of core dumps where the system permits ([`Pool::is_locked`]).
 
-use std::collections::VecDeque;
+mod pads;
+
 use std::fmt;
 
 use keystill_kernels::{Isa, gf128};
@@ -25,6 +27,8 @@ use zeroize::{Zeroize, Zeroizing};
 
 use crate::bits::BitBlock;
 use crate::stage::Role;
+
+use pads::Secrets;
 
 /// Bits of a tag, of a pad and of a hash key.
 pub const TAG_BITS: usize = 128;
@@ -169,8 +173,7 @@ pub struct Pool {
 }
 
 struct Direction {
-    hash_key: u128,
-    pads: VecDeque<u128>,
+    secrets: Secrets,
     /// The number of the first pad held: all below are spent.
     next: u64,
     uses: u64,
@@ -179,18 +182,9 @@ struct Direction {
 impl Direction {
     /// Takes the next pad and wipes its place in the queue.
     fn pop(&mut self) -> Option<u128> {
-        let first = self.pads.front_mut()?;
-        let pad = std::mem::take(first);
-        self.pads.pop_front();
+        let pad = self.secrets.pop()?;
         self.next += 1;
         Some(pad)
-    }
-}
-
-impl Drop for Direction {
-    fn drop(&mut self) {
-        self.hash_key.zeroize();
-        self.pads.iter_mut().for_each(Zeroize::zeroize);
     }
 }
 
@@ -220,8 +214,7 @@ impl Pool {
     /// Below 32 bytes of hash keys.
     #[must_use]
     pub fn restore(hash_keys: &[u8], first: u64, pairs: &[u8]) -> Self {
-        let direction =
-            |bytes| Direction { hash_key: word(bytes), pads: VecDeque::new(), next: first, uses: 0 };
+        let direction = |bytes| Direction { secrets: Secrets::new(bytes), next: first, uses: 0 };
         let (alice, bob) = (&hash_keys[..16], &hash_keys[16..32]);
         let mut pool = Self { alice_to_bob: direction(alice), bob_to_alice: direction(bob) };
         pool.refill(pairs);
@@ -231,7 +224,7 @@ impl Pool {
     /// Spends all pads below a number without using them.
     pub fn skip_to(&mut self, sender: Role, index: u64) {
         let direction = self.direction_mut(sender);
-        while direction.next < index && !direction.pads.is_empty() {
+        while direction.next < index && direction.secrets.len() > 0 {
             direction.pop();
         }
         direction.next = direction.next.max(index);
@@ -246,7 +239,7 @@ impl Pool {
     /// Pads left for tags that `sender` sends.
     #[must_use]
     pub fn pads_left(&self, sender: Role) -> usize {
-        self.direction(sender).pads.len()
+        self.direction(sender).secrets.len()
     }
 
     /// Whether a tag under pad `index` closes this transcript. If it does, the pad and all before it
@@ -266,8 +259,8 @@ impl Pool {
         let next = direction.next;
         let place =
             index.checked_sub(next).ok_or(AuthError::PadReplayed { direction: sender, index, next })?;
-        let pad = usize::try_from(place).ok().and_then(|place| direction.pads.get(place));
-        let pad = Pad(*pad.ok_or(AuthError::PadsSpent { direction: sender })?);
+        let pad = usize::try_from(place).ok().and_then(|place| direction.secrets.get(place));
+        let pad = Pad(pad.ok_or(AuthError::PadsSpent { direction: sender })?);
         direction.uses += 1;
         let matches = transcript.tag(pad).matches(tag);
         if matches {
@@ -279,8 +272,8 @@ impl Pool {
     /// Adds pads: for Alice → Bob and Bob → Alice in turn, 32 bytes a pair; a rest is dropped.
     pub fn refill(&mut self, bytes: &[u8]) {
         for pair in bytes.chunks_exact(32) {
-            self.alice_to_bob.pads.push_back(word(&pair[..16]));
-            self.bob_to_alice.pads.push_back(word(&pair[16..]));
+            self.alice_to_bob.secrets.push(&pair[..16]);
+            self.bob_to_alice.secrets.push(&pair[16..]);
         }
     }
 
@@ -292,7 +285,7 @@ impl Pool {
     /// A fresh transcript of what `sender` sends in one block.
     #[must_use]
     pub fn transcript(&self, isa: Isa, sender: Role) -> Transcript {
-        let key = HashKey(self.direction(sender).hash_key);
+        let key = HashKey(self.direction(sender).secrets.hash_key());
         Transcript { isa, key, accumulator: 0, bytes: 0, blocks: 0 }
     }
 
@@ -306,10 +299,16 @@ impl Pool {
         direction.pop().map(Pad).ok_or(AuthError::PadsSpent { direction: sender })
     }
 
+    /// Whether hash keys and pads are kept out of the swap file: the system limits how much may be.
+    #[must_use]
+    pub fn is_locked(&self) -> bool {
+        self.alice_to_bob.secrets.is_locked() && self.bob_to_alice.secrets.is_locked()
+    }
+
     /// Blocks whose four tags the pads left can still close.
     #[must_use]
     pub fn blocks_left(&self) -> usize {
-        self.alice_to_bob.pads.len().min(self.bob_to_alice.pads.len()) / (TAGS_PER_BLOCK / 2)
+        self.alice_to_bob.secrets.len().min(self.bob_to_alice.secrets.len()) / (TAGS_PER_BLOCK / 2)
     }
 
     /// How often the hash key of a direction was used: its error adds up.

@@ -97,7 +97,10 @@
 //! - Timing: tags, comparisons and hashes take the same time whatever the secrets are (measured in
 //!   `benches/record/`); **decoders do not**. Their iterations depend on the error pattern, which the proofs
 //!   leave to Eve, but not on key bits given that pattern.
-//! - Memory that the operating system copies (swap, hibernation, core dumps) before it is wiped.
+//! - Memory that the operating system copies (swap, hibernation, core dumps) before it is wiped, where it may.
+//!   Hash keys and pads lie in locked pages that are left out of dumps, as far as the user's limit goes
+//!   ([`Pool::is_locked`](crate::auth::Pool::is_locked)); a node locks all it has if nothing limits that, and turns
+//!   dumps off; `keystill doctor` tells what was granted. Hibernation copies locked pages too.
 //! - Denial of service: whoever cuts the line stops the key. Failed blocks consume pads and ε.
 //! - The last message may be lost: then one side holds a key that the other does not; the store delivers
 //!   none that only one side holds.

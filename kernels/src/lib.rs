@@ -14,7 +14,7 @@
 //! | [`rotation`] | multidimensional rotations of CV reconciliation |
 //! | [`noise`] | counter-mode random words and Gaussian samples for the simulated world |
 //! | [`parity`] | parities of ranges and subsets, woven permutations of bits |
-//! | [`os`] | read-only file maps |
+//! | [`os`] | read-only file maps, huge pages, locked memory |
 
 #![allow(
     clippy::cast_possible_truncation,

@@ -1,13 +1,17 @@
-//! Read-only file maps and huge pages: the only `unsafe` besides SIMD.
+//! Read-only file maps, huge pages and locked memory: the only `unsafe` besides SIMD.
 //!
 //! A map of a file that somebody truncates is a `SIGBUS`. So only recordings and inputs are
 //! mapped, never secrets in use, and [`FileMap::open`] takes a shared lock first and checks the
 //! length that the caller expects; a writer of ours takes the exclusive lock.
 
+mod locked;
+
 use std::fs::{File, TryLockError};
 use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+
+pub use locked::Locked;
 
 /// A file mapped read-only for as long as the value lives; derefs to its bytes.
 #[derive(Debug)]

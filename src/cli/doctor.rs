@@ -10,6 +10,7 @@ use serde_json::json;
 
 use keystill::Isa;
 use keystill::random::{Draw, OperatingSystem, Purpose, RandomSource};
+use keystill_kernels::os::Locked;
 
 use super::{Exit, Failure};
 
@@ -163,21 +164,22 @@ fn limits() -> String {
     fs::read_to_string("/proc/self/limits").unwrap_or_default()
 }
 
+/// Asks for what a node asks for, in this process, and tells what was granted.
 fn locked_memory() -> Check {
-    let advice = "keys may be swapped to disk: raise it with LimitMEMLOCK= in the unit or `ulimit -l`";
-    match limit(&limits(), "Max locked memory") {
-        Some(None) => Check::new("locked_memory", Status::Ok, "unlimited", advice),
-        Some(Some(bytes)) => {
-            let found = format!("{} MB may be locked", bytes >> 20);
-            Check::good_if("locked_memory", bytes >= 64 << 20, found, advice)
-        }
-        None => Check::new("locked_memory", Status::Warn, "not told by this system", advice),
-    }
+    let advice =
+        "blocks under way may be swapped to disk: LimitMEMLOCK=infinity in the unit or `ulimit -l unlimited`";
+    let pads = Locked::zeros(64 << 10).is_locked();
+    let (status, found) = match (super::secrecy::guard().swap, pads) {
+        (true, _) => (Status::Ok, "all memory of a node is locked".to_owned()),
+        (false, true) => (Status::Warn, "hash keys and pads are locked, blocks under way are not".to_owned()),
+        (false, false) => (Status::Warn, "nothing may be locked, not even hash keys and pads".to_owned()),
+    };
+    Check::new("locked_memory", status, found, advice)
 }
 
 fn core_dumps() -> Check {
-    let off = limit(&limits(), "Max core file size") == Some(Some(0));
-    let found = if off { "off" } else { "on" };
+    let off = super::secrecy::guard().dumps;
+    let found = if off { "a node turns them off" } else { "a node cannot turn them off" };
     Check::good_if(
         "core_dumps",
         off,

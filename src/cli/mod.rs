@@ -14,6 +14,7 @@ mod man;
 mod node;
 mod report;
 mod run;
+mod secrecy;
 #[cfg(feature = "serve")]
 mod serve;
 mod summary;

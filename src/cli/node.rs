@@ -122,6 +122,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         return status::print(state.as_deref());
     }
     let stop = on_signals()?;
+    super::secrecy::guard();
     let role = if args.role == RoleName::Alice { Role::Alice } else { Role::Bob };
     let patience = Duration::from_secs_f64(config.patience_s.clamp(1.0, 86_400.0));
     let store = state.as_deref().map(|state| open_store(state, &config)).transpose()?;

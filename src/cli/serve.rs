@@ -97,6 +97,7 @@ impl Config {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let config = Config::read(&args.config)?;
+    super::secrecy::guard();
     let keys: Arc<dyn Keys> = match (&args.state, args.demo) {
         (Some(state), _) => {
             let limits = store::Limits { capacity_bits: u64::MAX, ..store::Limits::default() };
