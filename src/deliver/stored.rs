@@ -430,6 +430,14 @@ mod tests {
             let fill = self.left.remove(&id).ok_or(StoreError::Unknown { id })?;
             Ok(store::Key::for_tests(id, [fill; UNIT]))
         }
+
+        fn deliver_each(
+            &mut self,
+            ids: &[store::KeyId],
+        ) -> Result<Vec<Result<store::Key, StoreError>>, StoreError> {
+            self.calls += 1;
+            Ok(ids.iter().map(|id| self.deliver(*id)).collect())
+        }
     }
 
     fn pairs(list: &[(&str, &str, &str, &str)]) -> Vec<Pair> {

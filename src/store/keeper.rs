@@ -106,4 +106,8 @@ impl<D: Disk> KeyStore for Arc<Mutex<Store<D>>> {
     fn deliver(&mut self, id: KeyId) -> Result<Key, StoreError> {
         self.lock().unwrap_or_else(PoisonError::into_inner).deliver(id)
     }
+
+    fn deliver_each(&mut self, ids: &[KeyId]) -> Result<Vec<Result<Key, StoreError>>, StoreError> {
+        self.lock().unwrap_or_else(PoisonError::into_inner).deliver_each(ids)
+    }
 }

@@ -160,6 +160,13 @@ pub trait KeyStore: Send + fmt::Debug {
     /// # Errors
     /// [`StoreError::Delivered`], [`StoreError::Unknown`], [`StoreError::Spoilt`], or that the disk failed.
     fn deliver(&mut self, id: KeyId) -> Result<Key, StoreError>;
+
+    /// Delivers the keys of several IDs, or tells of each why not, as [`KeyStore::deliver`] would. What is
+    /// delivered lasts as spent with one sync for all.
+    ///
+    /// # Errors
+    /// That the disk failed; no key is then delivered.
+    fn deliver_each(&mut self, ids: &[KeyId]) -> Result<Vec<Result<Key, StoreError>>, StoreError>;
 }
 
 /// What a store may hold.
@@ -490,6 +497,20 @@ impl<D: Disk> Store<D> {
         Ok(Key { id, bytes: *secret })
     }
 
+    /// As [`Store::take`], by the key's ID.
+    fn take_by_id(&mut self, id: KeyId) -> Result<Key, StoreError> {
+        let (link, block, place) = id.parts();
+        let number = self.books.iter().position(|book| book.link() == link);
+        let number = number.ok_or(StoreError::Unknown { id })?;
+        if self.held.get(&(number, block)).and_then(|held| held.slot(place)).is_none() {
+            let memory = &self.books[number].memory;
+            let open = memory.prepared.as_ref().is_some_and(|prepared| prepared.block == block);
+            let over = block < memory.next_block && !open;
+            return Err(if over { StoreError::Delivered { id } } else { StoreError::Unknown { id } });
+        }
+        self.take(number, block, place)
+    }
+
     /// The first keys of a share that can be delivered.
     fn next_places(&self, share: Share, most: usize) -> Vec<(usize, u64, u32)> {
         let places = self.order.iter().flat_map(|(number, block)| {
@@ -522,18 +543,16 @@ impl<D: Disk> KeyStore for Store<D> {
 
     fn deliver(&mut self, id: KeyId) -> Result<Key, StoreError> {
         self.check_open()?;
-        let (link, block, place) = id.parts();
-        let number = self.books.iter().position(|book| book.link() == link);
-        let number = number.ok_or(StoreError::Unknown { id })?;
-        if self.held.get(&(number, block)).and_then(|held| held.slot(place)).is_none() {
-            let memory = &self.books[number].memory;
-            let open = memory.prepared.as_ref().is_some_and(|prepared| prepared.block == block);
-            let over = block < memory.next_block && !open;
-            return Err(if over { StoreError::Delivered { id } } else { StoreError::Unknown { id } });
-        }
-        let key = self.take(number, block, place);
+        let key = self.take_by_id(id);
         self.sync()?;
         key
+    }
+
+    fn deliver_each(&mut self, ids: &[KeyId]) -> Result<Vec<Result<Key, StoreError>>, StoreError> {
+        self.check_open()?;
+        let keys = ids.iter().map(|id| self.take_by_id(*id)).collect();
+        self.sync()?;
+        Ok(keys)
     }
 }
 
@@ -546,5 +565,7 @@ mod record {
     pub(super) const SPENT: u8 = 4;
 }
 
+#[cfg(test)]
+mod conformance;
 #[cfg(test)]
 mod tests;

@@ -1,3 +1,5 @@
+use std::sync::{Arc, Mutex};
+
 use super::*;
 
 const LINKS: [&str; 2] = ["bb84", "cv"];
@@ -188,4 +190,35 @@ fn ids_and_keys_print_no_bit() {
     assert!(format!("{key:?}").ends_with("32 bytes)"), "{key:?}");
     assert_eq!(key.id.to_string().len(), 36, "like a UUID");
     assert_eq!(KeyId::from_bytes(key.id.bytes()), key.id, "and back");
+}
+
+/// One store with so many keys, and a handle on it for each caller.
+fn shared<D: Disk>(disk: D, keys: usize, callers: usize) -> Vec<Arc<Mutex<Store<D>>>> {
+    let mut store = Store::open(disk, Limits::default()).expect("an empty disk");
+    store.install("bb84", 7, &[0x5a; 32 * 9]).expect("installed");
+    let (spent, refill_bits) = ([2; 2], 256);
+    let bits = bits(0, 256 * (keys + 1));
+    let prepare = Entry::Prepare { block: 0, spent, tag: [0; 16], bits, refill_bits };
+    let ready = Entry::Ready { block: 0, spent, tag: [0; 16], accepted: [1; 32] };
+    for entry in [prepare, ready, Entry::Commit { block: 0, spent, epsilon: 1e-10 }] {
+        store.write("bb84", &entry).expect("room");
+    }
+    store.sync().expect("synced");
+    vec![Arc::new(Mutex::new(store)); callers]
+}
+
+#[test]
+fn the_store_in_memory_conforms() {
+    conformance::suite(|keys, callers| shared(InMemory::new(), keys, callers));
+}
+
+#[test]
+fn the_store_on_a_disk_conforms() {
+    let folders = tempfile::tempdir().expect("a folder");
+    let count = std::cell::Cell::new(0);
+    conformance::suite(|keys, callers| {
+        count.set(count.get() + 1);
+        let folder = Folder::open(&folders.path().join(count.get().to_string())).expect("writable");
+        shared(folder, keys, callers)
+    });
 }
