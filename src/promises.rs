@@ -85,6 +85,10 @@
 //! do not correlate bases and bits beyond this is assumed**. Blocks are fixed in gates; positions are told
 //! first, bases and intensities after the last gate.
 //!
+//! A transmittance that moves, because channels beside the signal were switched, is no secret: the block's record and
+//! certificate state it for both halves, and [`Event::TransmittanceMoved`](crate::session::Event::TransmittanceMoved) tells
+//! of more than six standard errors. The key length takes the block's mean, whose spread counts as excess noise.
+//!
 //! Of CV: attacks are collective and the same on every symbol, unless general attacks are asked for; Gaussian
 //! noise for the confidence intervals; the modulation is Gaussian as recorded; η and v_el are out of Eve's
 //! reach and within their intervals; the shot noise during key distribution is the calibrated one (no attack on

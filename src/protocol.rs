@@ -169,8 +169,42 @@ pub trait Wing: Send + Sized + fmt::Debug {
         None
     }
 
+    /// How the transmittance moved within the block, where the protocol estimates it.
+    fn course(&self) -> Option<Course> {
+        None
+    }
+
     /// What this side estimated, by the names of records.
     fn figures(&self) -> Vec<(&'static str, f64)>;
+}
+
+/// A number as it was measured.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Measured {
+    /// The estimate.
+    pub value: f64,
+    /// Its standard error.
+    pub error: f64,
+}
+
+impl Measured {
+    /// By how many standard errors of their difference another lies above.
+    #[must_use]
+    pub fn deviations_to(self, other: Self) -> f64 {
+        (other.value - self.value) / libm::sqrt(self.error * self.error + other.error * other.error)
+    }
+}
+
+/// The transmittance in the earlier and in the later half of a block.
+///
+/// Channels that are switched on or off beside the signal move it, by Raman scattering's depletion and gain.
+/// A block that sees both states is charged for the difference as excess noise; this says why.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Course {
+    /// In the earlier half.
+    pub earlier: Measured,
+    /// In the later half.
+    pub later: Measured,
 }
 
 /// What of a block stays after verification.

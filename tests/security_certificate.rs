@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use keystill::Isa;
 use keystill::auth::Pool;
+use keystill::cv;
 use keystill::protocol::{Evidence, Protocol, Validity};
 use keystill::random::{Foundation, OperatingSystem, Purpose};
 use keystill::session::{
@@ -26,6 +27,8 @@ struct End {
     keys: Vec<SecretKey>,
     certificates: Vec<Arc<Certificate>>,
     aborted: usize,
+    /// Block, transmittance before and after.
+    moved: Vec<(u64, f64, f64)>,
     error: Option<Error>,
     epsilon_spent: f64,
 }
@@ -80,6 +83,10 @@ fn run<P: Protocol>(
                     Output::Event(Event::Block(report)) => {
                         ends[own].certificates.extend(report.certificate.clone());
                         ends[own].aborted += usize::from(matches!(report.outcome, Outcome::Aborted(_)));
+                    }
+                    Output::Event(Event::TransmittanceMoved { block, before, after, deviations }) => {
+                        assert_eq!(deviations > 0.0, after > before, "a rise is positive");
+                        ends[own].moved.push((block, before, after));
                     }
                     Output::Persist(record) => {
                         moved = true;
@@ -137,6 +144,9 @@ fn both_sides_certify_the_same_key() {
         assert_eq!(certificate.foundation, Foundation::Computational, "the operating system's generator");
         let draws = [Purpose::DoubleClick, Purpose::VerificationKey, Purpose::AmplificationSeed];
         assert_eq!(certificate.computational(), draws, "what rests on it");
+        // Two resume tags were made before the first block, then two a block each way.
+        let uses = 1 + 2 * (place as u64 + 1);
+        assert_eq!(certificate.hash_key_uses, [uses; 2], "every tag is a use of its direction's hash key");
     }
 }
 
@@ -149,6 +159,38 @@ fn a_cv_key_is_certified_too() {
     assert_eq!(same, *bob.certificates[0], "they differ in the role only");
     assert_eq!(sum(ours, "leak_EC"), ours.ledger.disclosed_bits(), "all that was told is subtracted");
     assert!(matches!(ours.input("eta"), Some(Evidence::Interval(_))), "η is an interval");
+    assert_eq!((alice.moved.len(), bob.moved.len()), (0, 0), "nothing moved");
+}
+
+/// The same frames with T = 0.47 in place of 0.5.
+fn dimmed((alice, bob): (cv::Frame, cv::Frame)) -> (cv::Frame, cv::Frame) {
+    let (cv::Frame::Alice(x), cv::Frame::Bob(mut y)) = (&alice, bob) else { panic!("Alice's and Bob's") };
+    let less = 3.0 * (0.141f32.sqrt() - 0.15f32.sqrt());
+    y.quadratures.iter_mut().zip(&x.quadratures).for_each(|(y, x)| *y += less * x);
+    (alice, cv::Frame::Bob(y))
+}
+
+#[test]
+fn a_transmittance_that_moves_is_told_and_certified() {
+    let protocols = [cv_protocol(Role::Alice), cv_protocol(Role::Bob)];
+    // The second block sees the change within, the third another at its beginning.
+    let frame = |index: u64| {
+        let whole = cv_frames(index, 0.0);
+        if (45..60).contains(&index) { dimmed(whole) } else { whole }
+    };
+    let [alice, bob] = run(&protocols, (0..90).map(frame), None);
+    assert_eq!(alice.moved, bob.moved, "both sides are told the same");
+    let blocks: Vec<_> = alice.moved.iter().map(|(block, before, after)| (*block, after > before)).collect();
+    assert_eq!(blocks, [(1, false), (2, true)], "it fell within a block and rose after it");
+    let number = |certificate: &Certificate, name: &str| {
+        certificate.key_length.terms.iter().find(|(known, _)| *known == name).map(|(_, value)| *value)
+    };
+    let [still, moved, _] = &alice.certificates[..] else { panic!("three keys") };
+    let deviations =
+        [still, moved].map(|certificate| number(certificate, "transmittance_deviations").expect("certified"));
+    assert!(deviations[0].abs() < 5.0 && deviations[1] < -6.0, "{deviations:?}");
+    let means = [still, moved].map(|certificate| number(certificate, "transmittance").expect("certified"));
+    assert!(means[1] < means[0] - 0.01, "the key is reckoned with the mean of what it saw: {means:?}");
 }
 
 #[test]
@@ -204,7 +246,7 @@ fn intervals_of_the_devices_reach_the_key_and_stale_ones_make_none() {
 fn a_receiver_that_drifted_from_its_configuration_makes_no_key() {
     let drifted = [Role::Alice, Role::Bob].map(|role| {
         // 0.1 is measured.
-        Arc::new(keystill::cv::Cv { electronic_noise: [0.05, 0.09], ..(*cv_protocol(role)).clone() })
+        Arc::new(cv::Cv { electronic_noise: [0.05, 0.09], ..(*cv_protocol(role)).clone() })
     });
     let ends = run(&drifted, (0..30).map(|index| cv_frames(index, 0.0)), None);
     assert_eq!((ends[0].keys.len(), ends[0].aborted), (0, 1), "given up");

@@ -21,7 +21,7 @@ use keystill::session::{Event, Outcome};
 use keystill::stage::Role;
 use keystill::store::{self, Folder, Store};
 
-use super::summary::{block_json, si};
+use super::summary::{block_json, moved_json, si};
 use super::world::{MethodName, NodeStore, Recordings, World, WorldArgs, parse_duration};
 use super::{Exit, Failure, OrExit};
 use delivery::Delivery;
@@ -357,7 +357,11 @@ impl Told {
                 );
             }
             News::Restarted(error) => eprintln!("keystill: {protocol} begins again: {error}"),
-            News::Event(_) => {}
+            News::Event(event) => match moved_json(protocol, &event) {
+                Some(moved) if self.json => println!("{moved}"),
+                Some(moved) => println!("{}", moved["name"].as_str().unwrap_or_default()),
+                None => {}
+            },
         }
     }
 }

@@ -19,7 +19,7 @@ use keystill::stage::Role;
 use keystill::store::{InMemory, KeyStore, Limits, Share, Store, StoreError};
 
 use super::keylen::certificate_json;
-use super::summary::{Digests, Summary, block_json, table};
+use super::summary::{Digests, Summary, block_json, moved_json, table};
 use super::world::{Recordings, World, WorldArgs};
 use super::{Exit, Failure, OrExit};
 
@@ -194,7 +194,12 @@ impl Link {
                 }
                 block
             }
-            News::Event(_) | News::Restarted(_) => return Ok(()),
+            News::Event(event) => {
+                // Both sides see what moved; it is told once.
+                let told = moved_json(self.protocol, &event).filter(|_| role == self.summary.corrector());
+                return told.map_or(Ok(()), |told| console.event(told, self.summary.block_time()));
+            }
+            News::Restarted(_) => return Ok(()),
         };
         self.tell_if_known(block, console)
     }
@@ -279,6 +284,8 @@ impl Console {
                 std::fs::write(&path, text + "\n")
                     .with_context(|| path.display().to_string())
                     .or_exit(Exit::Storage)?;
+                // Events of an older run are not this one's.
+                std::fs::remove_file(folder.join("events.ndjson")).ok();
                 let path = folder.join("blocks.ndjson");
                 let file = std::fs::File::create(&path).with_context(|| path.display().to_string());
                 Some((path, std::io::BufWriter::new(file.or_exit(Exit::Storage)?)))
@@ -318,6 +325,23 @@ impl Console {
             }
             None => Ok(()),
         }
+    }
+
+    /// Tells something that happened on the link, and marks it for the report.
+    fn event(&self, mut event: serde_json::Value, block_time: Duration) -> Result<(), Failure> {
+        let blocks = event["block"].as_f64().unwrap_or_default() + 1.0;
+        event["link_time_s"] = json!(block_time.as_secs_f64() * blocks);
+        if self.json {
+            self.line(&event)?;
+        } else {
+            eprintln!("keystill: {}", event["name"].as_str().unwrap_or_default());
+        }
+        let Some((records, _)) = &self.records else { return Ok(()) };
+        let path = records.with_file_name("events.ndjson");
+        let file = std::fs::OpenOptions::new().create(true).append(true).open(&path);
+        file.and_then(|mut file| writeln!(file, "{event}"))
+            .with_context(|| path.display().to_string())
+            .or_exit(Exit::Storage)
     }
 
     /// Writes the certificate of a block's key beside the records.

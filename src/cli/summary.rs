@@ -5,7 +5,7 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use keystill::ledger::{Disclosure, Ledger};
-use keystill::session::{BlockReport, Outcome};
+use keystill::session::{BlockReport, Event, Outcome};
 use keystill::stage::Role;
 
 /// Digests of a block's key as each side holds it. Simulated runs only: a digest of a real key is
@@ -277,6 +277,18 @@ pub(crate) fn block_json(protocol: &str, report: &BlockReport, digest: Option<&s
         record["key_digest"] = json!(digest);
     }
     record
+}
+
+/// A transmittance that moved; `None` for other events.
+pub(crate) fn moved_json(protocol: &str, event: &Event) -> Option<Value> {
+    let Event::TransmittanceMoved { block, before, after, deviations } = event else { return None };
+    let name = format!(
+        "{protocol}, block {block}: the transmittance moved from {before:.4} to {after:.4} ({deviations:+.0} σ)"
+    );
+    Some(json!({
+        "event": "transmittance_moved", "protocol": protocol, "block": block, "before": before, "after": after,
+        "deviations": deviations, "name": name,
+    }))
 }
 
 /// A number with a prefix and its unit.

@@ -122,6 +122,19 @@ impl Tally {
         }
     }
 
+    /// What is left of these moments without a part of them; `None` where it is no part.
+    #[must_use]
+    pub fn without(&self, part: &Self) -> Option<Self> {
+        let rest = |all: Sum, part: Sum| all.0.checked_sub(part.0).map(Sum);
+        Some(Self {
+            symbols: self.symbols.checked_sub(part.symbols)?,
+            alice: rest(self.alice, part.alice)?,
+            cross: rest(self.cross, part.cross)?,
+            bob: rest(self.bob, part.bob)?,
+            rounding: rest(self.rounding, part.rounding)?,
+        })
+    }
+
     /// Writes the tally for the peer.
     pub fn write(&self, writer: &mut Writer) {
         writer.u64(self.symbols);

@@ -10,7 +10,7 @@ mod wing;
 use std::sync::Arc;
 
 use crate::ledger::Epsilon;
-use crate::protocol::{Evidence, Kept, KeyLength, Party, Protocol, Validity};
+use crate::protocol::{Course, Evidence, Kept, KeyLength, Party, Protocol, Validity};
 use crate::random::Purpose;
 use crate::reconcile::Plan;
 use crate::stage::{Abort, Role};
@@ -123,6 +123,7 @@ impl Cv {
             secret_bits: length.ell.min(kept.bits),
             epsilons: budget.epsilons().into_iter().chain([(Epsilon::Calibration, uncalibrated)]).collect(),
             terms: vec![
+                ("transmittance", length.worst.transmittance),
                 ("transmittance_min", length.worst.transmittance_min),
                 ("excess_noise_max", length.worst.excess_noise_max),
                 ("holevo", length.worst.holevo),
@@ -148,6 +149,40 @@ impl Cv {
                 ("eps_total", Evidence::Number(self.epsilon)),
             ],
         })
+    }
+}
+
+impl Cv {
+    /// The transmittance in the earlier part of a block, and in the rest.
+    fn course(&self, tally: &Tally, earlier: &Tally) -> Option<Course> {
+        let receiver = Receiver {
+            efficiency: Interval { low: self.efficiency[0], high: self.efficiency[1] },
+            electronic_noise: Interval { low: self.electronic_noise[0], high: self.electronic_noise[1] },
+            electronic_measured: None,
+            calibration_samples: 0,
+            trust: Trust::Trusted,
+        };
+        security::course(&tally.moments(), &earlier.moments(), &receiver)
+    }
+
+    /// The length with what its certificate says of the course, beside what it follows from.
+    fn with_course(&self, mut length: KeyLength, tally: &Tally, earlier: Option<&Tally>) -> KeyLength {
+        let Some((earlier, course)) = earlier.and_then(|part| Some((part, self.course(tally, part)?))) else {
+            return length;
+        };
+        let part = earlier.moments();
+        length.inputs.extend([
+            ("m_earlier", Evidence::Count(part.pairs)),
+            ("sum_xx_earlier", Evidence::Number(part.alice)),
+            ("sum_xy_earlier", Evidence::Number(part.cross)),
+            ("sum_yy_earlier", Evidence::Number(part.bob)),
+        ]);
+        length.terms.extend([
+            ("transmittance_earlier", course.earlier.value),
+            ("transmittance_later", course.later.value),
+            ("transmittance_deviations", course.earlier.deviations_to(course.later)),
+        ]);
+        length
     }
 }
 
@@ -179,7 +214,7 @@ impl Protocol for Cv {
 
     fn parameter_set(&self) -> Vec<u8> {
         let mut writer = Writer::new();
-        writer.bytes(b"cv 1").u32(self.symbols_per_frame).u64(self.frames_per_block);
+        writer.bytes(b"cv 2").u32(self.symbols_per_frame).u64(self.frames_per_block);
         writer.count(self.sample_symbols);
         for value in self.efficiency.iter().chain(&self.electronic_noise) {
             writer.f64(*value);

@@ -60,6 +60,7 @@
 //! analyses with a frame error rate. [`FailedFrames::Subtracted`] drops that assumption and pays for each
 //! failed frame with its whole length.
 
+mod course;
 pub mod discrete;
 pub mod gaussian;
 pub mod general;
@@ -70,6 +71,7 @@ use crate::bounds::Real;
 use crate::ledger::Epsilon;
 use crate::stage::Abort;
 
+pub use course::course;
 pub use worst::Worst;
 
 use gaussian::Trust;

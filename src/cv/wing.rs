@@ -8,7 +8,7 @@
 //!      | 1 · plan                                 Alice, from the sample
 //!      | 2 · frame:varint · side information      Bob: rotations, norms, what quantising them cost
 //!      | 3 · frame:varint · quadratures           Bob: a frame that could not be corrected, opened
-//!      | 4 · tally                                Alice: the sums over sample and all frames
+//!      | 4 · tally · tally                        Alice: the sums over sample and all frames, and over the earlier half
 //! ```
 //!
 //! The sample serves the rate only. The certified transmittance and excess noise come from all
@@ -22,7 +22,7 @@ use std::sync::Arc;
 use zeroize::{Zeroize, Zeroizing};
 
 use crate::bits::{BitBlock, Llrs};
-use crate::protocol::{Desk, Kept, KeyLength, Party, Recordable, Validity, Wing};
+use crate::protocol::{Course, Desk, Kept, KeyLength, Party, Recordable, Validity, Wing};
 use crate::random::{Draw, Purpose};
 use crate::reconcile::{Plan, Reconciled, Task};
 use crate::stage::{Abort, Computed, Fault, Role};
@@ -114,6 +114,8 @@ pub struct CvWing {
     early: BTreeMap<u32, SideInfo>,
     tallies: BTreeMap<u32, Tally>,
     tally: Option<Tally>,
+    /// That of the sample and the first half of the frames.
+    earlier: Option<Tally>,
     reconciled: u32,
     failed: u32,
 }
@@ -140,6 +142,7 @@ impl CvWing {
             early: BTreeMap::new(),
             tallies: BTreeMap::new(),
             tally: None,
+            earlier: None,
             reconciled: 0,
             failed: 0,
         }
@@ -347,15 +350,24 @@ impl CvWing {
         {
             return Ok(());
         }
-        let mut tally = *sample;
-        for frame in std::mem::take(&mut self.tallies).into_values() {
-            tally += frame;
+        let half = self.frames(plan) / 2;
+        let (mut tally, mut earlier) = (*sample, *sample);
+        for (frame, part) in std::mem::take(&mut self.tallies) {
+            tally += part;
+            if frame < half {
+                earlier += part;
+            }
         }
         let mut writer = Writer::new();
         tally.write(writer.u8(4));
+        earlier.write(&mut writer);
         desk.send(writer.finish());
+        self.tallied(tally, earlier)
+    }
+
+    fn tallied(&mut self, tally: Tally, earlier: Tally) -> Result<(), Fault> {
         self.estimate = Some(self.estimate_from(&tally)?);
-        self.tally = Some(tally);
+        (self.tally, self.earlier) = (Some(tally), Some(earlier));
         Ok(())
     }
 }
@@ -443,11 +455,9 @@ impl Wing for CvWing {
                 self.hear_opened(frame, message, desk)
             }
             (4, Role::Bob) if self.tally.is_none() => {
-                let tally = Tally::read(&mut message)?;
+                let (tally, earlier) = (Tally::read(&mut message)?, Tally::read(&mut message)?);
                 message.end()?;
-                self.estimate = Some(self.estimate_from(&tally)?);
-                self.tally = Some(tally);
-                Ok(())
+                self.tallied(tally, earlier)
             }
             _ => Err(out_of_turn()),
         }
@@ -500,7 +510,12 @@ impl Wing for CvWing {
         else {
             return Err(Abort::NoKey { reason: "the block was not counted".into() });
         };
-        self.protocol.key_length(self.party.block, tally, calibration, plan, kept)
+        let length = self.protocol.key_length(self.party.block, tally, calibration, plan, kept)?;
+        Ok(self.protocol.with_course(length, tally, self.earlier.as_ref()))
+    }
+
+    fn course(&self) -> Option<Course> {
+        self.protocol.course(self.tally.as_ref()?, self.earlier.as_ref()?)
     }
 
     fn figures(&self) -> Vec<(&'static str, f64)> {
@@ -515,6 +530,10 @@ impl Wing for CvWing {
             figures.push(("excess_noise_snu", estimate.excess_noise()));
             figures.push(("excess_noise_error_snu", estimate.excess_noise_error()));
             figures.push(("snr", estimate.snr()));
+        }
+        if let Some(course) = self.course() {
+            figures.push(("transmittance_earlier", course.earlier.value));
+            figures.push(("transmittance_later", course.later.value));
         }
         figures
     }

@@ -8,7 +8,7 @@ use crate::amplify::{Amplification, AmplifiedBlock};
 use crate::auth::{TAG_BITS, TAGS_PER_BLOCK, Transcript};
 use crate::bits::BitBlock;
 use crate::ledger::{Disclosure, Ledger};
-use crate::protocol::{Desk, Kept, KeyLength, Party, Protocol, Wing};
+use crate::protocol::{Course, Desk, Kept, KeyLength, Party, Protocol, Wing};
 use crate::random::{Draw, Purpose};
 use crate::reconcile::{Reconciled, Task};
 use crate::stage::{Abort, Computation, Computed, Conversation, Fault, Next, Outbox, Side, converse};
@@ -94,6 +94,8 @@ struct Tags {
     transcript_heard: Option<[u8; 16]>,
     accept_sent: bool,
     accept_heard: bool,
+    /// The numbers that the pads of the acceptances end, Alice's first: each pad is a use of the hash key.
+    uses: [u64; 2],
 }
 
 /// One block of one party.
@@ -174,6 +176,10 @@ impl<P: Protocol> Block<P> {
 
     pub(super) fn id(&self) -> u64 {
         self.party.block
+    }
+
+    pub(super) fn course(&self) -> Option<Course> {
+        self.wing.course()
     }
 
     pub(super) fn is_aborted(&self) -> bool {

@@ -44,6 +44,9 @@ pub struct Certificate {
     pub refilled_bits: u64,
     /// ε of the session's blocks up to and with this one, aborted ones too.
     pub session_epsilon: f64,
+    /// How often each direction's hash key was used by the end of the block, Alice → Bob first: its error
+    /// adds up, and the ledgers of the blocks hold it.
+    pub hash_key_uses: [u64; 2],
     /// What the issuer's randomness rests on.
     pub foundation: Foundation,
     /// What the issuer's side may draw from it.
@@ -62,7 +65,7 @@ pub(super) struct Issuer {
 }
 
 impl Certificate {
-    pub(super) fn issue(issuer: &Issuer, report: &BlockReport) -> Self {
+    pub(super) fn issue(issuer: &Issuer, report: &BlockReport, hash_key_uses: [u64; 2]) -> Self {
         let refilled_bits = match report.outcome {
             Outcome::Key { refilled_bits, .. } => refilled_bits,
             Outcome::Aborted(_) => 0,
@@ -82,6 +85,7 @@ impl Certificate {
             kept_bits: report.kept_bits,
             refilled_bits,
             session_epsilon: issuer.session_epsilon,
+            hash_key_uses,
             foundation: issuer.foundation,
             draws: issuer.draws.iter().copied().chain(HALL_DRAWS).collect(),
         }

@@ -144,6 +144,18 @@ pub enum Event {
         /// Whether its key is there.
         committed: bool,
     },
+    /// The channel's transmittance moved by more than it scatters, within a block or since the one before: its
+    /// loading changed, or somebody touched the fibre. A block that saw both states pays for it as noise.
+    TransmittanceMoved {
+        /// The block.
+        block: u64,
+        /// The transmittance before.
+        before: f64,
+        /// After.
+        after: f64,
+        /// By how many standard errors it rose.
+        deviations: f64,
+    },
     /// A block ended.
     Block(Box<BlockReport>),
 }

@@ -24,7 +24,7 @@ mod record;
 use std::collections::{BTreeMap, HashMap, VecDeque};
 
 use crate::auth::{AuthError, Pool, TAG_BITS, TAGS_PER_BLOCK, Tag, Transcript};
-use crate::protocol::{Party, Protocol};
+use crate::protocol::{Course, Measured, Party, Protocol};
 use crate::random::RandomSource;
 use crate::stage::{Abort, Computation, Computed, Fault, Role};
 use crate::wire::{Malformed, Reader, Writer};
@@ -54,6 +54,9 @@ pub enum Refused<F> {
 /// Pads of a direction that blocks leave alone, so that connections can still begin.
 const RESUME_PADS: usize = 4;
 
+/// Standard errors by which the transmittance may scatter before it counts as moved.
+const MOST_DEVIATIONS: f64 = 6.0;
+
 /// One party of one protocol.
 #[derive(Debug)]
 pub struct Session<P: Protocol> {
@@ -82,6 +85,8 @@ pub struct Session<P: Protocol> {
     /// The newest record asked for, and the newest that will survive a crash.
     asked: Ticket,
     persisted: Ticket,
+    /// The transmittance when it was last estimated.
+    transmittance: Option<Measured>,
     closed: Option<Error>,
 }
 
@@ -119,6 +124,7 @@ impl<P: Protocol> Session<P> {
             held: VecDeque::new(),
             asked: Ticket::default(),
             persisted: Ticket::default(),
+            transmittance: None,
             closed: None,
         };
         session.wipe_prepared();
@@ -392,6 +398,7 @@ impl<P: Protocol> Session<P> {
     fn abort(&mut self, block: &mut Block<P>, abort: &Abort) -> Vec<Effect> {
         let id = block.id();
         self.tickets.retain(|_, (ticket_block, _)| *ticket_block != id);
+        self.tell_course(id, block.course());
         let report = block.abort(abort.clone());
         if self.memory.prepared.is_some_and(|prepared| prepared.block == id) {
             self.remember(Entry::Cut { block: id });
@@ -430,10 +437,24 @@ impl<P: Protocol> Session<P> {
         let session_epsilon = self.epsilon_before(block.id()) + epsilon;
         self.remember(Entry::Commit { block: block.id(), spent: spent(&self.pool), epsilon });
         let issuer = self.issuer(session_epsilon);
+        self.tell_course(block.id(), block.course());
         if let Some((report, key)) = block.into_key(&mut self.pool, &issuer) {
             self.hold(Output::Event(Event::Block(Box::new(report))));
             if let Some(key) = key {
                 self.hold(Output::Key(key));
+            }
+        }
+    }
+
+    /// Tells of a transmittance that moved within a block, or since the one before.
+    fn tell_course(&mut self, block: u64, course: Option<Course>) {
+        let Some(Course { earlier, later }) = course else { return };
+        let last = self.transmittance.replace(later);
+        for (before, after) in last.map(|last| (last, earlier)).into_iter().chain([(earlier, later)]) {
+            let deviations = before.deviations_to(after);
+            if deviations.abs() > MOST_DEVIATIONS {
+                let (before, after) = (before.value, after.value);
+                self.hold(Output::Event(Event::TransmittanceMoved { block, before, after, deviations }));
             }
         }
     }
@@ -482,7 +503,7 @@ impl<P: Protocol> Session<P> {
         let own = self.config.role;
         let index = self.pool.next_pad(own);
         let acceptance = self.acceptance(block, own);
-        block.book_acceptance(&acceptance);
+        block.book_acceptance(&acceptance, (own, index));
         let tag = acceptance.tag(self.pool.pad(own)?);
         block.accept_sent();
         let (spent, accepted) = (spent(&self.pool), block.accepted(own));
@@ -519,8 +540,9 @@ impl<P: Protocol> Session<P> {
             _ if !in_turn => None,
             Kind::TranscriptTag => block.heard_transcript(),
             _ => {
-                let acceptance = self.acceptance(block, self.config.role.peer());
-                block.book_acceptance(&acceptance);
+                let peer = self.config.role.peer();
+                let acceptance = self.acceptance(block, peer);
+                block.book_acceptance(&acceptance, (peer, index));
                 Some(acceptance)
             }
         };

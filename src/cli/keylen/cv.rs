@@ -11,7 +11,7 @@ use keystill::cv::security::published::{
     ComposableBlock, FiniteBlock, PairsPerSymbol, asymptotic, composable2021, leverrier2010,
 };
 use keystill::cv::security::{
-    Budget, FailedFrames, Interval, Kept, KeyLength, Moments, NoKey, Receiver, key_length,
+    Budget, FailedFrames, Interval, Kept, KeyLength, Moments, NoKey, Receiver, course, key_length,
 };
 
 use super::input::Fields;
@@ -74,6 +74,7 @@ pub(super) const FORMULAS: &[Formula] = &[
 
 /// Terms of certificates, and what they are called here.
 pub(super) const CERTIFIED: &[(&str, &str)] = &[
+    ("transmittance", "T"),
     ("transmittance_min", "T_min"),
     ("excess_noise_max", "xi_max"),
     ("holevo", "chi_BE"),
@@ -83,6 +84,9 @@ pub(super) const CERTIFIED: &[(&str, &str)] = &[
     ("equipartition_bits", "equipartition_bits"),
     ("hashing_bits", "hashing_bits"),
     ("ell_real", "ell_real"),
+    ("transmittance_earlier", "T_earlier"),
+    ("transmittance_later", "T_later"),
+    ("transmittance_deviations", "T_deviations"),
 ];
 
 const ASYMPTOTIC: &str = "the limit of infinitely many symbols: no key is made with it";
@@ -123,7 +127,28 @@ fn keystill(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
         }
         Err(why) => bail!(why),
     };
-    Ok(Some(default_terms(&key, reason.as_deref())))
+    let mut terms = default_terms(&key, reason.as_deref());
+    if fields.has("m_earlier") {
+        terms.extend(course_terms(fields, &moments, &receiver)?);
+    }
+    Ok(Some(terms))
+}
+
+/// The transmittance of the earlier part of the block and of the rest.
+fn course_terms(fields: &Fields<'_>, all: &Moments, receiver: &Receiver) -> anyhow::Result<Terms> {
+    let earlier = Moments {
+        pairs: fields.count("m_earlier")?,
+        alice: fields.number("sum_xx_earlier")?,
+        cross: fields.number("sum_xy_earlier")?,
+        bob: fields.number("sum_yy_earlier")?,
+    };
+    let course = course(all, &earlier, receiver).context("the earlier pairs are no part of the block")?;
+    let terms = [
+        ("T_earlier", course.earlier.value),
+        ("T_later", course.later.value),
+        ("T_deviations", course.earlier.deviations_to(course.later)),
+    ];
+    Ok(terms.into_iter().map(|(name, value)| (name.to_owned(), value.into())).collect())
 }
 
 fn default_terms(key: &KeyLength, reason: Option<&str>) -> Terms {

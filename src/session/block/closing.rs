@@ -73,7 +73,10 @@ impl<P: Protocol> Block<P> {
         self.tags.transcript_heard = Some(tag.0);
     }
 
-    pub(in crate::session) fn book_acceptance(&mut self, acceptance: &Transcript) {
+    /// `pad`: the sender and the number of the pad that its tag takes.
+    pub(in crate::session) fn book_acceptance(&mut self, acceptance: &Transcript, pad: (Role, u64)) {
+        let (sender, index) = pad;
+        self.tags.uses[usize::from(sender == Role::Bob)] = index.saturating_add(1);
         self.ledger.spend(Epsilon::Authentication, acceptance.epsilon());
     }
 
@@ -146,7 +149,7 @@ impl<P: Protocol> Block<P> {
         pool.refill_from(&bits.slice(0..refilled));
         let rest = bits.slice(refilled..bits.len());
         let mut report = self.report(Outcome::Key { secret_bits, refilled_bits: refilled as u64 });
-        let certificate = Arc::new(Certificate::issue(issuer, &report));
+        let certificate = Arc::new(Certificate::issue(issuer, &report, self.tags.uses));
         report.certificate = Some(certificate.clone());
         let key = (!rest.is_empty()).then_some(SecretKey { block, bits: rest, certificate });
         Some((report, key))
