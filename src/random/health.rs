@@ -54,19 +54,24 @@ impl Tested {
     pub fn new(source: Arc<dyn RandomSource>) -> Self {
         Self { source, monitor: Mutex::new(Monitor::new()) }
     }
+
+    /// Runs the start-up test, once: who draws meanwhile waits for its end.
+    fn begin(&self) -> Result<(), RandomFailure> {
+        let mut monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
+        if monitor.begun {
+            return Ok(());
+        }
+        let mut bytes = Zeroizing::new(vec![0; STARTUP_BYTES]);
+        self.source.draw(Draw { block: 0, purpose: Purpose::HealthTest, index: 0 }, &mut bytes)?;
+        monitor.watch(&bytes)?;
+        monitor.begun = true;
+        Ok(())
+    }
 }
 
 impl RandomSource for Tested {
     fn draw(&self, draw: Draw, out: &mut [u8]) -> Result<(), RandomFailure> {
-        let begun = self.monitor.lock().unwrap_or_else(PoisonError::into_inner).begun;
-        if !begun {
-            let mut bytes = Zeroizing::new(vec![0; STARTUP_BYTES]);
-            let start = Draw { block: 0, purpose: Purpose::HealthTest, index: 0 };
-            self.source.draw(start, &mut bytes)?;
-            let mut monitor = self.monitor.lock().unwrap_or_else(PoisonError::into_inner);
-            monitor.watch(&bytes)?;
-            monitor.begun = true;
-        }
+        self.begin()?;
         self.source.draw(draw, out)?;
         let watched = self.monitor.lock().unwrap_or_else(PoisonError::into_inner).watch(out);
         if watched.is_err() {
@@ -285,6 +290,32 @@ mod tests {
         let mut out = vec![0; 1 << 20];
         tested.draw(DRAW, &mut out).expect("the operating system's generator");
         assert_eq!(tested.foundation(), Foundation::Computational, "what it rests on does not change");
+    }
+
+    /// Keyed by what is drawn, as simulations are, and slow at the start.
+    #[derive(Debug)]
+    struct Keyed;
+
+    impl RandomSource for Keyed {
+        fn draw(&self, draw: Draw, out: &mut [u8]) -> Result<(), RandomFailure> {
+            if draw.purpose == Purpose::HealthTest {
+                std::thread::sleep(std::time::Duration::from_millis(20));
+            }
+            let first = (draw.index + 1) << 32;
+            out.iter_mut().zip(first..).for_each(|(byte, place)| *byte = mixed(place));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn threads_that_begin_at_once_start_the_source_once() {
+        let tested = Tested::new(Arc::new(Keyed));
+        let draw = |index: u64| tested.draw(Draw { index, ..DRAW }, &mut [0; 64]);
+        let failed = std::thread::scope(|scope| {
+            let threads: Vec<_> = (1..=4).map(|index| scope.spawn(move || draw(index))).collect();
+            threads.into_iter().find_map(|thread| thread.join().expect("it ends").err())
+        });
+        assert_eq!(failed, None, "one start-up test, whatever the threads do");
     }
 
     #[test]
