@@ -149,7 +149,12 @@ impl<P: Protocol> Block<P> {
         pool.refill_from(&bits.slice(0..refilled));
         let rest = bits.slice(refilled..bits.len());
         let mut report = self.report(Outcome::Key { secret_bits, refilled_bits: refilled as u64 });
-        let certificate = Arc::new(Certificate::issue(issuer, &report, self.tags.uses));
+        // Of a block that the next connection decided, the peer's tag was not heard.
+        let uses = [(Role::Alice, 0), (Role::Bob, 1)].map(|(sender, direction)| {
+            let told = self.tags.uses[direction];
+            if told == 0 { pool.next_pad(sender) } else { told }
+        });
+        let certificate = Arc::new(Certificate::issue(issuer, &report, uses));
         report.certificate = Some(certificate.clone());
         let key = (!rest.is_empty()).then_some(SecretKey { block, bits: rest, certificate });
         Some((report, key))
