@@ -131,6 +131,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // A toy: a block this short leaves no key at an ε that anybody would accept.
         epsilon: 1e-2,
         method: Method::Cascade,
+        ..Bb84::default()
     });
     let party = |role, source: Text| -> Result<Box<dyn Actor>, Box<dyn std::error::Error>> {
         let pool = Pool::from_pre_shared(&[7; 1024])?;

@@ -39,6 +39,7 @@ fn protocol() -> Arc<Bb84> {
         // A toy: a block this short leaves no key at an ε that anybody would accept.
         epsilon: 1e-2,
         method: Method::Cascade,
+        ..Bb84::default()
     })
 }
 

@@ -229,6 +229,8 @@ pub struct KeyLength {
     pub terms: Vec<(&'static str, f64)>,
     /// The proof that the length rests on.
     pub proof: &'static str,
+    /// How its formula is read, as `keystill keylen` names it.
+    pub mode: &'static str,
     /// All that the length follows from, by the names that `keystill keylen` reads.
     pub inputs: Vec<(&'static str, Evidence)>,
 }

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use keystill::Isa;
 use keystill::auth::Pool;
+use keystill::bb84::security::Vacuum;
 use keystill::cv;
 use keystill::protocol::{Evidence, Protocol, Validity};
 use keystill::random::{Foundation, OperatingSystem, Purpose};
@@ -240,6 +241,21 @@ fn intervals_of_the_devices_reach_the_key_and_stale_ones_make_none() {
     let absent = Arc::new(keystill::bb84::Bb84 { calibration: None, ..(*protocol()).clone() });
     let ends = run(&[absent.clone(), absent], (0..4).map(frames), None);
     assert_eq!((ends[0].keys.len(), ends[1].keys.len()), (0, 0), "no calibration, no key");
+}
+
+#[test]
+fn bits_of_empty_pulses_count_where_the_session_credits_them() {
+    let credited = Arc::new(keystill::bb84::Bb84 { vacuum: Vacuum::Credited, ..(*protocol()).clone() });
+    let ends = run(&[credited.clone(), credited], (0..4).map(frames), None);
+    let without = bb84(1, None);
+    let [with, without] = [&ends, &without].map(|ends| &ends[0].certificates[0]);
+    let vacuum = with.key_length.terms.iter().find(|(name, _)| *name == "vacuum_key").map(|(_, bits)| *bits);
+    let more = with.secret_bits() - without.secret_bits();
+    assert!(
+        (more as f64 - vacuum.expect("a term")).abs() <= 1.0,
+        "{more} bits more for {vacuum:?} of vacuum"
+    );
+    assert_eq!((with.key_length.mode, without.key_length.mode), ("with_vacuum", "default"), "and it says so");
 }
 
 #[test]

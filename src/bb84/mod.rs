@@ -15,7 +15,7 @@ use crate::reconcile::Method;
 use crate::stage::{Abort, Role};
 use crate::wire::Writer;
 
-use security::{Claim, Observation, Source};
+use security::{Claim, Observation, Source, Vacuum};
 
 pub use sift::Tally;
 pub use wing::{Bb84Wing, Frame};
@@ -46,6 +46,8 @@ pub struct Bb84 {
     pub most_clicks_per_frame: usize,
     /// The failure probability of a block's key, at most.
     pub epsilon: f64,
+    /// Whether bits of empty pulses count as secret.
+    pub vacuum: Vacuum,
     /// How bits are reconciled.
     pub method: Method,
 }
@@ -66,6 +68,7 @@ impl Default for Bb84 {
             dead_gates: 1,
             most_clicks_per_frame: 200_000,
             epsilon: 1e-10,
+            vacuum: Vacuum::default(),
             method: Method::default(),
         }
     }
@@ -98,7 +101,7 @@ impl Protocol for Bb84 {
 
     fn parameter_set(&self) -> Vec<u8> {
         let mut writer = Writer::new();
-        writer.bytes(b"bb84 1").u32(self.gates_per_frame).u64(self.frames_per_block);
+        writer.bytes(b"bb84 2").u32(self.gates_per_frame).u64(self.frames_per_block);
         let tests = self.test_probability.unwrap_or_default();
         let spreads = self.intensity_spread.iter().chain(&self.probability_spread).chain(&tests);
         for value in self.intensities.iter().chain(&self.probabilities).chain(spreads) {
@@ -107,7 +110,7 @@ impl Protocol for Bb84 {
         let validity = self.calibration.unwrap_or(Validity { epsilon: 1.0, blocks: 0 });
         writer.f64(validity.epsilon).u64(validity.blocks);
         writer.u32(self.dead_gates).count(self.most_clicks_per_frame).f64(self.epsilon);
-        writer.u8(self.method as u8);
+        writer.u8(self.method as u8).u8((self.vacuum == Vacuum::Credited).into());
         writer.finish()
     }
 
@@ -155,7 +158,7 @@ impl Bb84 {
         let calibration = Validity::epsilon(self.calibration.as_ref(), block, self.epsilon)?;
         let seen = Observation { key: tally.key, test: tally.test, test_errors: tally.test_errors };
         let source = self.source();
-        let claim = Claim::of_block(self.epsilon);
+        let claim = Claim { vacuum: self.vacuum, ..Claim::of_block(self.epsilon) };
         let sifted: u64 = tally.key.iter().sum();
         let failed_bits = sifted.saturating_sub(kept.bits);
         let spent = kept.ledger.disclosed_bits().saturating_add(failed_bits);
@@ -179,6 +182,10 @@ impl Bb84 {
                 ("ell_real", length.ell_real),
             ],
             proof: security::PROOF,
+            mode: match self.vacuum {
+                Vacuum::Uncredited => "default",
+                Vacuum::Credited => "with_vacuum",
+            },
             inputs: [
                 ("mu", Evidence::Numbers(source.mean_photons)),
                 ("mu_spread", Evidence::Numbers(source.mean_spread)),

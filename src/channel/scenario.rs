@@ -128,6 +128,9 @@ pub struct Bb84 {
     pub calibration_blocks: u64,
     /// The probability of the test basis, on either side.
     pub test_probability: f64,
+    /// Whether bits of empty pulses count as secret.
+    #[serde(default)]
+    pub credit_vacuum: bool,
     /// The receiver's optical filter in nm.
     pub filter_nm: f64,
     /// The detectors' effective gate in ps.

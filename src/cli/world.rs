@@ -8,6 +8,7 @@ use anyhow::{Context, anyhow};
 
 use keystill::Isa;
 use keystill::auth::Pool;
+use keystill::bb84::security::Vacuum;
 use keystill::bb84::{self, Bb84};
 use keystill::channel::Scenario;
 use keystill::cv::frame::CalibrationRecord;
@@ -215,6 +216,7 @@ impl World {
             // A detector that answers every tenth gate is out of order.
             most_clicks_per_frame: (gates_per_frame / 10).max(1000) as usize,
             epsilon: bb84.epsilon,
+            vacuum: if bb84.credit_vacuum { Vacuum::Credited } else { Vacuum::Uncredited },
             method: match self.args.method {
                 MethodName::Auto => Method::Auto,
                 MethodName::Ldpc => Method::Ldpc,

@@ -135,6 +135,7 @@ impl Cv {
                 ("ell_real", length.ell_real),
             ],
             proof: security::PROOF,
+            mode: "default",
             inputs: vec![
                 ("m", Evidence::Count(moments.pairs)),
                 ("sum_xx", Evidence::Number(moments.alice)),

@@ -70,8 +70,14 @@ impl Certificate {
             Outcome::Key { refilled_bits, .. } => refilled_bits,
             Outcome::Aborted(_) => 0,
         };
-        let nothing =
-            || KeyLength { secret_bits: 0, epsilons: vec![], terms: vec![], proof: "none", inputs: vec![] };
+        let nothing = || KeyLength {
+            secret_bits: 0,
+            epsilons: vec![],
+            terms: vec![],
+            proof: "none",
+            mode: "none",
+            inputs: vec![],
+        };
         Self {
             protocol: issuer.protocol,
             session: issuer.session,

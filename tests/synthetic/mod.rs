@@ -35,6 +35,7 @@ pub(crate) fn protocol() -> Arc<Bb84> {
         most_clicks_per_frame: 60_000,
         epsilon: 1e-2,
         method: Method::Cascade,
+        ..Bb84::default()
     })
 }
 

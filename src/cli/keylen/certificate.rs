@@ -31,7 +31,7 @@ pub(crate) fn certificate_json(certificate: &Certificate) -> Value {
         "certificate": VERSION,
         "protocol": certificate.protocol,
         "formula": "keystill",
-        "mode": "default",
+        "mode": length.mode,
         "proof": length.proof,
         "session": format!("{:032x}", certificate.session),
         "block": certificate.block,
@@ -214,11 +214,15 @@ mod tests {
     const KEPT: u64 = 53_000_000;
 
     /// A certificate with these inputs, as a session would issue it.
-    fn certificate(protocol: Protocol, inputs: Vec<(&'static str, Evidence)>) -> Certificate {
+    fn certificate(
+        protocol: Protocol,
+        mode: &'static str,
+        inputs: Vec<(&'static str, Evidence)>,
+    ) -> Certificate {
         let json: Map<String, Value> =
             inputs.iter().map(|(name, evidence)| ((*name).to_owned(), evidence_json(*evidence))).collect();
         let formula = &protocol.formulas()[0];
-        let terms = (formula.evaluate)(&Fields::new(&json), "default").unwrap().unwrap();
+        let terms = (formula.evaluate)(&Fields::new(&json), mode).unwrap().unwrap();
         let number = |name: &str| Fields::new(&terms).number(name).unwrap();
         let secret_bits = Fields::new(&terms).count("ell").unwrap();
         let mut ledger = Ledger::new();
@@ -247,7 +251,7 @@ mod tests {
             block: 3,
             role: Role::Bob,
             parameter_set: [9; 32],
-            key_length: KeyLength { secret_bits, epsilons: vec![], terms, proof: "a proof", inputs },
+            key_length: KeyLength { secret_bits, epsilons: vec![], terms, proof: "a proof", mode, inputs },
             session_epsilon: 2.0 * ledger.epsilon(),
             ledger,
             frames: 203,
@@ -260,7 +264,7 @@ mod tests {
         }
     }
 
-    fn examples() -> [Value; 2] {
+    fn examples() -> [Value; 3] {
         let bb84 = vec![
             ("mu", Evidence::Numbers([0.5, 0.2, 0.001])),
             ("mu_spread", Evidence::Numbers([1e-4, 1e-4, 1e-5])),
@@ -288,8 +292,12 @@ mod tests {
             ("sum_xy_earlier", Evidence::Number(24_100_000.0)),
             ("sum_yy_earlier", Evidence::Number(29_400_000.0)),
         ];
-        [(Protocol::Bb84, bb84), (Protocol::Cv, cv)]
-            .map(|(protocol, inputs)| certificate_json(&certificate(protocol, inputs)))
+        [
+            (Protocol::Bb84, "default", bb84.clone()),
+            (Protocol::Bb84, "with_vacuum", bb84),
+            (Protocol::Cv, "default", cv),
+        ]
+        .map(|(protocol, mode, inputs)| certificate_json(&certificate(protocol, mode, inputs)))
     }
 
     /// Every way to a number or text inside.

@@ -1,6 +1,6 @@
 //! The key to expect: the proofs' own functions over a block of average counts.
 
-use keystill::bb84::security::{self, Claim, Observation, Source};
+use keystill::bb84::security::{self, Claim, Observation, Source, Vacuum};
 use keystill::channel::{Bb84Budget, CvBudget, Scenario};
 use keystill::cv::security as cv_security;
 
@@ -26,11 +26,12 @@ pub(crate) fn bb84_secret_bit_per_s(scenario: &Scenario, budget: &Bb84Budget) ->
     let q = budget.qber;
     let entropy = -q * q.log2() - (1.0 - q) * (1.0 - q).log2();
     let leak = count(EXPECTED_F * entropy * events(key).iter().sum::<f64>());
+    let vacuum = if bb84.credit_vacuum { Vacuum::Credited } else { Vacuum::Uncredited };
     let length = security::key_length(
         &seen,
         &Source::new(bb84.mean_photons, bb84.probabilities)
             .with_test_basis(bb84.test_probability, bb84.test_probability),
-        &Claim::of_block(bb84.epsilon),
+        &Claim { vacuum, ..Claim::of_block(bb84.epsilon) },
         leak,
     );
     length.map_or(0.0, |length| length.ell as f64 / bb84.block_s)
