@@ -204,7 +204,8 @@ fn shared<D: Disk>(disk: D, keys: usize, callers: usize) -> Vec<Arc<Mutex<Store<
         store.write("bb84", &entry).expect("room");
     }
     store.sync().expect("synced");
-    vec![Arc::new(Mutex::new(store)); callers]
+    let store = Arc::new(Mutex::new(store));
+    (0..callers).map(|_| store.clone()).collect()
 }
 
 #[test]
