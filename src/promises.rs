@@ -81,7 +81,8 @@
 //! the configured intervals; each side chooses the test basis by itself, at least as often as configured; single photons of both bases are in
 //! the same mixed state; detection does not
 //! depend on the basis, or within [`Mismatch`](crate::bb84::security::mismatch::Mismatch) only. Clicks within
-//! the dead time of either detector are dropped for both, double clicks became random bits; **that afterpulses
+//! the dead time of either detector are dropped for both, whether the click before was itself dropped, in the frame
+//! before, or may have been before the block; double clicks became random bits; **that afterpulses
 //! do not correlate bases and bits beyond this is assumed**. Blocks are fixed in gates; positions are told
 //! first, bases and intensities after the last gate.
 //!

@@ -266,4 +266,12 @@ fn a_receiver_that_drifted_from_its_configuration_makes_no_key() {
     });
     let ends = run(&drifted, (0..30).map(|index| cv_frames(index, 0.0)), None);
     assert_eq!((ends[0].keys.len(), ends[0].aborted), (0, 1), "given up");
+    let stale = [Role::Alice, Role::Bob].map(|role| {
+        Arc::new(cv::Cv {
+            validity: Some(Validity { epsilon: 0.0, blocks: 0 }),
+            ..(*cv_protocol(role)).clone()
+        })
+    });
+    let ends = run(&stale, (0..30).map(|index| cv_frames(index, 0.0)), None);
+    assert_eq!((ends[0].keys.len(), ends[0].aborted), (0, 1), "a calibration out of date makes no key");
 }

@@ -1,6 +1,10 @@
 //! Raw data of BB84 as the hardware hands it over: settings by gate on Alice's side, detections
 //! by gate on Bob's.
 
+use std::fmt;
+
+use zeroize::Zeroize;
+
 use crate::wire::{Malformed, Reader, Writer};
 
 /// One of the two measurement bases.
@@ -23,8 +27,8 @@ pub struct Setting {
     pub intensity: u8,
 }
 
-/// Alice's settings of a run of gates.
-#[derive(Clone, Debug, PartialEq)]
+/// Alice's settings of a run of gates. Its `Debug` shows lengths only.
+#[derive(Clone, PartialEq)]
 pub struct AliceFrame {
     /// The index of the first gate since the session began.
     pub first_gate: u64,
@@ -34,8 +38,9 @@ pub struct AliceFrame {
     pub settings: Settings,
 }
 
-/// Where the settings of a frame's gates stand. Only those of detected gates are read.
-#[derive(Clone, Debug, PartialEq)]
+/// Where the settings of a frame's gates stand. Only those of detected gates are read. Its `Debug` shows
+/// lengths only.
+#[derive(Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Settings {
     /// Four bits a gate, two gates a byte, low nibble first: bit 0 the bit, bit 1 the basis (1 for
@@ -49,7 +54,7 @@ pub enum Settings {
 ///
 /// The word of gate g is 32-bit word g mod 16 of ChaCha8 block ⌊g/16⌋ under the key. Bit 0 is the
 /// bit; the 31 others, as a number, choose basis and intensity by `thresholds`.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, PartialEq)]
 pub struct SimulatedCounter {
     /// The ChaCha key.
     pub key: [u32; 8],
@@ -58,8 +63,8 @@ pub struct SimulatedCounter {
     pub thresholds: [u32; 5],
 }
 
-/// Bob's detections in a run of gates, ordered by gate.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Bob's detections in a run of gates, ordered by gate. Its `Debug` shows lengths only.
+#[derive(Clone, Default, PartialEq)]
 pub struct BobFrame {
     /// The index of the first gate since the session began.
     pub first_gate: u64,
@@ -69,6 +74,44 @@ pub struct BobFrame {
     pub offsets: Vec<u32>,
     /// What clicked, one byte an offset: see [`click`].
     pub clicks: Vec<u8>,
+}
+
+impl fmt::Debug for AliceFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AliceFrame({} gates from {}, {:?})", self.gates, self.first_gate, self.settings)
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Packed(packed) => write!(f, "Packed({} bytes)", packed.len()),
+            Self::SimulatedCounter(rule) => write!(f, "{rule:?}"),
+        }
+    }
+}
+
+impl fmt::Debug for SimulatedCounter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SimulatedCounter")
+    }
+}
+
+impl fmt::Debug for BobFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let clicks = self.clicks.len();
+        write!(f, "BobFrame({} gates from {}, {clicks} clicks)", self.gates, self.first_gate)
+    }
+}
+
+impl AliceFrame {
+    /// Overwrites the settings.
+    pub(super) fn wipe(&mut self) {
+        match &mut self.settings {
+            Settings::Packed(packed) => packed.zeroize(),
+            Settings::SimulatedCounter(rule) => rule.key.zeroize(),
+        }
+    }
 }
 
 /// The bits of a click byte.

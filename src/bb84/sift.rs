@@ -11,6 +11,7 @@
 //! settings  = basis bits · intensity low bits · intensity high bits · bits of Alice's test gates
 //! ```
 
+use std::fmt;
 use std::ops::AddAssign;
 
 use zeroize::Zeroize;
@@ -26,12 +27,20 @@ const TEST_BASIS: u8 = 2;
 const INTENSITY_SHIFT: u8 = 2;
 
 /// What one side remembers of a frame's detected gates.
-#[derive(Debug)]
 pub(super) enum Record {
     /// Alice: a packed setting a gate.
     Prepared(Vec<u8>),
     /// Bob: basis and bit of each click.
     Measured { test_basis: BitBlock, bits: BitBlock },
+}
+
+impl fmt::Debug for Record {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Prepared(settings) => write!(f, "Prepared({} settings)", settings.len()),
+            Self::Measured { bits, .. } => write!(f, "Measured({} clicks)", bits.len()),
+        }
+    }
 }
 
 impl Drop for Record {
@@ -85,15 +94,19 @@ pub(super) struct Sifted {
 
 /// Bob's half of a frame: the body that tells the positions, and what he remembers.
 ///
-/// `random` holds at least one bit a click. Clicks within `dead_gates` of the click before are
-/// dropped: the detector that is dead must not bias which one answers.
-pub(super) fn measure(frame: &BobFrame, random: &[u8], dead_gates: u32) -> (Vec<u8>, Record) {
+/// `random` holds at least one bit a click. Clicks while either detector is dead are dropped: the one that
+/// lives must not be alone to answer. A detector is dead for `dead_gates` after each of its clicks, also
+/// after those that are dropped, and before gate `live_from` because of clicks before this frame.
+pub(super) fn measure(frame: &BobFrame, random: &[u8], dead_gates: u32, live_from: u32) -> (Vec<u8>, Record) {
     let mut writer = Writer::new();
     let (mut test_basis, mut bits) = (BitBlock::default(), BitBlock::default());
     let mut gaps = Vec::with_capacity(frame.offsets.len());
     let mut previous: Option<u32> = None;
+    let mut live_from = live_from;
     for (place, (offset, clicks)) in frame.offsets.iter().zip(&frame.clicks).enumerate() {
-        if previous.is_some_and(|previous| offset - previous <= dead_gates) {
+        let dead = *offset < live_from;
+        live_from = live_after(*offset, dead_gates);
+        if dead {
             continue;
         }
         gaps.push(previous.map_or(offset + 1, |previous| offset - previous));
@@ -108,6 +121,17 @@ pub(super) fn measure(frame: &BobFrame, random: &[u8], dead_gates: u32) -> (Vec<
         writer.varint(gap.into());
     }
     (writer.finish(), Record::Measured { test_basis, bits })
+}
+
+/// The first gate at which a detector that clicked is alive again.
+fn live_after(offset: u32, dead_gates: u32) -> u32 {
+    offset.saturating_add(dead_gates).saturating_add(1)
+}
+
+/// The first gate of the next frame at which both detectors are alive.
+pub(super) fn live_from_next(frame: &BobFrame, dead_gates: u32) -> u32 {
+    let alive = frame.offsets.last().map_or(0, |last| live_after(*last, dead_gates));
+    alive.saturating_sub(frame.gates)
 }
 
 /// Whether a detection frame is in order: offsets strictly increasing and inside, every click byte
@@ -262,7 +286,7 @@ mod tests {
                 settings.push(*setting);
             }
             prop_assert!(is_well_formed(&frame));
-            let (positions, bob) = measure(&frame, &[0; 64], 0);
+            let (positions, bob) = measure(&frame, &[0; 64], 0, 0);
             let offsets = read_positions(Reader::new(&positions), frame.gates, 200);
             prop_assert_eq!(offsets.as_ref(), Ok(&frame.offsets));
             let alice = Record::Prepared(settings);
@@ -295,8 +319,42 @@ mod tests {
             offsets: vec![3, 4, 9],
             clicks: vec![both, click::DETECTOR_1, both],
         };
-        let (_, record) = measure(&frame, &[0b001], 1);
+        let (_, record) = measure(&frame, &[0b001], 1, 0);
         let Record::Measured { bits, .. } = &record else { panic!("Bob measures") };
         assert_eq!(bits, &BitBlock::from_bools(&[true, false]), "gate 4 is dead; coins 1 and 0");
+    }
+
+    /// The gates that are told of a frame with clicks in these, all of the same detector.
+    fn told(offsets: &[u32], dead_gates: u32, live_from: u32) -> Vec<u32> {
+        let clicks = vec![click::DETECTOR_0; offsets.len()];
+        let frame = BobFrame { first_gate: 0, gates: 100, offsets: offsets.to_vec(), clicks };
+        let (positions, _) = measure(&frame, &[0; 8], dead_gates, live_from);
+        read_positions(Reader::new(&positions), 100, 100).expect("our own")
+    }
+
+    #[test]
+    fn a_click_counts_only_where_both_detectors_are_alive() {
+        assert_eq!(
+            told(&[3, 5, 8], 4, 0),
+            [3],
+            "each click begins the dead time anew, also one that is dropped"
+        );
+        assert_eq!(told(&[3, 5, 10], 4, 0), [3, 10], "ten is five after five");
+        assert_eq!(told(&[3, 8], 4, 0), [3, 8], "alive again after four gates");
+        assert_eq!(told(&[3, 4, 5], 0, 0), [3, 4, 5], "no dead time");
+        assert_eq!(told(&[0, 2, 9], 4, 2), [9], "gate 0 is dead, and its detector until gate 4");
+        assert_eq!(told(&[2, 9], 4, 2), [2, 9], "alive from gate 2");
+    }
+
+    #[test]
+    fn the_dead_time_reaches_into_the_next_frame() {
+        let frame = |offsets: Vec<u32>| {
+            let clicks = vec![click::DETECTOR_0; offsets.len()];
+            BobFrame { first_gate: 0, gates: 100, offsets, clicks }
+        };
+        assert_eq!(live_from_next(&frame(vec![3, 98]), 4), 3, "gates 99 to 102 are dead");
+        assert_eq!(live_from_next(&frame(vec![95]), 4), 0, "gates 96 to 99 are");
+        assert_eq!(live_from_next(&frame(vec![]), 4), 0, "no click");
+        assert_eq!(live_from_next(&frame(vec![99]), u32::MAX), u32::MAX - 100, "no overflow");
     }
 }

@@ -10,6 +10,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use zeroize::{Zeroize, Zeroizing};
+
 use crate::bits::{BitBlock, Llrs};
 use crate::protocol::{Desk, Kept, KeyLength, Party, Recordable, Validity, Wing};
 use crate::random::{Draw, Purpose, RandomFailure, health};
@@ -72,6 +74,8 @@ pub struct Bb84Wing {
     offered: u64,
     /// Frames that the peer has taken in.
     credited: u64,
+    /// Bob: the first gate of his next frame at which both detectors are alive.
+    live_from: u32,
     /// Alice: raw frames and positions that wait for each other.
     raw: BTreeMap<u64, AliceFrame>,
     positions: BTreeMap<u64, Vec<u8>>,
@@ -97,6 +101,8 @@ impl Bb84Wing {
     pub(super) fn new(protocol: Arc<Bb84>, party: Party) -> Self {
         let frames = usize::try_from(protocol.frames_per_block).unwrap_or(usize::MAX);
         Self {
+            // Whether a detector clicked just before the block is not known here: it may be dead.
+            live_from: protocol.dead_gates,
             positions_heard: BitBlock::zeros(frames),
             announcements_heard: BitBlock::zeros(frames),
             protocol,
@@ -126,7 +132,7 @@ impl Bb84Wing {
 
     // ---- intake
 
-    fn measure(&self, frame: BobFrame, index: u64, desk: &mut Desk) -> Result<(), Fault> {
+    fn measure(&mut self, mut frame: BobFrame, index: u64, desk: &mut Desk) -> Result<(), Fault> {
         if !sift::is_well_formed(&frame) || frame.offsets.len() > self.protocol.most_clicks_per_frame {
             let reason = format!(
                 "detection frame {index} is not in order or has more than {} clicks: check the detectors",
@@ -137,10 +143,12 @@ impl Bb84Wing {
         let random = self.party.random.clone();
         let draw = Draw { block: self.party.block, purpose: Purpose::DoubleClick, index };
         let dead_gates = self.protocol.dead_gates;
+        let live_from = std::mem::replace(&mut self.live_from, sift::live_from_next(&frame, dead_gates));
         desk.compute(move |_| {
-            let mut coins = vec![0; frame.offsets.len().div_ceil(8)];
+            let mut coins = Zeroizing::new(vec![0; frame.offsets.len().div_ceil(8)]);
             let drawn = random.draw(draw, &mut coins);
-            let (positions, record) = sift::measure(&frame, &coins, dead_gates);
+            let (positions, record) = sift::measure(&frame, &coins, dead_gates, live_from);
+            frame.clicks.zeroize();
             Done::Measured { frame: index, positions, record: drawn.map(|()| record) }
         });
         Ok(())
@@ -149,7 +157,8 @@ impl Bb84Wing {
     /// Alice: reads the settings of the gates that clicked.
     fn prepare_if_met(&mut self, index: u64, desk: &mut Desk) {
         let (Some(_), Some(_)) = (self.raw.get(&index), self.positions.get(&index)) else { return };
-        let (Some(raw), Some(positions)) = (self.raw.remove(&index), self.positions.remove(&index)) else {
+        let (Some(mut raw), Some(positions)) = (self.raw.remove(&index), self.positions.remove(&index))
+        else {
             return;
         };
         let most = self.protocol.most_clicks_per_frame;
@@ -161,6 +170,7 @@ impl Bb84Wing {
                     .map_err(|error| Abort::Unusable { reason: error.to_string() })?;
                 Ok(Record::Prepared(packed))
             });
+            raw.wipe();
             Done::Prepared { frame: index, record }
         });
     }
@@ -288,6 +298,12 @@ impl Bb84Wing {
         self.key = None;
         self.handed_over = true;
         Ok(())
+    }
+}
+
+impl Drop for Bb84Wing {
+    fn drop(&mut self) {
+        self.raw.values_mut().for_each(AliceFrame::wipe);
     }
 }
 
@@ -421,3 +437,6 @@ impl Wing for Bb84Wing {
         figures
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,9 +1,11 @@
 //! Raw data of CV-QKD as the receiver's signal processing hands it over.
 
+use std::fmt;
+
 use crate::wire::{Malformed, Reader, Writer};
 
-/// Alice's modulation of a run of symbols.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Alice's modulation of a run of symbols. Its `Debug` shows lengths only.
+#[derive(Clone, Default, PartialEq)]
 pub struct AliceFrame {
     /// The index of the first symbol since the session began.
     pub first_symbol: u64,
@@ -12,14 +14,26 @@ pub struct AliceFrame {
     pub quadratures: Vec<f32>,
 }
 
-/// Bob's heterodyne outcomes of a run of symbols.
-#[derive(Clone, Debug, Default, PartialEq)]
+/// Bob's heterodyne outcomes of a run of symbols. Its `Debug` shows lengths only.
+#[derive(Clone, Default, PartialEq)]
 pub struct BobFrame {
     /// The index of the first symbol since the session began.
     pub first_symbol: u64,
     /// The quadratures x, p, x, p, … in the receiver's own units: the calibration turns them into
     /// shot-noise units.
     pub quadratures: Vec<f32>,
+}
+
+impl fmt::Debug for AliceFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "AliceFrame({} quadratures from symbol {})", self.quadratures.len(), self.first_symbol)
+    }
+}
+
+impl fmt::Debug for BobFrame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "BobFrame({} quadratures from symbol {})", self.quadratures.len(), self.first_symbol)
+    }
 }
 
 /// What a receiver accumulated while its signal port was dark: the measure of all quadratures.

@@ -17,6 +17,7 @@
 //! by both, whatever they hold.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::fmt;
 use std::sync::Arc;
 
 use zeroize::{Zeroize, Zeroizing};
@@ -83,14 +84,12 @@ struct Hardened {
 }
 
 /// Alice's data of a frame until its reconciliation has ended.
-#[derive(Debug)]
 struct Held {
     x: Arc<Zeroizing<Vec<f32>>>,
     side: Option<Arc<SideInfo>>,
 }
 
-/// One party's half of one block.
-#[derive(Debug)]
+/// One party's half of one block. Its `Debug` shows counts only.
 pub struct CvWing {
     protocol: Arc<Cv>,
     party: Party,
@@ -372,6 +371,21 @@ impl CvWing {
     }
 }
 
+impl fmt::Debug for CvWing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "CvWing({:?}, block {}: {} raw frames, {} quadratures waiting, {} frames reconciled, {} failed)",
+            self.party.role,
+            self.party.block,
+            self.offered,
+            self.buffer.len(),
+            self.reconciled,
+            self.failed
+        )
+    }
+}
+
 impl Drop for CvWing {
     fn drop(&mut self) {
         let (front, back) = self.buffer.as_mut_slices();
@@ -414,7 +428,7 @@ impl Wing for CvWing {
         self.offered += 1;
         // A block that could not become key need not be distilled.
         Validity::epsilon(self.protocol.validity.as_ref(), self.party.block, self.protocol.epsilon)?;
-        let quadratures = match (frame, self.party.role, &self.calibration) {
+        let quadratures = Zeroizing::new(match (frame, self.party.role, &self.calibration) {
             (Frame::Alice(frame), Role::Alice, _) => frame.quadratures,
             (Frame::Bob(mut frame), Role::Bob, Some(calibration)) => {
                 ShotUnit::new(calibration)?.normalise(&mut frame.quadratures);
@@ -422,11 +436,11 @@ impl Wing for CvWing {
             }
             (Frame::Bob(_), Role::Bob, None) => return Err(uncalibrated("Bob has no calibration record")),
             _ => return Err(uncalibrated("a frame of the other party was offered")),
-        };
+        });
         if !quadratures.iter().all(|value| value.abs() < LARGEST_QUADRATURE) {
             return Err(uncalibrated("a quadrature is not a number or far out of range: check the receiver"));
         }
-        self.buffer.extend(quadratures);
+        self.buffer.extend(&*quadratures);
         self.sample_if_full(desk)?;
         self.cut_frames(desk)
     }
