@@ -48,7 +48,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use keystill_kernels::Isa;
-use keystill_kernels::ldpc::leaf::{self as kernel, Beliefs, Graph, Lanes, LeafRule};
+use keystill_kernels::ldpc::leaf::{self as kernel, Beliefs, Graph, Lanes, LeafRule, ParityRule};
 use zeroize::Zeroize;
 
 use super::codes::leaf::{BLOCK_BITS, Code, FAMILY, chain_blocks};
@@ -457,6 +457,13 @@ fn leaf_rule(code: &Code) -> LeafRule {
     if code.leaf_blocks() > 12 * code.core_blocks() { LeafRule::Line } else { LeafRule::Curve }
 }
 
+/// The parity checks' exact rule only where no more than three in twenty are violated: before, what it
+/// costs more than the product is lost; with fewer, bits that the product cannot push far enough stick.
+fn parity_rule(violated: u32, checks: usize) -> ParityRule {
+    let share = 20.0 / 3.0 * f64::from(violated);
+    if share > (BLOCK_BITS * checks) as f64 { ParityRule::Product } else { ParityRule::Sizes }
+}
+
 /// The decoder: its working memory, all zero between frames. Serves any code, one after the other.
 #[derive(Debug, Default)]
 pub struct Decoder {
@@ -507,13 +514,14 @@ impl Decoder {
     /// Iterates until every parity check holds, or the frame is hopeless.
     fn decode(&mut self, isa: Isa, code: &Code, syndrome: &[u64]) -> (bool, u32) {
         let parity = &syndrome[code.leaf_blocks()..];
-        let (mut fewest, mut fewest_at) = (u32::MAX, 0);
+        let (mut fewest, mut fewest_at, mut violated) = (u32::MAX, 0, u32::MAX);
         for (iteration, walk) in (1..=MOST_ITERATIONS).zip(code.walks().iter().cycle()) {
             let graph = Graph {
                 leaf_runs: code.leaf_runs(),
                 leaf_rule: leaf_rule(code),
                 parity_runs: code.parity_runs(),
                 parity_order: walk.order,
+                parity_rule: parity_rule(violated, parity.len()),
                 edges: &walk.edges,
             };
             let mut beliefs = Beliefs {
@@ -522,7 +530,7 @@ impl Decoder {
                 leaves: &self.leaves,
                 syndrome: parity,
             };
-            let violated = kernel::iterate(isa, &graph, &mut beliefs);
+            violated = kernel::iterate(isa, &graph, &mut beliefs);
             if violated == 0 && self.settle(code, &walk.homes, parity) {
                 return (true, iteration);
             }

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::{
-    ARTANH_FIRST, ARTANH_THIRD, CORRECTION_END, CORRECTION_SCALE, Edge, LINES, Lanes, LeafRule, PARITY_LIMIT,
+    ARTANH_SLOPE, COARSE, CORRECTION_END, Edge, LINES, Lanes, LeafRule, MOST_SIZE, ONE, PARITY_LIMIT,
 };
 
 /// Registers of a block.
@@ -123,24 +123,18 @@ fn look_up(tables: &[Bytes; 2], line: __m256i, negative: __m256i) -> __m256i {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn artanh_twice(o: __m256i) -> __m256i {
-    let third = _mm256_mulhrs_epi16(_mm256_mulhrs_epi16(o, o), _mm256_set1_epi16(ARTANH_THIRD));
-    _mm256_mulhrs_epi16(o, _mm256_add_epi16(third, _mm256_set1_epi16(ARTANH_FIRST)))
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn correction(x: __m256i) -> __m256i {
-    let rest = _mm256_subs_epu16(_mm256_set1_epi16(CORRECTION_END), x);
-    let cube = _mm256_mulhrs_epi16(_mm256_mulhrs_epi16(rest, rest), rest);
-    _mm256_mulhrs_epi16(cube, _mm256_set1_epi16(CORRECTION_SCALE))
+    _mm256_mulhrs_epi16(o, _mm256_add_epi16(_mm256_mulhrs_epi16(o, o), _mm256_set1_epi16(ARTANH_SLOPE)))
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
 fn box_plus(a: __m256i, b: __m256i) -> __m256i {
-    let (least, most) = (_mm256_min_epu16(a, b), _mm256_max_epu16(a, b));
-    let raised = _mm256_add_epi16(least, correction(_mm256_adds_epu16(a, b)));
-    _mm256_subs_epu16(raised, correction(_mm256_sub_epi16(most, least)))
+    let (least, most) = (_mm256_min_epi16(a, b), _mm256_max_epi16(a, b));
+    let end = _mm256_set1_epi16(CORRECTION_END);
+    let near = _mm256_subs_epu16(end, _mm256_sub_epi16(most, least));
+    let far = _mm256_subs_epu16(end, _mm256_add_epi16(a, b));
+    let excess = _mm256_mulhrs_epi16(_mm256_sub_epi16(near, far), _mm256_add_epi16(near, far));
+    _mm256_sub_epi16(least, excess)
 }
 
 runs!(target_feature(enable = "avx2"));
@@ -239,13 +233,14 @@ fn leaf_messages<const D: usize, const CURVE: bool>(
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn parity_check<const D: usize>(
+fn parity_check<const D: usize, const PRODUCT: bool>(
     edges: &[Edge; D],
     posteriors: &mut [Lanes],
     messages: &mut [Lanes; D],
     syndrome: u64,
 ) -> u32 {
     let values = values(edges, posteriors);
+    let (tables, one) = (Tables::new(), _mm256_set1_epi16(ONE));
     let mut violated = 0;
     for quarter in 0..QUARTERS {
         let syndrome = signs_of((syndrome >> (16 * quarter)) as u16);
@@ -253,7 +248,13 @@ fn parity_check<const D: usize>(
         let tops = _mm256_movemask_epi8(odd).cast_unsigned() & 0xaaaa_aaaa;
         violated += tops.count_ones();
         let a = without(&values, messages, quarter);
-        let told = parity_messages(syndrome, &a);
+        let told = if PRODUCT {
+            let negative = _mm256_srai_epi16(syndrome, 15);
+            let leaf = _mm256_sub_epi16(_mm256_xor_si256(one, negative), negative);
+            leaf_messages::<D, true>(&tables, leaf, &a)
+        } else {
+            parity_messages(syndrome, &a)
+        };
         tell((edges, posteriors), messages, (&a, &told), quarter);
     }
     violated
@@ -287,11 +288,11 @@ fn signs_of(bits: u16) -> __m256i {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn parity_messages<const D: usize>(syndrome: __m256i, a: &[__m256i; D]) -> [__m256i; D] {
-    let most = _mm256_set1_epi16(-1);
+    let most = _mm256_set1_epi16(i16::MAX);
     let (mut size, mut told, mut odd, mut before) = ([most; D], [most; D], syndrome, most);
     for i in 0..D {
-        let least = _mm256_min_epu16(_mm256_abs_epi16(a[i]), _mm256_set1_epi16(i16::MAX / 2));
-        size[i] = _mm256_slli_epi16(least, 2);
+        let least = _mm256_min_epu16(_mm256_abs_epi16(a[i]), _mm256_set1_epi16(MOST_SIZE as i16));
+        size[i] = _mm256_add_epi16(least, _mm256_add_epi16(least, least));
         odd = _mm256_xor_si256(odd, a[i]);
         told[i] = before;
         if i + 1 < D {
@@ -306,7 +307,8 @@ fn parity_messages<const D: usize>(syndrome: __m256i, a: &[__m256i; D]) -> [__m2
         }
     }
     for i in 0..D {
-        let limited = _mm256_min_epi16(_mm256_srli_epi16(told[i], 2), _mm256_set1_epi16(PARITY_LIMIT));
+        let coarse = _mm256_mulhi_epu16(told[i], _mm256_set1_epi16(COARSE as i16));
+        let limited = _mm256_min_epi16(coarse, _mm256_set1_epi16(PARITY_LIMIT));
         let negative = _mm256_srai_epi16(_mm256_xor_si256(odd, a[i]), 15);
         told[i] = _mm256_sub_epi16(_mm256_xor_si256(limited, negative), negative);
     }

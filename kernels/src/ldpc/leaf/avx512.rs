@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::{
-    ARTANH_FIRST, ARTANH_THIRD, CORRECTION_END, CORRECTION_SCALE, Edge, LINES, Lanes, LeafRule, PARITY_LIMIT,
+    ARTANH_SLOPE, COARSE, CORRECTION_END, Edge, LINES, Lanes, LeafRule, MOST_SIZE, ONE, PARITY_LIMIT,
 };
 
 /// 0, 1, … 127: 32 numbers from r on are the lane numbers of a rotation by r (the permutation
@@ -88,24 +88,18 @@ impl Tables {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn artanh_twice(o: __m512i) -> __m512i {
-    let third = _mm512_mulhrs_epi16(_mm512_mulhrs_epi16(o, o), _mm512_set1_epi16(ARTANH_THIRD));
-    _mm512_mulhrs_epi16(o, _mm512_add_epi16(third, _mm512_set1_epi16(ARTANH_FIRST)))
-}
-
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn correction(x: __m512i) -> __m512i {
-    let rest = _mm512_subs_epu16(_mm512_set1_epi16(CORRECTION_END), x);
-    let cube = _mm512_mulhrs_epi16(_mm512_mulhrs_epi16(rest, rest), rest);
-    _mm512_mulhrs_epi16(cube, _mm512_set1_epi16(CORRECTION_SCALE))
+    _mm512_mulhrs_epi16(o, _mm512_add_epi16(_mm512_mulhrs_epi16(o, o), _mm512_set1_epi16(ARTANH_SLOPE)))
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn box_plus(a: __m512i, b: __m512i) -> __m512i {
-    let (least, most) = (_mm512_min_epu16(a, b), _mm512_max_epu16(a, b));
-    let raised = _mm512_add_epi16(least, correction(_mm512_adds_epu16(a, b)));
-    _mm512_subs_epu16(raised, correction(_mm512_sub_epi16(most, least)))
+    let (least, most) = (_mm512_min_epi16(a, b), _mm512_max_epi16(a, b));
+    let end = _mm512_set1_epi16(CORRECTION_END);
+    let near = _mm512_subs_epu16(end, _mm512_sub_epi16(most, least));
+    let far = _mm512_subs_epu16(end, _mm512_add_epi16(a, b));
+    let excess = _mm512_mulhrs_epi16(_mm512_sub_epi16(near, far), _mm512_add_epi16(near, far));
+    _mm512_sub_epi16(least, excess)
 }
 
 runs!(target_feature(enable = "avx512f,avx512bw"));
@@ -173,61 +167,71 @@ fn leaf_messages<const D: usize, const CURVE: bool>(
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn parity_check<const D: usize>(
+fn parity_check<const D: usize, const PRODUCT: bool>(
     edges: &[Edge; D],
     posteriors: &mut [Lanes],
     messages: &mut [Lanes; D],
     syndrome: u64,
 ) -> u32 {
-    let mut a = [[_mm512_setzero_si512(); D]; 2];
-    let mut odd = [syndrome as u32, (syndrome >> 32) as u32];
-    for i in 0..D {
-        let value = rotated(&posteriors[edges[i].block as usize], edges[i].rotation);
-        let message = halves(&messages[i]);
+    let zero = _mm512_setzero_si512();
+    let bits = [syndrome as u32, (syndrome >> 32) as u32];
+    let mut odd = [_mm512_movm_epi16(bits[0]), _mm512_movm_epi16(bits[1])];
+    let mut a = [[zero; D]; 2];
+    each!(I, D, {
+        let value = rotated(&posteriors[edges[I].block as usize], edges[I].rotation);
+        let message = halves(&messages[I]);
         for half in 0..2 {
-            odd[half] ^= _mm512_movepi16_mask(value[half]);
-            a[half][i] = _mm512_subs_epi16(value[half], message[half]);
+            odd[half] = _mm512_xor_si512(odd[half], value[half]);
+            a[half][I] = _mm512_subs_epi16(value[half], message[half]);
         }
-    }
+    });
     for half in 0..2 {
-        let told = parity_messages::<D>((syndrome >> (32 * half)) as u32, &a[half]);
-        for i in 0..D {
-            store_half(&mut messages[i], half, told[i]);
-            let value = _mm512_adds_epi16(a[half][i], told[i]);
-            store_half(&mut posteriors[edges[i].block as usize], half, value);
-        }
+        let told = if PRODUCT {
+            let one = _mm512_set1_epi16(ONE);
+            let leaf = _mm512_mask_sub_epi16(one, bits[half], zero, one);
+            leaf_messages::<D, true>(&Tables::new(), leaf, &a[half])
+        } else {
+            parity_messages::<D>(_mm512_movm_epi16(bits[half]), &a[half])
+        };
+        each!(I, D, {
+            store_half(&mut messages[I], half, told[I]);
+            let value = _mm512_adds_epi16(a[half][I], told[I]);
+            store_half(&mut posteriors[edges[I].block as usize], half, value);
+        });
     }
-    odd[0].count_ones() + odd[1].count_ones()
+    let violated = |odd| _mm512_movepi16_mask(odd).count_ones();
+    violated(odd[0]) + violated(odd[1])
 }
 
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn parity_messages<const D: usize>(syndrome: u32, a: &[__m512i; D]) -> [__m512i; D] {
-    let most = _mm512_set1_epi16(-1);
-    let (mut size, mut told, mut signs, mut odd) = ([most; D], [most; D], [0; D], syndrome);
-    let mut before = most;
-    for i in 0..D {
-        let least = _mm512_min_epu16(_mm512_abs_epi16(a[i]), _mm512_set1_epi16(i16::MAX / 2));
-        size[i] = _mm512_slli_epi16(least, 2);
-        signs[i] = _mm512_movepi16_mask(a[i]);
-        odd ^= signs[i];
-        told[i] = before;
-        if i + 1 < D {
-            before = if i == 0 { size[i] } else { box_plus(before, size[i]) };
+fn parity_messages<const D: usize>(syndrome: __m512i, a: &[__m512i; D]) -> [__m512i; D] {
+    let zero = _mm512_setzero_si512();
+    let (mut size, mut told, mut odd) = ([zero; D], [_mm512_set1_epi16(i16::MAX); D], syndrome);
+    each!(I, D, {
+        let least = _mm512_min_epu16(_mm512_abs_epi16(a[I]), _mm512_set1_epi16(MOST_SIZE as i16));
+        size[I] = _mm512_add_epi16(least, _mm512_add_epi16(least, least));
+        odd = _mm512_xor_si512(odd, a[I]);
+    });
+    // ⊞ of the first sizes up to each, and of the last ones from each on.
+    let (mut first, mut last) = (size, size);
+    each!(I, D, {
+        if (1..D - 1).contains(&I) {
+            first[I] = box_plus(first[I - 1], size[I]);
+            last[D - 1 - I] = box_plus(last[D - I], size[D - 1 - I]);
         }
-    }
-    let mut after = size[D - 1];
-    for i in (0..D - 1).rev() {
-        told[i] = if i == 0 { after } else { box_plus(told[i], after) };
-        if i > 0 {
-            after = box_plus(after, size[i]);
+    });
+    each!(I, D, {
+        if (1..D - 1).contains(&I) {
+            told[I] = box_plus(first[I - 1], last[I + 1]);
+        } else if D > 1 {
+            told[I] = if I == 0 { last[1 % D] } else { first[D - 2] };
         }
-    }
-    for i in 0..D {
-        let coarse = _mm512_srli_epi16(told[i], 2);
+        let coarse = _mm512_mulhi_epu16(told[I], _mm512_set1_epi16(COARSE as i16));
         let limited = _mm512_min_epi16(coarse, _mm512_set1_epi16(PARITY_LIMIT));
-        told[i] = _mm512_mask_sub_epi16(limited, odd ^ signs[i], _mm512_setzero_si512(), limited);
-    }
+        let negative = _mm512_srai_epi16(_mm512_xor_si512(odd, a[I]), 15);
+        told[I] = _mm512_sub_epi16(_mm512_xor_si512(limited, negative), negative);
+    });
     told
 }
 

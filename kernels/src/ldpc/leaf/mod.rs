@@ -15,9 +15,12 @@
 //!   2·artanh(o) ≈ 2o(1 + 0.45·o²); |o| never exceeds |t|. At low rates leaves say so little that a
 //!   straight line does: C_i = g·∏, where the gain g is the mean of L and 2·tanh(L/2), the message
 //!   between its two ends ([`LeafRule`]).
-//! * Parity check: C_i = ± ⊞_{j≠i} |a_j| with a ⊞ b = min + f(a + b) − f(|a − b|),
-//!   f(x) = ln(1 + e^(−x)) ≈ ln 2·(1 − x/c)³ below c = 6·ln 2 (value and slope at zero exact). In
-//!   the product domain these messages would stick at 5.5, the most that Q15 can say.
+//! * Parity check, as long as many are violated: like a leaf check whose leaf is certain. That is
+//!   exact where messages are small, but says 2.9 at most, and bits would stick there.
+//! * Parity check, towards the end: C_i = ± ⊞_{j≠i} |a_j| with a ⊞ b = min + f(a + b) − f(|a − b|),
+//!   f(x) = ln(1 + e^(−x)) ≈ ⅔·(1 − x/c)² below c = 8/3, near the parabola that has value and slope at
+//!   zero exact. A cubic takes as many iterations and half as long again; it is twice the work of the
+//!   product ([`ParityRule`]).
 //!
 //! | rung | symbols/s of the whole way, rate 0.15 | bound by |
 //! |---|---|---|
@@ -84,6 +87,15 @@ pub enum LeafRule {
     Line,
 }
 
+/// How a parity check reckons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ParityRule {
+    /// By the product of what its bits say: 2.9 at most. For the long way on which many are violated.
+    Product,
+    /// By ⊞ of log-likelihood ratios, up to 10: for the end of the way. Twice the work.
+    Sizes,
+}
+
 /// The graph: leaf checks first, then parity checks, and their edges in that order.
 #[derive(Clone, Copy, Debug)]
 pub struct Graph<'a> {
@@ -95,6 +107,8 @@ pub struct Graph<'a> {
     pub parity_runs: &'a [Run],
     /// The order of the parity checks.
     pub parity_order: Order,
+    /// How parity checks reckon.
+    pub parity_rule: ParityRule,
     /// Every edge.
     pub edges: &'a [Edge],
 }
@@ -120,7 +134,7 @@ kernel! {
     /// or above [`MAX_DEGREE`]. Time depends on the graph only.
     pub fn iterate(graph: &Graph<'_>, beliefs: &mut Beliefs<'_>) -> u32;
 
-    /// What leaves of the ratios L enter their checks with, by the rule: tanh(L/2) in Q15, or the mean
+    /// What leaves of the ratios L enter their checks with, by the rule: tanh(L/2) in the units of products, or the mean
     /// of L and 2·tanh(L/2) in units; with the other sign where the syndrome bit is 1. Ratios are
     /// clipped to ±3.
     ///
@@ -150,16 +164,19 @@ const LINES: [[i16; 64]; 2] = {
     lines
 };
 
-/// The factor of 2·artanh(o) at small o: from Q15 to units.
-const ARTANH_FIRST: i16 = 2 * UNIT;
-/// 0.45 of it, the factor of o².
-const ARTANH_THIRD: i16 = 922;
-/// Parity checks reckon in this many times finer units, without sign, up to 16.
-const FINE: u16 = 4;
-/// c = 6·ln 2 in fine units: where the correction of ⊞ ends.
-const CORRECTION_END: i16 = 17036;
-/// ln 2 in fine units over (c/8)³: what the cube of the rest, in Q15, is scaled by.
-const CORRECTION_SCALE: i16 = 20207;
+/// Products o are kept in units of 2⁻¹⁵/σ, σ³ = 0.45·2·[`UNIT`]/2¹⁵, so that 2·artanh(o) takes two
+/// multiplications: o·(2·[`UNIT`]/σ + o²). This is a one, 2¹⁵·σ.
+const ONE: i16 = 9965;
+/// 2·[`UNIT`]/σ: the slope of 2·artanh(o) at small o.
+const ARTANH_SLOPE: i16 = 6734;
+/// Parity checks reckon in this many times finer units, without sign, up to 10.67.
+const FINE: u16 = 3;
+/// The most that a parity check reckons with.
+const MOST_SIZE: u16 = i16::MAX as u16 / FINE;
+/// c = 8/3 in fine units: where the correction of ⊞ ends. As 4·[`CORRECTION_END`] = 2¹⁵, no ⊞ is negative.
+const CORRECTION_END: i16 = 8192;
+/// 2¹⁶/[`FINE`], rounded up: what a product's upper half divides by [`FINE`] with.
+const COARSE: u16 = 21846;
 /// The most that a parity check says: 10.
 const PARITY_LIMIT: i16 = 10 * UNIT;
 /// Leaves are clipped here, where the decoder's artanh ends: 3.

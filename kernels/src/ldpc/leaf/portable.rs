@@ -1,7 +1,7 @@
 //! Rows of 64 lanes: the reference's arithmetic, in loops that the compiler vectorises.
 
-use super::scalar::{artanh_twice, box_plus, mul, size_of, tanh_half};
-use super::{Edge, FINE, Lanes, LeafRule, PARITY_LIMIT};
+use super::scalar::{artanh_twice, box_plus, limited, mul, size_of, tanh_half};
+use super::{Edge, Lanes, LeafRule, ONE};
 
 pub(super) use super::scalar::leaves;
 
@@ -33,44 +33,63 @@ fn leaf_checks<const D: usize, const CURVE: bool>(
     let (edges, _) = edges.as_chunks::<D>();
     let (messages, _) = messages.as_chunks_mut::<D>();
     for ((edges, messages), leaf) in edges.iter().zip(messages).zip(leaves) {
-        let (mut a, mut tanh, mut told) = ([leaf.0; D], [leaf.0; D], [leaf.0; D]);
-        let mut before = leaf.0;
-        for i in 0..D {
-            let value = rotated(&posteriors[edges[i].block as usize], edges[i].rotation);
-            a[i] = both(&value, &messages[i].0, i16::saturating_sub);
-            tanh[i] = a[i].map(tanh_half);
-            told[i] = before;
-            before = both(&before, &tanh[i], mul);
-        }
-        let mut after = tanh[D - 1];
-        for i in (0..D - 1).rev() {
-            told[i] = both(&told[i], &after, mul);
-            after = both(&after, &tanh[i], mul);
-        }
-        for i in 0..D {
-            let message = if CURVE { told[i].map(artanh_twice) } else { told[i] };
-            messages[i].0 = message;
-            posteriors[edges[i].block as usize].0 = both(&a[i], &message, i16::saturating_add);
-        }
+        let a = without(edges, posteriors, messages);
+        let told = by_product::<D, CURVE>(&leaf.0, &a);
+        tell((edges, posteriors), messages, &a, &told);
+    }
+}
+
+/// The posteriors of a check's bits in its lane order, without what the check said before.
+#[inline]
+fn without<const D: usize>(edges: &[Edge; D], posteriors: &[Lanes], messages: &[Lanes; D]) -> [Row; D] {
+    let mut a = [[0; 64]; D];
+    for i in 0..D {
+        let value = rotated(&posteriors[edges[i].block as usize], edges[i].rotation);
+        a[i] = both(&value, &messages[i].0, i16::saturating_sub);
+    }
+    a
+}
+
+/// Stores what the check says now, and adds it.
+#[inline]
+fn tell<const D: usize>(
+    (edges, posteriors): (&[Edge; D], &mut [Lanes]),
+    messages: &mut [Lanes; D],
+    a: &[Row; D],
+    told: &[Row; D],
+) {
+    for i in 0..D {
+        messages[i].0 = told[i];
+        posteriors[edges[i].block as usize].0 = both(&a[i], &told[i], i16::saturating_add);
     }
 }
 
 #[inline]
-fn parity_check<const D: usize>(
-    edges: &[Edge; D],
-    posteriors: &mut [Lanes],
-    messages: &mut [Lanes; D],
-    syndrome: u64,
-) -> u32 {
-    let bit: Row = std::array::from_fn(|lane| if syndrome >> lane & 1 == 1 { -1 } else { 0 });
-    let (mut odd_now, mut odd) = (bit, bit);
-    let (mut a, mut size) = ([bit; D], [[u16::MAX; 64]; D]);
-    let mut rest = [[u16::MAX; 64]; D];
-    let mut before = [u16::MAX; 64];
+fn by_product<const D: usize, const CURVE: bool>(leaf: &Row, a: &[Row; D]) -> [Row; D] {
+    let (mut tanh, mut told, mut before) = ([*leaf; D], [*leaf; D], *leaf);
     for i in 0..D {
-        let value = rotated(&posteriors[edges[i].block as usize], edges[i].rotation);
-        odd_now = both(&odd_now, &value, |odd, value| odd ^ value);
-        a[i] = both(&value, &messages[i].0, i16::saturating_sub);
+        tanh[i] = a[i].map(tanh_half);
+        told[i] = before;
+        before = both(&before, &tanh[i], mul);
+    }
+    let mut after = tanh[D - 1];
+    for i in (0..D - 1).rev() {
+        told[i] = both(&told[i], &after, mul);
+        after = both(&after, &tanh[i], mul);
+    }
+    if CURVE {
+        for told in &mut told {
+            *told = told.map(artanh_twice);
+        }
+    }
+    told
+}
+
+#[inline]
+fn by_sizes<const D: usize>(syndrome: &Row, a: &[Row; D]) -> [Row; D] {
+    let (mut odd, mut size, mut rest) = (*syndrome, [[i16::MAX; 64]; D], [[i16::MAX; 64]; D]);
+    let mut before = [i16::MAX; 64];
+    for i in 0..D {
         odd = both(&odd, &a[i], |odd, a| odd ^ a);
         size[i] = a[i].map(size_of);
         rest[i] = before;
@@ -83,10 +102,30 @@ fn parity_check<const D: usize>(
     }
     for i in 0..D {
         let negative = both(&odd, &a[i], |odd, a| (odd ^ a) >> 15);
-        let limited = rest[i].map(|size| (size / FINE).cast_signed().min(PARITY_LIMIT));
-        let message = both(&limited, &negative, |size, negative| (size ^ negative) - negative);
-        messages[i].0 = message;
-        posteriors[edges[i].block as usize].0 = both(&a[i], &message, i16::saturating_add);
+        rest[i] = both(&rest[i].map(limited), &negative, |size, negative| (size ^ negative) - negative);
     }
-    odd_now.iter().map(|odd| u32::from(*odd < 0)).sum()
+    rest
+}
+
+#[inline]
+fn parity_check<const D: usize, const PRODUCT: bool>(
+    edges: &[Edge; D],
+    posteriors: &mut [Lanes],
+    messages: &mut [Lanes; D],
+    syndrome: u64,
+) -> u32 {
+    let bit: Row = std::array::from_fn(|lane| if syndrome >> lane & 1 == 1 { -1 } else { 0 });
+    let mut odd = bit;
+    for edge in edges {
+        let value = rotated(&posteriors[edge.block as usize], edge.rotation);
+        odd = both(&odd, &value, |odd, value| odd ^ value);
+    }
+    let a = without(edges, posteriors, messages);
+    let told = if PRODUCT {
+        by_product::<D, true>(&bit.map(|bit| (ONE ^ bit) - bit), &a)
+    } else {
+        by_sizes(&bit, &a)
+    };
+    tell((edges, posteriors), messages, &a, &told);
+    odd.iter().map(|odd| u32::from(*odd < 0)).sum()
 }

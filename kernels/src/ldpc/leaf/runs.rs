@@ -29,7 +29,7 @@ macro_rules! by_degree {
 /// The way over the runs, with the attribute that a rung's functions bear, which has `leaf_checks` and `parity_check`.
 macro_rules! runs {
     ($features:meta) => {
-        use super::{Beliefs, Graph, Order, Run};
+        use super::{Beliefs, Graph, Order, ParityRule, Run};
 
         #[$features]
         pub(super) fn iterate(graph: &Graph<'_>, beliefs: &mut Beliefs<'_>) -> u32 {
@@ -49,7 +49,8 @@ macro_rules! runs {
                 let syndrome = &beliefs.syndrome[check..check + run.checks];
                 let edges = &graph.edges[edge..edge + run.checks * run.degree];
                 let messages = &mut beliefs.messages[edge..edge + run.checks * run.degree];
-                parity_run(run, graph.parity_order, edges, (beliefs.posteriors, messages), syndrome)
+                let way = (graph.parity_rule, graph.parity_order);
+                parity_run(run, way, edges, (beliefs.posteriors, messages), syndrome)
             };
             match graph.parity_order {
                 Order::Ascending => {
@@ -85,12 +86,25 @@ macro_rules! runs {
         }
 
         #[$features]
-        fn parity_run(run: &Run, order: Order, edges: &[Edge], state: State<'_>, syndrome: &[u64]) -> u32 {
-            by_degree!(run.degree, parity_checks, [], (order, edges, state, syndrome))
+        fn parity_run(
+            run: &Run,
+            (rule, order): (ParityRule, Order),
+            edges: &[Edge],
+            state: State<'_>,
+            syndrome: &[u64],
+        ) -> u32 {
+            match rule {
+                ParityRule::Product => {
+                    by_degree!(run.degree, parity_checks, [, true], (order, edges, state, syndrome))
+                }
+                ParityRule::Sizes => {
+                    by_degree!(run.degree, parity_checks, [, false], (order, edges, state, syndrome))
+                }
+            }
         }
 
         #[$features]
-        fn parity_checks<const D: usize>(
+        fn parity_checks<const D: usize, const PRODUCT: bool>(
             order: Order,
             edges: &[Edge],
             (posteriors, messages): State<'_>,
@@ -104,9 +118,23 @@ macro_rules! runs {
                     Order::Ascending => place,
                     Order::Descending => syndrome.len() - 1 - place,
                 };
-                violated += parity_check(&edges[check], posteriors, &mut messages[check], syndrome[check]);
+                let (edges, messages) = (&edges[check], &mut messages[check]);
+                violated += parity_check::<D, PRODUCT>(edges, posteriors, messages, syndrome[check]);
             }
             violated
         }
     };
+}
+
+/// Repeats the body with I = 0, 1, … D − 1 as a constant, D up to 16: the compiler leaves long loops over
+/// registers rolled, and then registers are memory.
+#[cfg(target_arch = "x86_64")]
+macro_rules! each {
+    ($i:ident, $d:ident, $body:block) => {
+        each!(@ $i, $d, $body, 0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15)
+    };
+    (@ $i:ident, $d:ident, $body:block, $($n:literal)*) => {$({
+        const $i: usize = $n;
+        if $i < $d $body
+    })*};
 }

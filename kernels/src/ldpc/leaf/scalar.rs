@@ -3,8 +3,8 @@
 #![expect(clippy::cast_possible_truncation, reason = "fixed-point products are cut to 16 bits by design")]
 
 use super::{
-    ARTANH_FIRST, ARTANH_THIRD, Beliefs, CORRECTION_END, CORRECTION_SCALE, Edge, FINE, Graph, LEAF_LIMIT,
-    LINES, Lanes, LeafRule, MAX_DEGREE, Order, PARITY_LIMIT, UNIT,
+    ARTANH_SLOPE, Beliefs, COARSE, CORRECTION_END, Edge, FINE, Graph, LEAF_LIMIT, LINES, Lanes, LeafRule,
+    MAX_DEGREE, MOST_SIZE, ONE, Order, PARITY_LIMIT, ParityRule, UNIT,
 };
 
 /// The rounded product of two Q15 numbers.
@@ -22,26 +22,28 @@ pub(super) fn tanh_half(a: i16) -> i16 {
 
 #[inline]
 pub(super) fn artanh_twice(o: i16) -> i16 {
-    mul(o, ARTANH_FIRST + mul(mul(o, o), ARTANH_THIRD))
+    mul(o, ARTANH_SLOPE.wrapping_add(mul(o, o)))
 }
 
-/// ln(1 + e^(−x)) in fine units.
+/// ⊞ of sizes in fine units: f(|a − b|) − f(a + b) as the difference of two squares.
 #[inline]
-fn correction(x: u16) -> u16 {
-    let rest = CORRECTION_END.cast_unsigned().saturating_sub(x).cast_signed();
-    mul(mul(mul(rest, rest), rest), CORRECTION_SCALE).cast_unsigned()
-}
-
-/// ⊞ of sizes in fine units.
-#[inline]
-pub(super) fn box_plus(a: u16, b: u16) -> u16 {
-    (a.min(b) + correction(a.saturating_add(b))).saturating_sub(correction(a.abs_diff(b)))
+pub(super) fn box_plus(a: i16, b: i16) -> i16 {
+    let rest = |x: u16| CORRECTION_END.cast_unsigned().saturating_sub(x).cast_signed();
+    let (near, far) = (rest(a.abs_diff(b)), rest(a.cast_unsigned() + b.cast_unsigned()));
+    a.min(b) - mul(near - far, near + far)
 }
 
 /// A ratio's size in fine units.
 #[inline]
-pub(super) fn size_of(a: i16) -> u16 {
-    a.unsigned_abs().min(u16::MAX / FINE) * FINE
+pub(super) fn size_of(a: i16) -> i16 {
+    (a.unsigned_abs().min(MOST_SIZE) * FINE).cast_signed()
+}
+
+/// A size in units, as a parity check says it.
+#[inline]
+pub(super) fn limited(size: i16) -> i16 {
+    let coarse = (u32::from(size.cast_unsigned()) * u32::from(COARSE)) >> 16;
+    (coarse as i16).min(PARITY_LIMIT)
 }
 
 pub(super) fn iterate(graph: &Graph<'_>, beliefs: &mut Beliefs<'_>) -> u32 {
@@ -61,7 +63,7 @@ pub(super) fn iterate(graph: &Graph<'_>, beliefs: &mut Beliefs<'_>) -> u32 {
     let mut visit = |edge: usize, degree: usize, check: usize| {
         let edges = &graph.edges[edge..edge + degree];
         let messages = &mut beliefs.messages[edge..edge + degree];
-        parity_check(edges, beliefs.posteriors, messages, beliefs.syndrome[check])
+        parity_check(graph.parity_rule, edges, (beliefs.posteriors, messages), beliefs.syndrome[check])
     };
     let mut violated = 0;
     match graph.parity_order {
@@ -104,70 +106,99 @@ fn leaf_check(
     leaf: &Lanes,
 ) {
     let gathered = gather(edges, posteriors);
-    let degree = edges.len();
     for lane in 0..64 {
-        let (mut a, mut tanh) = ([0; MAX_DEGREE], [0; MAX_DEGREE]);
-        let mut before = [leaf.0[lane]; MAX_DEGREE + 1];
-        for i in 0..degree {
-            a[i] = gathered[i][lane].saturating_sub(messages[i].0[lane]);
-            tanh[i] = tanh_half(a[i]);
-            before[i + 1] = mul(before[i], tanh[i]);
-        }
-        let mut after = 0;
-        for i in (0..degree).rev() {
-            let last = i + 1 == degree;
-            let product = if last { before[i] } else { mul(before[i], after) };
-            after = if last { tanh[i] } else { mul(after, tanh[i]) };
-            let message = match rule {
-                LeafRule::Curve => artanh_twice(product),
-                LeafRule::Line => product,
-            };
-            messages[i].0[lane] = message;
-            posteriors[edges[i].block as usize].0[lane] = a[i].saturating_add(message);
-        }
+        by_product(rule, (edges, &gathered), (posteriors, messages), (leaf.0[lane], lane));
     }
 }
 
-fn parity_check(edges: &[Edge], posteriors: &mut [Lanes], messages: &mut [Lanes], syndrome: u64) -> u32 {
-    let gathered = gather(edges, posteriors);
+/// What a check says in a lane whose leaf enters with `leaf`.
+fn by_product(
+    rule: LeafRule,
+    (edges, gathered): (&[Edge], &[[i16; 64]; MAX_DEGREE]),
+    (posteriors, messages): (&mut [Lanes], &mut [Lanes]),
+    (leaf, lane): (i16, usize),
+) {
     let degree = edges.len();
+    let (mut a, mut tanh) = ([0; MAX_DEGREE], [0; MAX_DEGREE]);
+    let mut before = [leaf; MAX_DEGREE + 1];
+    for i in 0..degree {
+        a[i] = gathered[i][lane].saturating_sub(messages[i].0[lane]);
+        tanh[i] = tanh_half(a[i]);
+        before[i + 1] = mul(before[i], tanh[i]);
+    }
+    let mut after = 0;
+    for i in (0..degree).rev() {
+        let last = i + 1 == degree;
+        let product = if last { before[i] } else { mul(before[i], after) };
+        after = if last { tanh[i] } else { mul(after, tanh[i]) };
+        let message = match rule {
+            LeafRule::Curve => artanh_twice(product),
+            LeafRule::Line => product,
+        };
+        messages[i].0[lane] = message;
+        posteriors[edges[i].block as usize].0[lane] = a[i].saturating_add(message);
+    }
+}
+
+/// Returns how many lanes were violated by the posteriors as they came.
+fn parity_check(
+    rule: ParityRule,
+    edges: &[Edge],
+    (posteriors, messages): (&mut [Lanes], &mut [Lanes]),
+    syndrome: u64,
+) -> u32 {
+    let gathered = gather(edges, posteriors);
     let mut violated = 0;
     for lane in 0..64 {
-        let bit = syndrome >> lane & 1 == 1;
-        let (mut a, mut size, mut before) = ([0; MAX_DEGREE], [0; MAX_DEGREE], [0; MAX_DEGREE + 1]);
-        let (mut odd, mut odd_now) = (bit, bit);
-        for i in 0..degree {
-            odd_now ^= gathered[i][lane] < 0;
-            a[i] = gathered[i][lane].saturating_sub(messages[i].0[lane]);
-            odd ^= a[i] < 0;
-            size[i] = size_of(a[i]);
-            before[i + 1] = if i == 0 { size[i] } else { box_plus(before[i], size[i]) };
-        }
+        let odd = syndrome >> lane & 1 == 1;
+        let odd_now = gathered[..edges.len()].iter().fold(odd, |odd, row| odd ^ (row[lane] < 0));
         violated += u32::from(odd_now);
-        let mut after = u16::MAX;
-        for i in (0..degree).rev() {
-            let last = i + 1 == degree;
-            let rest = match (i, last) {
-                (0, true) => u16::MAX,
-                (_, true) => before[i],
-                (0, false) => after,
-                _ => box_plus(before[i], after),
-            };
-            after = if last { size[i] } else { box_plus(after, size[i]) };
-            let limited = (rest / FINE).cast_signed().min(PARITY_LIMIT);
-            let message = if odd ^ (a[i] < 0) { -limited } else { limited };
-            messages[i].0[lane] = message;
-            posteriors[edges[i].block as usize].0[lane] = a[i].saturating_add(message);
+        match rule {
+            ParityRule::Product => {
+                let leaf = if odd { -ONE } else { ONE };
+                by_product(LeafRule::Curve, (edges, &gathered), (posteriors, messages), (leaf, lane));
+            }
+            ParityRule::Sizes => by_sizes((edges, &gathered), (posteriors, messages), (odd, lane)),
         }
     }
     violated
+}
+
+/// What a parity check says in a lane.
+fn by_sizes(
+    (edges, gathered): (&[Edge], &[[i16; 64]; MAX_DEGREE]),
+    (posteriors, messages): (&mut [Lanes], &mut [Lanes]),
+    (mut odd, lane): (bool, usize),
+) {
+    let degree = edges.len();
+    let (mut a, mut size, mut before) = ([0; MAX_DEGREE], [0; MAX_DEGREE], [i16::MAX; MAX_DEGREE + 1]);
+    for i in 0..degree {
+        a[i] = gathered[i][lane].saturating_sub(messages[i].0[lane]);
+        odd ^= a[i] < 0;
+        size[i] = size_of(a[i]);
+        before[i + 1] = if i == 0 { size[i] } else { box_plus(before[i], size[i]) };
+    }
+    let mut after = i16::MAX;
+    for i in (0..degree).rev() {
+        let last = i + 1 == degree;
+        let rest = match (i, last) {
+            (0, true) => i16::MAX,
+            (_, true) => before[i],
+            (0, false) => after,
+            _ => box_plus(before[i], after),
+        };
+        after = if last { size[i] } else { box_plus(after, size[i]) };
+        let message = if odd ^ (a[i] < 0) { -limited(rest) } else { limited(rest) };
+        messages[i].0[lane] = message;
+        posteriors[edges[i].block as usize].0[lane] = a[i].saturating_add(message);
+    }
 }
 
 #[inline(always)]
 pub(super) fn leaves(rule: LeafRule, ratios: &[i16], syndrome: &[u64], out: &mut [Lanes]) {
     assert_eq!((ratios.len(), syndrome.len()), (64 * out.len(), out.len()), "one leaf a check");
     match rule {
-        LeafRule::Curve => leaves_by(|ratio| 32_767.0 * leaf_tanh(ratio), ratios, syndrome, out),
+        LeafRule::Curve => leaves_by(|ratio| f32::from(ONE) * leaf_tanh(ratio), ratios, syndrome, out),
         LeafRule::Line => leaves_by(
             |ratio| 0.5 * f32::from(clipped(ratio)) + f32::from(UNIT) * leaf_tanh(ratio),
             ratios,
