@@ -213,20 +213,21 @@ fn parity_messages<const D: usize>(syndrome: __m512i, a: &[__m512i; D]) -> [__m5
         size[I] = _mm512_add_epi16(least, _mm512_add_epi16(least, least));
         odd = _mm512_xor_si512(odd, a[I]);
     });
-    // ⊞ of the first sizes up to each, and of the last ones from each on.
-    let (mut first, mut last) = (size, size);
+    // ⊞ of the sizes before each, and of those after it.
+    let (mut before, mut after) = (told, told);
     each!(I, D, {
-        if (1..D - 1).contains(&I) {
-            first[I] = box_plus(first[I - 1], size[I]);
-            last[D - 1 - I] = box_plus(last[D - I], size[D - 1 - I]);
+        if I + 1 < D {
+            let i = D - 1 - I;
+            before[I + 1] = if I == 0 { size[0] } else { box_plus(before[I], size[I]) };
+            after[i - 1] = if I == 0 { size[i] } else { box_plus(after[i], size[i]) };
         }
     });
     each!(I, D, {
-        if (1..D - 1).contains(&I) {
-            told[I] = box_plus(first[I - 1], last[I + 1]);
-        } else if D > 1 {
-            told[I] = if I == 0 { last[1 % D] } else { first[D - 2] };
-        }
+        told[I] = match I {
+            0 => after[0],
+            _ if I + 1 == D => before[I],
+            _ => box_plus(before[I], after[I]),
+        };
         let coarse = _mm512_mulhi_epu16(told[I], _mm512_set1_epi16(COARSE as i16));
         let limited = _mm512_min_epi16(coarse, _mm512_set1_epi16(PARITY_LIMIT));
         let negative = _mm512_srai_epi16(_mm512_xor_si512(odd, a[I]), 15);
