@@ -102,6 +102,19 @@ mod tests {
     }
 
     #[test]
+    fn a_tail_of_more_terms_than_are_summed_is_bounded_by_its_rest() {
+        // Four standard deviations below a mean of 10¹²: ln Φ(−4).
+        let below = ln_at_most(1_000_000_000_000 - 4 * 866_025, 4_000_000_000_000, 0.25);
+        assert!((-10.360_2..-10.3).contains(&below), "{below}");
+        for (x, n, p) in [(3, 10, 0.3), (5, 10, 0.3), (10, 10, 0.999), (0, 0, 0.5)] {
+            assert_eq!(ln_at_most(x, n, p), 0.0, "{x} of {n} at {p}: nothing is excluded");
+        }
+        let near = ln_at_most(29, 100, 0.3);
+        assert!(near < 0.0 && near > -0.8, "just below the mean: {near}");
+        assert_eq!(rate_above(2, 10, 1.0), 0.2, "nothing claimed: the rate that was seen");
+    }
+
+    #[test]
     fn large_numbers_of_trials_are_no_harder() {
         let rate = rate_above(1 << 50, 1 << 54, 1e-23);
         assert!(rate > 0.0625 && rate < 0.0625 * (1.0 + 1e-6), "{rate}");

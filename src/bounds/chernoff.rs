@@ -151,6 +151,22 @@ mod tests {
     }
 
     #[test]
+    fn closed_forms_are_those_of_the_paper() {
+        let (x, beta, epsilon) = (Real::from(100.0), Real::from(8.0), libm::exp(-8.0));
+        // 2βx + β² = 1664 and 2βx + β²/4 = 1616.
+        for (name, ours, expected) in [
+            ("x + β + √(2βx + β²)", closed_above(x, beta), 148.792_156_108_742_28),
+            ("x − β/2 − √(2βx + β²/4)", closed_below(x, beta), 55.800_497_515_516_39),
+            ("x + β/2 − √(2βx + β²/4)", quadratic_below(x, beta), 63.800_497_515_516_39),
+            ("λ + β/2 + √(2βλ + β²/4)", observed_above(x, epsilon), 144.199_502_484_483_6),
+            ("λ − √(2βλ)", observed_below(x, epsilon), 60.0),
+        ] {
+            assert!((ours.to_f64() - expected).abs() < 1e-9, "{name} is {ours:?}, not {expected}");
+        }
+        assert_eq!(exponent(1.0), Real::ZERO, "nothing is claimed");
+    }
+
+    #[test]
     fn zero_counts_and_zero_epsilon_fail_safe() {
         assert!((expected_above(0, 1e-10).to_f64() - 23.025_850_929_940_457).abs() < 1e-12, "ln 1/ε");
         assert_eq!(expected_below(0, 1e-10).to_f64(), 0.0, "nothing seen, nothing sure");

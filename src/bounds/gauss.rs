@@ -98,7 +98,7 @@ mod tests {
             [(5e-11, 6.466_951_087_240_516), (5e-10, 6.109_410_204_869_397_5), (0.025, 1.959_963_984_540_054)]
         {
             let ours = quantile(epsilon);
-            assert!((ours / z - 1.0).abs() < 1e-12, "quantile({epsilon:e}) is {ours}, not {z}");
+            assert!(ours > z && ours < z * (1.0 + 1e-13), "quantile({epsilon:e}) is {ours}, above {z}");
         }
         assert_eq!(quantile(0.0), f64::INFINITY, "no ε, no bound");
         assert_eq!(quantile(0.7), 0.0, "more than half");

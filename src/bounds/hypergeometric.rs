@@ -144,6 +144,38 @@ mod tests {
     }
 
     #[test]
+    fn a_tail_of_more_terms_than_are_summed_is_bounded_by_its_rest() {
+        // Four standard deviations below a mean of 10¹²: ln Φ(−4).
+        let k = 1_000_000_000_000 - 4 * 612_372;
+        let below = ln_at_most(k, 8_000_000_000_000, 2_000_000_000_000, 4_000_000_000_000);
+        assert!((-10.360_2..-10.3).contains(&below), "{below}");
+    }
+
+    #[test]
+    fn what_cannot_be_has_no_probability() {
+        for (k, population, marked, drawn) in
+            [(5, 10, 3, 8), (5, 10, 8, 3), (1, 10, 3, 11), (1, 10, 11, 3), (0, 10, 6, 5), (2, 10, 9, 4)]
+        {
+            let ln = ln_probability(k, population, marked, drawn);
+            assert_eq!(ln, f64::NEG_INFINITY, "{k} of {marked} among {drawn} of {population}");
+        }
+        assert_eq!(ln_at_most(0, 10, 6, 5), f64::NEG_INFINITY, "one is drawn at least");
+        assert_eq!(ln_at_most(3, 10, 3, 8), 0.0, "never more than there are");
+    }
+
+    #[test]
+    fn the_rate_is_one_error_more_than_at_half_the_claim() {
+        for (errors, tested, others) in [(0, 50, 100), (3, 200, 333), (40, 1_000, 77_777)] {
+            let worst = errors_above(errors, tested, others, 0.5e-3) + 1;
+            let (rate, exact) = (rate_above(errors, tested, others, 1e-3), worst as f64 / others as f64);
+            assert!(
+                rate >= exact && rate < exact * (1.0 + 1e-14),
+                "{errors} of {tested}: {rate} for {exact}"
+            );
+        }
+    }
+
+    #[test]
     fn true_failure_is_at_most_the_claim_for_every_small_population() {
         for epsilon in [0.3, 1e-2, 1e-4] {
             for (tested, others) in (1..=14_u64).flat_map(|t| (1..=14_u64).map(move |o| (t, o))) {

@@ -433,6 +433,18 @@ mod tests {
     }
 
     #[test]
+    fn one_bit_is_a_key_and_none_is_not() {
+        let budget = Budget::of_block(1e-10);
+        let of = |disclosed_bits| {
+            let kept = Kept { disclosed_bits, ..kept() };
+            key_length(&moments(0.005), &receiver(1 << 40), &kept, &budget)
+        };
+        let all = of(0).unwrap().ell;
+        assert_eq!(of(all - 1).unwrap().ell, 1, "one bit is left");
+        assert!(matches!(of(all), Err(NoKey::Spent(terms)) if terms.ell == 0), "nothing is");
+    }
+
+    #[test]
     fn less_knowledge_is_never_more_key() {
         let known = bits_per_symbol(0.01, 1_000_000_000);
         assert!(bits_per_symbol(0.01, 10_000_000) < known, "fewer calibration samples");

@@ -187,6 +187,22 @@ mod tests {
     }
 
     #[test]
+    fn eve_knows_what_a_fifty_digit_reference_says() {
+        for (detection, trust, expected) in [
+            (Detection::Homodyne, Trust::Trusted, 0.342_716_042_982_271_9),
+            (Detection::Homodyne, Trust::Untrusted, 0.680_553_687_011_842_2),
+            (Detection::Heterodyne, Trust::Trusted, 0.427_683_750_075_285_53),
+            (Detection::Heterodyne, Trust::Untrusted, 0.997_553_489_681_693_3),
+        ] {
+            let ours = holevo(&link([4.0, 0.5, 0.01, 0.6, 0.1]), detection, trust).to_f64();
+            assert!(
+                (ours / expected - 1.0).abs() < 1e-13,
+                "{detection:?}, {trust:?}: {ours}, not {expected}"
+            );
+        }
+    }
+
+    #[test]
     fn a_perfect_channel_tells_eve_nothing() {
         for detection in [Detection::Homodyne, Detection::Heterodyne] {
             let eve = holevo(&link([5.0, 1.0, 0.0, 0.6, 0.1]), detection, Trust::Trusted).to_f64();

@@ -148,6 +148,7 @@ mod tests {
         let collective =
             super::super::key_length(&moments, &receiver, &kept, &Budget::of_block(1e-10)).unwrap();
         assert!(key.ell > 0 && key.ell < collective.ell, "{key:?} against {collective:?}");
+        assert_eq!(key.disclosed_bits, kept.disclosed_bits + general.toll_bits, "the toll is paid");
         assert!(general.collective_epsilon.to_f64() < 1e-48, "{general:?}");
         let left = Kept { failed: FailedFrames::Left, ..kept };
         let refused = key_length(&moments, &receiver, &left, &test);

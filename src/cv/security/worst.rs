@@ -166,6 +166,39 @@ mod tests {
     use super::*;
 
     #[test]
+    fn every_corner_of_every_interval_is_visited_once() {
+        let moments = Moments::expected(200_000_000, [4.0, 0.216, 0.02, 0.6, 0.1]);
+        let receiver = Receiver {
+            efficiency: Interval { low: 0.58, high: 0.62 },
+            electronic_noise: Interval { low: 0.09, high: 0.11 },
+            electronic_measured: None,
+            calibration_samples: 100_000_000,
+            trust: Trust::Trusted,
+        };
+        let channel = Channel::estimate(&moments, &receiver, &Budget::of_block(1e-10)).unwrap();
+        let corners: std::collections::BTreeSet<_> = channel
+            .corners(&receiver)
+            .map(|corner| {
+                let numbers = [corner.amplitude, corner.shot, corner.efficiency, corner.electronic_noise];
+                numbers.map(f64::to_bits)
+            })
+            .collect();
+        assert_eq!(
+            corners.len(),
+            32,
+            "amplitude, vacuum and its electronic noise, η, v_el: both ends of each"
+        );
+        let middle = channel.link(&channel.middle(&receiver));
+        let [gain, noise] = [0.3 * 0.216, 1.1 + 0.3 * 0.216 * 0.02];
+        assert!((middle.transmittance.to_f64() - 2.0 * gain / 0.6).abs() < 1e-12, "T in the middle of η");
+        assert!(
+            (middle.excess_noise.to_f64() - (noise - 1.1) / gain).abs() < 1e-7,
+            "ξ in the middle of v_el"
+        );
+        assert!((middle.efficiency.to_f64() - 0.6).abs() < 1e-15, "the middle of η");
+    }
+
+    #[test]
     fn no_point_of_the_box_tells_eve_more_than_the_worst_corner() {
         let moments = Moments::expected(200_000_000, [4.0, 0.216, 0.02, 0.6, 0.1]);
         let receiver = Receiver {
