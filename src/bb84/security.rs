@@ -474,6 +474,13 @@ mod tests {
             (14_440.0..without.single_test_errors).contains(&with.single_test_errors),
             "fewer errors: {with:?}"
         );
+        // q s₁ less its scatter, √(2 ln 1/f) = 10.2 standard deviations.
+        let all = expected([0, 1, 2].map(|k: usize| LINK.key[k] + LINK.test[k]), with.tail_epsilon);
+        let exact = |middle| Spread { middle, half_width: [0.0; 3] };
+        let mixture = Mixture::new(exact(source.mean_photons), exact(source.key_probability));
+        let tested = mixture.fewest(1, &all).to_f64() / 50.0;
+        let deviations = (tested - with.single_test) / libm::sqrt(tested);
+        assert!((10.1..10.3).contains(&deviations), "{deviations} below the {tested} to expect");
         let unsure = source.with_test_basis(0.125, 0.125).with_mean_spread([1e-3, 4e-4, 2e-5]);
         let unsure = key_length(&LINK, &unsure, &claim, LINK_LEAK).unwrap();
         assert!(unsure.ell < with.ell, "intensities in an interval cost key: {unsure:?}");
@@ -526,6 +533,13 @@ mod tests {
         let swapped = Observation { key: [152_938, 3_668_401, 49_378_660], ..LINK };
         let refused = key_length(&swapped, &link_source(), &claim, 0);
         assert!(matches!(refused, Err(NoKey::Impossible(_))), "most light from the vacuum: {refused:?}");
+        for odd in [
+            Observation { test: [3_121, 74_865, 1_007_727], test_errors: [0; 3], ..LINK },
+            Observation { test_errors: [10, 10, 3_000], ..LINK },
+        ] {
+            let refused = key_length(&odd, &link_source(), &claim, 0);
+            assert!(matches!(refused, Err(NoKey::Impossible(_))), "{odd:?}: {refused:?}");
+        }
         let spent = key_length(&LINK, &link_source(), &claim, u64::MAX);
         assert!(matches!(spent, Err(NoKey::Spent(_))), "all disclosed: {spent:?}");
     }
@@ -567,6 +581,9 @@ mod tests {
             let refused = refusal(&LINK, &source.with_probability_spread(off), &claim);
             assert!(matches!(refused, Some(NoKey::Uncovered(_))), "p ± {off:?}: {refused:?}");
         }
+        let unlike = Source { test_probability: [0.81, 0.16, 0.03], ..source };
+        let refused = refusal(&LINK, &unlike.with_probability_spread([0.0, 0.0, 0.04]), &claim);
+        assert!(matches!(refused, Some(NoKey::Uncovered(_))), "never sent in the test basis: {refused:?}");
         for share in [0.0, 1.0, -0.1, f64::NAN] {
             let refused = refusal(&LINK, &Source { test_share: Some(share), ..source }, &claim);
             assert!(matches!(refused, Some(NoKey::Uncovered(_))), "share {share}: {refused:?}");

@@ -95,6 +95,17 @@ mod tests {
     }
 
     #[test]
+    fn dark_counts_alone_are_a_mismatch_too() {
+        // d from 0.05 to 0.15: 1 − 0.95² = 0.0975 and 1 − 0.85² = 0.2775.
+        let dark = Mismatch { efficiency_spread: 0.0, dark_probability: 0.1, dark_spread: 0.5 };
+        let (first, second) = dark.deltas();
+        assert!((second.to_f64() - (1.0 - 0.0975 / 0.2775)).abs() < 1e-14, "δ₂ is {second:?}");
+        assert!((first.to_f64() - second.to_f64() * 0.15 * 1.95 / 0.0975).abs() < 1e-14, "δ₁ is {first:?}");
+        assert!(Mismatch { dark_probability: 0.6, ..dark }.is_valid(), "at most 0.9");
+        assert!(!Mismatch { dark_probability: 0.7, ..dark }.is_valid(), "at most 1.05");
+    }
+
+    #[test]
     fn no_mismatch_adds_the_scatter_alone() {
         let none = Mismatch { efficiency_spread: 0.0, dark_probability: 0.0, dark_spread: 0.0 };
         assert_eq!(none.deltas(), (Real::ZERO, Real::ZERO), "no δ");

@@ -156,6 +156,15 @@ mod tests {
     }
 
     #[test]
+    fn no_photons_cost_the_least_toll() {
+        let test = EnergyTest { symbols: 1e9, tested: 1e7, alice: 0.0, bob: 0.0, epsilon: 1e-10 };
+        let general = reduction(&test).unwrap();
+        // K = 1: 2 ⌈log₂ C(5, 4)⌉ = 2 · 3.
+        assert_eq!((general.cutoff, general.toll_bits), (Real::ONE, 6), "{general:?}");
+        assert!((general.collective_epsilon.to_f64() / 50e-10 - 1.0).abs() < 1e-12, "ε/50 · K⁴: {general:?}");
+    }
+
+    #[test]
     fn a_test_too_small_bounds_nothing() {
         let test = EnergyTest { symbols: 1e9, tested: 10.0, alice: 3.5, bob: 2.5, epsilon: 1e-10 };
         assert_eq!(reduction(&test), None, "ten symbols");
