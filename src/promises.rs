@@ -16,7 +16,7 @@
 //! | its phase errors | exact hypergeometric bound; decoys by a linear program with a certified dual | [`bb84::security`](crate::bb84::security), points 1 to 4 | ε_AT² shared by all tail events |
 //! | CV length | collective attacks, reverse reconciliation, heterodyne | Pirandola, Papanastasiou, arXiv:2301.10270, equipartition term; extremality of Gaussian states (PRL 96, 080502; PRL 97, 190502 and 190503) | 2 ε_s + ε_PA |
 //! | its channel | χ² and normal intervals, worst corner | [`cv::security`](crate::cv::security) | ε_PE |
-//! | CV, general attacks | on demand, heterodyne with an energy test | Leverrier, PRL 118, 200501 (2017): [`cv::security::general`](crate::cv::security::general) | ε' = K⁴ ε/50 |
+//! | CV, general attacks | as a formula, not in sessions: heterodyne with an energy test | Leverrier, PRL 118, 200501 (2017): [`cv::security::general`](crate::cv::security::general) | ε' = K⁴ ε/50 |
 //! | calibrated intervals | intensities, their probabilities, η, v_el | [`protocol::Validity`](crate::protocol::Validity) | as configured |
 //! | verification | polynomial hash over GF(2¹²⁸) under a fresh key: two strings of L blocks collide with at most L/2¹²⁸ | Bibak, Kapron, Srinivasan, EPJ Quantum Technol. 9, 8 (2022) | ε_EV = L/2¹²⁸ |
 //! | amplification | modified Toeplitz hash under a fresh seed, leftover-hash lemma | [`amplify`](crate::amplify) | in ε_PA |
@@ -106,6 +106,14 @@
 //!   Hash keys and pads lie in locked pages that are left out of dumps, as far as the user's limit goes
 //!   ([`Pool::is_locked`](crate::auth::Pool::is_locked)); a node locks all it has if nothing limits that, and turns
 //!   dumps off; `keystill doctor` tells what was granted. Hibernation copies locked pages too.
+//! - General attacks on CV sessions: [`general::key_length`](crate::cv::security::general::key_length) pays for them, but a
+//!   session neither rotates its data at random nor tests energies, so that its keys hold against collective attacks.
+//! - Discrete modulation (QPSK, QAM): [`cv::security::discrete`](crate::cv::security::discrete) gives the rate of Denys, Brown and
+//!   Leverrier in the limit of many symbols, against collective attacks. The composable proof for finite blocks
+//!   (Kanitschar et al., PRX Quantum 4, 040306 (2023)) asks for a semidefinite program; no key is made without it.
+//! - Homodyne detection: in the formulas of the literature only. Sessions measure both quadratures.
+//! - One decoy: in the formula of Rusca 2018 only. What keys are made with needs two, since nothing else bounds the empty
+//!   pulses before errors are corrected. Wiesemann et al. (arXiv:2405.16578) is not implemented.
 //! - Denial of service: whoever cuts the line stops the key. Failed blocks consume pads and ε.
 //! - The last message may be lost: then one side holds a key that the other does not; the store delivers
 //!   none that only one side holds.
