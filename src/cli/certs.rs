@@ -8,6 +8,8 @@ use anyhow::{Context, anyhow};
 use zeroize::Zeroizing;
 
 use keystill::deliver::{Authority, CertificateError, Leaf, Purpose};
+use keystill::random::Purpose::KeyBits;
+use keystill::random::{Draw, OperatingSystem, RandomSource};
 
 use super::{Exit, Failure, OrExit};
 
@@ -72,6 +74,16 @@ enum Make {
         #[command(flatten)]
         leaf: LeafArgs,
     },
+
+    /// Make the key under which a site's front-ends keep keys in a database.
+    ///
+    /// Example: keystill certs site-key --dir certs
+    #[command(verbatim_doc_comment)]
+    SiteKey {
+        /// The folder; made if it is not there.
+        #[arg(long, default_value = "certs", value_name = "DIR")]
+        dir: PathBuf,
+    },
 }
 
 #[derive(Debug, clap::Args)]
@@ -93,6 +105,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         }
         Make::Server { id, hosts, leaf } => issue(Purpose::Server, id, hosts, leaf),
         Make::Client { id, hosts, leaf } => issue(Purpose::Client, id, hosts, leaf),
+        Make::SiteKey { dir } => site_key(dir),
     }
 }
 
@@ -119,20 +132,35 @@ fn authority(dir: &Path) -> Result<Authority, Failure> {
     Authority::from_pem(&certificate, &key).or_exit(Exit::Configuration)
 }
 
+fn site_key(dir: &Path) -> Result<(), Failure> {
+    std::fs::create_dir_all(dir).with_context(|| dir.display().to_string()).or_exit(Exit::Storage)?;
+    let mut key = Zeroizing::new([0; 32]);
+    let draw = Draw { block: 0, purpose: KeyBits, index: 0 };
+    OperatingSystem.draw(draw, &mut *key).or_exit(Exit::Internal)?;
+    write(&dir.join("site.key"), &*key, 0o600)
+}
+
 /// Writes NAME.pem and NAME.key; never over files that are there.
 fn write_pair(dir: &Path, name: &str, (certificate, key): (&str, &str)) -> Result<(), Failure> {
     for (ending, text, mode) in [("key", key, 0o600), ("pem", certificate, 0o644)] {
-        let path = dir.join(format!("{name}.{ending}"));
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
-        let mut file = options
-            .open(&path)
-            .with_context(|| format!("{}: remove it first if it is to be replaced", path.display()))
-            .or_exit(Exit::Storage)?;
-        file.write_all(text.as_bytes()).with_context(|| path.display().to_string()).or_exit(Exit::Storage)?;
-        println!("{}", path.display());
+        write(&dir.join(format!("{name}.{ending}")), text.as_bytes(), mode)?;
     }
+    Ok(())
+}
+
+/// Writes a file; never over one that is there.
+fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
+    let mut options = OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, mode);
+    #[cfg(not(unix))]
+    let _ = mode;
+    let mut file = options
+        .open(path)
+        .with_context(|| format!("{}: remove it first if it is to be replaced", path.display()))
+        .or_exit(Exit::Storage)?;
+    file.write_all(bytes).with_context(|| path.display().to_string()).or_exit(Exit::Storage)?;
+    println!("{}", path.display());
     Ok(())
 }

@@ -28,6 +28,11 @@ use super::{Exit, Failure, OrExit};
 /// itself if its own configuration says `serve = "kme.toml"`. With --demo, pools are filled with random bits,
 /// to try clients out.
 ///
+/// With a [database] in the configuration, keys lie in PostgreSQL, and any number of front-ends of the site
+/// deliver them: `connection` as PostgreSQL writes it, `site_key`, a file of 32 bytes that
+/// `keystill certs site-key` makes, and `authority`, who certifies a database server on another machine.
+/// A node, or --state, then moves its keys there.
+///
 /// Example: keystill serve --config kme.toml --demo 10
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
@@ -36,7 +41,7 @@ pub(crate) struct Args {
     #[arg(long, value_name = "FILE")]
     config: PathBuf,
     /// Serve the keys of this state folder, which no node may be using.
-    #[arg(long, value_name = "DIR", required_unless_present = "demo", conflicts_with = "demo")]
+    #[arg(long, value_name = "DIR", conflicts_with = "demo")]
     state: Option<PathBuf>,
     /// Fill each pool with this many Mbit that come from no link: worthless as secrets.
     #[arg(long, value_name = "MBIT", value_parser = clap::value_parser!(u32).range(1..=8000))]
@@ -67,9 +72,21 @@ pub(crate) struct Config {
     pub(crate) tls: TlsFiles,
     #[serde(default)]
     limits: Limits,
+    /// Where keys lie if several front-ends deliver them.
+    database: Option<DatabaseConfig>,
     /// Applications that share keys.
     #[serde(default, rename = "pair")]
     pairs: Vec<Pair>,
+}
+
+/// A key store in PostgreSQL.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(not(feature = "postgres"), expect(dead_code, reason = "read to be refused"))]
+struct DatabaseConfig {
+    connection: String,
+    site_key: PathBuf,
+    authority: Option<PathBuf>,
 }
 
 impl Config {
@@ -83,6 +100,10 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         for file in [&mut config.tls.certificate, &mut config.tls.key, &mut config.tls.client_authority] {
             *file = folder.join(&*file);
+        }
+        if let Some(database) = &mut config.database {
+            database.site_key = folder.join(&database.site_key);
+            database.authority = database.authority.take().map(|file| folder.join(file));
         }
         Ok(config)
     }
@@ -98,26 +119,100 @@ impl Config {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let config = Config::read(&args.config)?;
     super::secrecy::guard();
-    let keys: Arc<dyn Keys> = match (&args.state, args.demo) {
-        (Some(state), _) => {
+    let source = match (&args.state, args.demo) {
+        (_, Some(mbit)) => Source::of(demo(&config, u64::from(mbit) * 125_000)?),
+        (Some(state), None) => {
             let limits = store::Limits { capacity_bits: u64::MAX, ..store::Limits::default() };
             let opened = Folder::open(state).map_err(anyhow::Error::from);
             let opened = opened.and_then(|folder| Ok(Store::open(folder, limits)?));
             let opened =
                 opened.with_context(|| format!("state {}", state.display())).or_exit(Exit::Storage)?;
-            stored(&config, Arc::new(Mutex::new(opened)))?
+            Source::new(&config, Some(Arc::new(Mutex::new(opened))))?
         }
-        (None, mbit) => Arc::new(demo(&config, u64::from(mbit.unwrap_or(1)) * 125_000)?),
+        (None, None) => Source::new::<Store<Folder>>(&config, None)?,
     };
-    let kme = kme(&config, keys)?;
+    let kme = kme(&config, source.keys.clone())?;
     let threads = args.threads.map_or_else(super::machine::cores, usize::from);
     serve(&config, kme, threads, |server| tell(server, &config, args.json), asked_to_end())
 }
 
-fn stored<K: KeyStore + 'static>(config: &Config, store: Arc<Mutex<K>>) -> Result<Arc<dyn Keys>, Failure> {
-    let stored =
-        Stored::new(store, &config.kme, &config.pairs, CAPACITY_BITS).or_exit(Exit::Configuration)?;
-    Ok(Arc::new(stored))
+/// Where keys come from, and what must live as long as they are served.
+struct Source {
+    keys: Arc<dyn Keys>,
+    #[cfg(feature = "postgres")]
+    _mover: Option<keystill::deliver::Mover>,
+}
+
+impl Source {
+    fn of(keys: impl Keys + 'static) -> Self {
+        Self {
+            keys: Arc::new(keys),
+            #[cfg(feature = "postgres")]
+            _mover: None,
+        }
+    }
+
+    /// Keys out of the database, if there is one, else out of the node's store.
+    fn new<K: KeyStore + 'static>(config: &Config, store: Option<Arc<Mutex<K>>>) -> Result<Self, Failure> {
+        match (&config.database, store) {
+            (Some(database), store) => Self::database(config, database, store),
+            (None, Some(store)) => Ok(Self::of(stored(config, store)?)),
+            (None, None) => {
+                let why = "no keys to serve: give --state, or --demo, or a [database] in the configuration";
+                Err(Failure::new(Exit::Usage, anyhow::anyhow!(why)))
+            }
+        }
+    }
+
+    #[cfg(feature = "postgres")]
+    fn database<K: KeyStore + 'static>(
+        config: &Config,
+        database: &DatabaseConfig,
+        store: Option<Arc<Mutex<K>>>,
+    ) -> Result<Self, Failure> {
+        use keystill::store::{Database, Postgres};
+        let site = Arc::new(database.read_site_key()?);
+        let place = Database::new(&database.connection, database.authority.as_ref());
+        let place = place.or_exit(Exit::Configuration)?;
+        let open = || Postgres::open(place.clone(), site.clone()).or_exit(Exit::Storage);
+        let keys = Arc::new(stored(config, Arc::new(Mutex::new(open()?)))?);
+        let to = store.map(|store| Ok((store, open()?))).transpose()?;
+        Ok(Self { keys, _mover: to.map(|(store, to)| keystill::deliver::Mover::start(store, to)) })
+    }
+
+    #[cfg(not(feature = "postgres"))]
+    fn database<K: KeyStore + 'static>(
+        _config: &Config,
+        _database: &DatabaseConfig,
+        _store: Option<Arc<Mutex<K>>>,
+    ) -> Result<Self, Failure> {
+        let why = "[database]: this program was built without it: build it with --features postgres";
+        Err(Failure::new(Exit::Configuration, anyhow::anyhow!(why)))
+    }
+}
+
+#[cfg(feature = "postgres")]
+impl DatabaseConfig {
+    fn read_site_key(&self) -> Result<store::SiteKey, Failure> {
+        let path = &self.site_key;
+        let read = std::fs::read(path).map(Zeroizing::new).with_context(|| path.display().to_string());
+        let bytes = read.or_exit(Exit::Configuration)?;
+        let mut key = Zeroizing::new([0; 32]);
+        if bytes.len() != key.len() {
+            let error = anyhow::anyhow!(
+                "{}: a site key has 32 bytes, not {}; make one with `keystill certs site-key`",
+                path.display(),
+                bytes.len()
+            );
+            return Err(Failure::new(Exit::Configuration, error));
+        }
+        key.copy_from_slice(&bytes);
+        Ok(store::SiteKey::new(key))
+    }
+}
+
+fn stored<K: KeyStore>(config: &Config, store: Arc<Mutex<K>>) -> Result<Stored<K>, Failure> {
+    Stored::new(store, &config.kme, &config.pairs, CAPACITY_BITS).or_exit(Exit::Configuration)
 }
 
 fn kme(config: &Config, keys: Arc<dyn Keys>) -> Result<Arc<Kme>, Failure> {
@@ -162,7 +257,8 @@ impl Alongside {
     /// Serves a store by a configuration of `keystill serve`, on one thread.
     pub(crate) fn start<K: KeyStore + 'static>(path: &Path, store: Arc<Mutex<K>>) -> Result<Self, Failure> {
         let config = Config::read(path)?;
-        let kme = kme(&config, stored(&config, store)?)?;
+        let source = Source::new(&config, Some(store))?;
+        let kme = kme(&config, source.keys.clone())?;
         let metrics = kme.metrics().clone();
         let (end, ended) = tokio::sync::oneshot::channel::<()>();
         let thread = std::thread::spawn(move || {
@@ -172,6 +268,7 @@ impl Alongside {
             };
             let served =
                 serve(&config, kme, 1, |server| eprintln!("keystill: {}", told(server, &config)), ended);
+            drop(source);
             if let Err(failure) = &served {
                 eprintln!("keystill: keys are not served: {:#}", failure.error);
             }
@@ -231,7 +328,7 @@ fn told(server: &Server, config: &Config) -> String {
 }
 
 /// Waits for the signal to end.
-async fn asked_to_end() {
+pub(crate) async fn asked_to_end() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};

@@ -20,10 +20,13 @@ mod keys;
 mod kme;
 mod memory;
 mod metrics;
+#[cfg(feature = "postgres")]
+mod mover;
 mod server;
 mod skip;
 mod stored;
 mod tls;
+mod together;
 mod url;
 
 pub use certificates::{Authority, CertificateError, Leaf, Purpose};
@@ -32,6 +35,8 @@ pub use keys::{Key, KeyId, Keys, NotAnId, Pair, Unavailable, Want};
 pub use kme::{Kme, KmeError, Limits, Method, Reply, Request};
 pub use memory::{Here, Memory};
 pub use metrics::{Gauge, Metrics};
+#[cfg(feature = "postgres")]
+pub use mover::Mover;
 pub use server::{Server, ServerError};
 pub use stored::{Stored, TooManyNodes};
 pub use tls::{SaeIdFrom, TlsError, TlsFiles, days_left, server_config};

@@ -25,6 +25,7 @@ use zeroize::Zeroizing;
 use crate::store::{self, KEY_BITS, KeyStore, Share, StoreError};
 
 use super::keys::{Key, KeyId, Keys, Pair, Unavailable, Want};
+use super::together::Together;
 
 /// Bytes of a store's key.
 const UNIT: usize = KEY_BITS / 8;
@@ -56,6 +57,15 @@ struct Lane {
 impl Lane {
     fn holds(self, place: u32) -> bool {
         place % self.step == self.first
+    }
+
+    /// The store keys of a key that a slave collects here, if the pair has such a key.
+    fn units(self, id: KeyId) -> Option<Vec<store::KeyId>> {
+        let place = Place::of(id);
+        if self.master_here || !self.holds(place.place) {
+            return None;
+        }
+        (0..place.units()).map(|ahead| place.unit(ahead.checked_mul(self.step)?)).collect()
     }
 }
 
@@ -140,6 +150,9 @@ struct Waiting {
     returned: BTreeMap<store::KeyId, store::Key>,
 }
 
+/// All units that a caller collects, or why there are none.
+type Fetched = Result<Vec<store::Key>, Unavailable>;
+
 /// Keys of a store, shared out among pairs.
 #[derive(Debug)]
 pub struct Stored<K> {
@@ -150,6 +163,7 @@ pub struct Stored<K> {
     waiting: Mutex<Waiting>,
     /// Store keys that callers wait for: one sync serves them all.
     wanted: AtomicUsize,
+    collecting: Together<Vec<store::KeyId>, Fetched>,
 }
 
 impl<K: KeyStore> Stored<K> {
@@ -194,6 +208,7 @@ impl<K: KeyStore> Stored<K> {
             capacity_bits,
             waiting: Mutex::new(Waiting { pulled: queues(), ends: queues(), ..Waiting::default() }),
             wanted: AtomicUsize::new(0),
+            collecting: Together::default(),
         })
     }
 
@@ -246,6 +261,29 @@ impl Waiting {
             let end = self.pulled[pair].drain(..run);
             self.ends[pair].extend(end);
         }
+    }
+
+    /// All keys of a request, or none: the good ones of a bad request wait here until they are asked for again.
+    fn all_or_none(
+        &mut self,
+        units: Vec<Result<store::Key, StoreError>>,
+    ) -> Result<Vec<store::Key>, Unavailable> {
+        let mut error = None;
+        let mut keys = Vec::with_capacity(units.len());
+        for unit in units {
+            match unit {
+                Ok(key) => keys.push(key),
+                Err(found) => error = Some(found),
+            }
+        }
+        let Some(error) = error else { return Ok(keys) };
+        self.returned.extend(keys.into_iter().map(|key| (key.id, key)));
+        Err(match error {
+            StoreError::Delivered { .. } | StoreError::Unknown { .. } | StoreError::Spoilt { .. } => {
+                Unavailable::NotFound
+            }
+            error => failed(&error),
+        })
     }
 
     /// Takes back what was cut.
@@ -337,51 +375,43 @@ impl<K: KeyStore> Keys for Stored<K> {
             let take = |id: &KeyId| waiting.copies.remove(&(pair, *id)).map(|bytes| Key { id: *id, bytes });
             return ids.iter().map(take).collect::<Option<_>>().ok_or(Unavailable::NotFound);
         }
-        let mut taken: Vec<Vec<store::Key>> = Vec::with_capacity(ids.len());
-        for id in ids {
-            let mut units = Vec::new();
-            let found = self.units(&mut waiting, lane, *id, &mut units);
-            taken.push(units);
-            if let Err(error) = found {
-                let back = taken.into_iter().flatten().map(|key| (key.id, key));
-                waiting.returned.extend(back);
-                return Err(error);
-            }
-        }
-        let key = |(id, units): (&KeyId, Vec<store::Key>)| Key {
-            id: *id,
-            bytes: joined(&units, Place::of(*id).bytes),
+        let units: Option<Vec<Vec<_>>> = ids.iter().map(|id| lane.units(*id)).collect();
+        let units = units.ok_or(Unavailable::NotFound)?;
+        drop(waiting);
+        let fetched = self.collecting.ask(units.concat(), |asked| self.fetch(asked));
+        let fetched = fetched.unwrap_or_else(|| Err(Unavailable::Failed { what: "a caller failed".into() }));
+        let mut taken = fetched?.into_iter();
+        let key = |(id, units): (&KeyId, &Vec<store::KeyId>)| {
+            let own: Vec<store::Key> = taken.by_ref().take(units.len()).collect();
+            Key { id: *id, bytes: joined(&own, Place::of(*id).bytes) }
         };
-        Ok(ids.iter().zip(taken).map(key).collect())
+        Ok(ids.iter().zip(&units).map(key).collect())
     }
 }
 
 impl<K: KeyStore> Stored<K> {
-    /// Takes the units of a key out of the store; those that were taken before an error stand in `units`.
-    fn units(
-        &self,
-        waiting: &mut Waiting,
-        lane: Lane,
-        id: KeyId,
-        units: &mut Vec<store::Key>,
-    ) -> Result<(), Unavailable> {
-        let place = Place::of(id);
-        if lane.master_here || !lane.holds(place.place) {
-            return Err(Unavailable::NotFound);
-        }
-        for ahead in 0..place.units() {
-            let unit = place.unit(ahead * lane.step).ok_or(Unavailable::NotFound)?;
-            units.push(match waiting.returned.remove(&unit) {
-                Some(key) => key,
-                None => self.store().deliver(unit).map_err(|error| match error {
-                    StoreError::Delivered { .. } | StoreError::Unknown { .. } | StoreError::Spoilt { .. } => {
-                        Unavailable::NotFound
-                    }
-                    error => failed(&error),
-                })?,
+    /// Answers callers who collect: each gets all of its units, or none. One sync serves them all.
+    fn fetch(&self, asked: Vec<Vec<store::KeyId>>) -> Vec<Fetched> {
+        let mut waiting = self.waiting();
+        let lacks = |unit: &&store::KeyId| !waiting.returned.contains_key(unit);
+        let lacking: Vec<store::KeyId> = asked.iter().flatten().filter(lacks).copied().collect();
+        let delivered = if lacking.is_empty() { Ok(Vec::new()) } else { self.store().deliver_each(&lacking) };
+        let mut delivered = match delivered {
+            Ok(delivered) => delivered.into_iter(),
+            Err(error) => return asked.iter().map(|_| Err(failed(&error))).collect(),
+        };
+        // The same order as above, so that every answer meets its question.
+        let mut lacking = lacking.into_iter().peekable();
+        let mut answers = Vec::with_capacity(asked.len());
+        for units in asked {
+            let own = units.into_iter().map(|unit| match lacking.next_if_eq(&unit) {
+                Some(_) => delivered.next().unwrap_or(Err(StoreError::Unknown { id: unit })),
+                None => waiting.returned.remove(&unit).ok_or(StoreError::Delivered { id: unit }),
             });
+            let own = own.collect();
+            answers.push(waiting.all_or_none(own));
         }
-        Ok(())
+        answers
     }
 }
 

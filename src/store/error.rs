@@ -22,6 +22,12 @@ pub enum StoreError {
         /// What the operating system said.
         source: Arc<io::Error>,
     },
+    /// The database failed; what it did not confirm is not delivered.
+    #[error("the key database failed: {what}; nothing was delivered, ask again once it is mended")]
+    Database {
+        /// What it said.
+        what: String,
+    },
     /// A file is damaged where no crash damages it.
     #[error(
         "the {file} file is damaged at byte {offset}; put the disk right, or begin with an empty state and a fresh \

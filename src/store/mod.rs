@@ -15,6 +15,10 @@ mod disk;
 mod error;
 mod journal;
 mod keeper;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(any(feature = "nats", feature = "postgres"))]
+mod seal;
 mod vault;
 
 use std::collections::{BTreeMap, VecDeque};
@@ -36,6 +40,10 @@ pub use disk::{Disk, Folder, InMemory};
 pub use error::StoreError;
 pub use journal::VERSION as JOURNAL_VERSION;
 pub use keeper::{Forgetful, Keeper, Kept};
+#[cfg(feature = "postgres")]
+pub use postgres::{Database, Postgres};
+#[cfg(any(feature = "nats", feature = "postgres"))]
+pub use seal::SiteKey;
 
 /// Bits of a key.
 pub const KEY_BITS: usize = 8 * SECRET;

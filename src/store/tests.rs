@@ -193,7 +193,7 @@ fn ids_and_keys_print_no_bit() {
 }
 
 /// One store with so many keys, and a handle on it for each caller.
-fn shared<D: Disk>(disk: D, keys: usize, callers: usize) -> Vec<Arc<Mutex<Store<D>>>> {
+pub(crate) fn shared<D: Disk>(disk: D, keys: usize, callers: usize) -> Vec<Arc<Mutex<Store<D>>>> {
     let mut store = Store::open(disk, Limits::default()).expect("an empty disk");
     store.install("bb84", 7, &[0x5a; 32 * 9]).expect("installed");
     let (spent, refill_bits) = ([2; 2], 256);

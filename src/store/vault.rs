@@ -6,7 +6,7 @@
 //!
 //! The check is BLAKE3 of the slot's number and its secret. A spent slot is overwritten with zeros, and
 //! so is, when the store is opened, every slot that nothing refers to: no secret outlives its use by
-//! more than a crash. On media that remap what is overwritten (flash, copy-on-write file systems) this
+//! more than a crash, and the moment until the operating system writes back what it was given. On media that remap what is overwritten (flash, copy-on-write file systems) this
 //! is only as good as the medium; there the folder belongs on an encrypted volume.
 
 use std::collections::BTreeMap;
@@ -166,8 +166,8 @@ impl Vault {
             let zeros = vec![0; SLOT * usize::try_from(*count).unwrap_or(0)];
             write_all(disk, NAME, first * SLOT as u64, &zeros)?;
         }
+        // No sync: what the disk still holds after a crash is swept when the store is opened.
         self.give_back(slots);
-        self.dirty = true;
         Ok(())
     }
 

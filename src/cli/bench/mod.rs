@@ -5,6 +5,8 @@ mod auth;
 mod cascade;
 mod curve;
 mod cv;
+#[cfg(feature = "serve")]
+mod delivery;
 mod ldpc;
 mod pipeline;
 mod sim;
@@ -31,6 +33,8 @@ enum Stage {
     Cascade(cascade::Args),
     Curve(curve::Args),
     Cv(cv::Args),
+    #[cfg(feature = "serve")]
+    Delivery(delivery::Args),
     Ldpc(ldpc::Args),
     Pipeline(pipeline::Args),
     Sim(sim::Args),
@@ -44,6 +48,8 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
         Stage::Cascade(args) => cascade::run(args),
         Stage::Curve(args) => curve::run(&args),
         Stage::Cv(args) => cv::run(args),
+        #[cfg(feature = "serve")]
+        Stage::Delivery(args) => delivery::run(&args),
         Stage::Ldpc(args) => ldpc::run(&args),
         Stage::Pipeline(args) => pipeline::run(&args),
         Stage::Sim(args) => sim::run(&args),
