@@ -33,7 +33,7 @@
 //! | floor | rooms |
 //! |---|---|
 //! | 11 | the command line |
-//! | 10 | `sim` (feature `sim`): a seeded world that makes raw frames · `deliver` (feature `serve`): keys to applications |
+//! | 10 | `sim` (feature `sim`): a seeded world that makes raw frames · `deliver` (feature `serve`): keys to applications · `offload` (feature `nats`): decoding elsewhere on the site |
 //! | 9 | [`pipeline`]: the only threads, sockets and clock; recordings |
 //! | 8 | [`session`] · [`store`] |
 //! | 7 | [`amplify`] |
@@ -78,6 +78,8 @@ pub mod cv;
 pub mod deliver;
 pub mod formats;
 pub mod ledger;
+#[cfg(feature = "nats")]
+pub mod offload;
 pub mod pipeline;
 pub mod promises;
 pub mod protocol;

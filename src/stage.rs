@@ -5,8 +5,10 @@ pub mod loopback;
 use std::any::{Any, TypeId};
 use std::collections::HashMap;
 use std::fmt;
+use std::sync::Arc;
 
 use keystill_kernels::Isa;
+use zeroize::Zeroizing;
 
 use crate::ledger::Ledger;
 use crate::wire::{Malformed, Reader};
@@ -178,17 +180,37 @@ impl<S: Stage + Send + 'static> Conversation<S::Product> for Held<S> {
     }
 }
 
+/// Other machines of the trusted site that compute, too.
+pub trait Elsewhere: Send + Sync + fmt::Debug {
+    /// Has a question answered, or tells after a bounded time that nobody did. The answer is to be
+    /// checked: who computed it may have erred.
+    fn ask(&self, question: &[u8]) -> Option<Zeroizing<Vec<u8>>>;
+}
+
 /// A worker's place: its instruction set, and scratch memory that survives from job to job.
 pub struct Workbench {
     isa: Isa,
     scratch: HashMap<TypeId, Box<dyn Any + Send>>,
+    elsewhere: Option<Arc<dyn Elsewhere>>,
 }
 
 impl Workbench {
     /// An empty bench.
     #[must_use]
     pub fn new(isa: Isa) -> Self {
-        Self { isa, scratch: HashMap::new() }
+        Self { isa, scratch: HashMap::new(), elsewhere: None }
+    }
+
+    /// An empty bench that may have jobs computed elsewhere.
+    #[must_use]
+    pub fn with_elsewhere(isa: Isa, elsewhere: Option<Arc<dyn Elsewhere>>) -> Self {
+        Self { elsewhere, ..Self::new(isa) }
+    }
+
+    /// Who computes elsewhere.
+    #[must_use]
+    pub fn elsewhere(&self) -> Option<Arc<dyn Elsewhere>> {
+        self.elsewhere.clone()
     }
 
     /// The instruction set to compute with.

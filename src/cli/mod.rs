@@ -19,6 +19,8 @@ mod secrecy;
 mod serve;
 mod summary;
 mod top;
+#[cfg(feature = "nats")]
+mod worker;
 mod world;
 
 use std::process::ExitCode;
@@ -53,6 +55,8 @@ enum Command {
     #[cfg(feature = "serve")]
     Serve(serve::Args),
     Top(top::Args),
+    #[cfg(feature = "nats")]
+    Worker(worker::Args),
 }
 
 /// Why a command ends: the number is its exit code.
@@ -130,6 +134,8 @@ fn run(command: Command) -> Result<(), Failure> {
         #[cfg(feature = "serve")]
         Command::Serve(args) => serve::run(&args),
         Command::Top(args) => top::run(&args),
+        #[cfg(feature = "nats")]
+        Command::Worker(args) => worker::run(&args),
     }
 }
 

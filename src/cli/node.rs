@@ -1,6 +1,7 @@
 //! `keystill node`: one node over TCP.
 
 mod delivery;
+mod offload;
 mod status;
 
 use std::net::{TcpListener, TcpStream};
@@ -25,6 +26,7 @@ use super::summary::{block_json, moved_json, si};
 use super::world::{MethodName, NodeStore, Recordings, World, WorldArgs, parse_duration};
 use super::{Exit, Failure, OrExit};
 use delivery::Delivery;
+use offload::Offload;
 use status::Status;
 
 /// Run one node over TCP, both protocols at once.
@@ -79,6 +81,8 @@ struct Config {
     /// A configuration of `keystill serve`: the node's keys are delivered while it runs, and until it is
     /// asked to end.
     serve: Option<PathBuf>,
+    /// A configuration of `keystill worker`: the site's workers decode, and hear how the node is.
+    offload: Option<PathBuf>,
     /// Undelivered key that the store holds at most, in Mbit.
     #[serde(default = "default_store_mbit")]
     store_mbit: u64,
@@ -137,8 +141,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     }
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let workers = Workers::new(threads, Isa::best()).or_exit(Exit::Internal)?;
+    let (workers, offload) = Offload::start(&config, &args.config, workers)?;
     let limits = Limits { longest_message: world.longest_message(), patience };
-    let mut told = Told::new(args.json, Status::new(role, state, store), delivery);
+    let mut told = Told::new(args.json, Status::new(role, state, store), (delivery, offload));
     let mut door = Door::open(&config, patience, stop.clone())?;
     let outcome = serve(&mut door, &mut actors, &workers, limits, &mut told);
     told.tell(&actors, if outcome.is_ok() { "ended" } else { "failed" });
@@ -312,11 +317,12 @@ struct Told {
     without: Vec<String>,
     status: Status,
     delivery: Delivery,
+    offload: Offload,
 }
 
 impl Told {
-    fn new(json: bool, status: Status, delivery: Delivery) -> Self {
-        Self { json, blocks: 0, without: Vec::new(), status, delivery }
+    fn new(json: bool, status: Status, (delivery, offload): (Delivery, Offload)) -> Self {
+        Self { json, blocks: 0, without: Vec::new(), status, delivery, offload }
     }
 
     fn now_and_then(&mut self, actors: &[Box<dyn Actor>]) {
@@ -328,6 +334,7 @@ impl Told {
     fn tell(&mut self, actors: &[Box<dyn Actor>], state: &str) {
         let status = self.status.tell(actors, state);
         self.delivery.measure(&status);
+        self.offload.tell(&status);
     }
 
     fn hear(&mut self, protocol: &str, news: News) {

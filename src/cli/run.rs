@@ -40,6 +40,10 @@ pub(crate) struct Args {
     /// Threads that compute; all of the machine's by default. They change no key.
     #[arg(long)]
     threads: Option<usize>,
+    /// Have frames decoded by the workers of a site: a configuration of `keystill worker`. They change no key.
+    #[cfg(feature = "nats")]
+    #[arg(long, value_name = "FILE")]
+    offload: Option<PathBuf>,
     /// Write run.json, blocks.ndjson, summary.json and a certificate for every block's key into this
     /// folder; `keystill report DIR` reads it.
     #[arg(long, value_name = "DIR")]
@@ -84,6 +88,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let world = args.world.build()?;
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let workers = Workers::new(threads, Isa::best()).or_exit(Exit::Internal)?;
+    #[cfg(feature = "nats")]
+    let (workers, site) = super::worker::with_site(workers, args.offload.as_deref())?;
     let pace = if args.speed == Speed::Max { Pace::Max } else { Pace::RealTime };
     let recordings = match (&args.record, &args.replay) {
         (Some(folder), _) => Recordings::Write(folder.clone()),
@@ -117,6 +123,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         },
     });
     console.finish();
+    #[cfg(feature = "nats")]
+    super::worker::tell_counts(site.as_deref());
     outcome.map_err(actor_failure)?;
     failed.map_or(Ok(()), Err)?;
     conclude(links, began.elapsed(), args, &console)

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use keystill_kernels::Isa;
 
-use crate::stage::{Computed, Workbench};
+use crate::stage::{Computed, Elsewhere, Workbench};
 
 /// A finished piece of work and the actor that it belongs to.
 pub(super) struct Arrival {
@@ -19,6 +19,7 @@ pub struct Workers {
     /// A stack, not a bench a thread: a worker that waits inside a job may take up another job.
     benches: Arc<Mutex<Vec<Workbench>>>,
     isa: Isa,
+    elsewhere: Option<Arc<dyn Elsewhere>>,
     sender: Sender<Arrival>,
     arrivals: Receiver<Arrival>,
 }
@@ -51,7 +52,14 @@ impl Workers {
         let pool = pool.map_err(|source| NoThreads { threads, source })?;
         // The channel holds what the actors asked for and no more: each bounds its own requests.
         let (sender, arrivals) = unbounded();
-        Ok(Self { pool, benches: Arc::default(), isa, sender, arrivals })
+        Ok(Self { pool, benches: Arc::default(), isa, elsewhere: None, sender, arrivals })
+    }
+
+    /// Has jobs that can be computed elsewhere computed there; a thread waits meanwhile.
+    #[must_use]
+    pub fn with_elsewhere(mut self, elsewhere: Arc<dyn Elsewhere>) -> Self {
+        self.elsewhere = Some(elsewhere);
+        self
     }
 
     /// The number of threads.
@@ -63,10 +71,11 @@ impl Workers {
     /// Runs a job on the pool; its result arrives for the actor.
     pub(super) fn spawn(&self, actor: usize, job: impl FnOnce(&mut Workbench) -> Computed + Send + 'static) {
         let (benches, sender, isa) = (self.benches.clone(), self.sender.clone(), self.isa);
+        let elsewhere = self.elsewhere.clone();
         self.pool.spawn_fifo(move || {
             let lock = || benches.lock().unwrap_or_else(PoisonError::into_inner);
             let bench = lock().pop();
-            let mut bench = bench.unwrap_or_else(|| Workbench::new(isa));
+            let mut bench = bench.unwrap_or_else(|| Workbench::with_elsewhere(isa, elsewhere));
             let result = job(&mut bench);
             lock().push(bench);
             // Nobody listens any more once a run has ended early.
