@@ -11,7 +11,9 @@ use keystill::Isa;
 use keystill::bits::{BitBlock, Llrs};
 use keystill::cv::rotation::{self, Channel, Dimension};
 use keystill::reconcile::codes::leaf::design::{Designer, Goal};
-use keystill::reconcile::codes::leaf::{Code, FAMILY, Family, Pattern, Stage, chain_blocks};
+use keystill::reconcile::codes::leaf::{
+    Code, FAMILY, Family, HIGH_FAMILY, HIGH_RATE, Pattern, Stage, chain_blocks,
+};
 use keystill::reconcile::leaf::{Decoder, capacity};
 use keystill_kernels::parity::mix;
 
@@ -27,12 +29,18 @@ const GOALS: [(f64, f64); 8] = [
     (0.012, -17.53),
 ];
 
+/// The same of the family of high rates, which is designed for one of them.
+const HIGH_GOAL: (f64, f64) = (0.3, -2.4);
+
 /// Evolve the patterns of leaf checks.
 #[derive(Debug, Parser)]
 struct Args {
     /// Design for this rate alone: one stage.
     #[arg(long)]
     rate: Option<f64>,
+    /// The signal-to-noise ratio in dB to design that rate for, instead of one between the table's.
+    #[arg(long, requires = "rate", allow_negative_numbers = true)]
+    snr_db: Option<f64>,
     /// Of the evolution.
     #[arg(long, default_value_t = 2)]
     seed: u64,
@@ -51,26 +59,39 @@ fn main() {
     let args = Args::parse();
     let designer = Designer::new();
     let goals = match args.rate {
-        Some(rate) => vec![(rate, goal_db(rate))],
+        Some(rate) => vec![(rate, args.snr_db.unwrap_or_else(|| goal_db(rate)))],
         None => GOALS.to_vec(),
     };
     for (rate, snr_db) in &goals {
-        report("family in use", &designer, &FAMILY, *rate, *snr_db);
+        report("family in use", &designer, in_use(*rate), *rate, *snr_db);
     }
+    let made = evolve(&designer, &goals, &args);
+    if args.rate.is_none() {
+        evolve(&designer, &[HIGH_GOAL], &args);
+    }
+    if let Some(rate) = args.rate {
+        let own = Family { seed: args.seed, stages: &stages(&made) };
+        for (name, family) in [("family in use", *in_use(rate)), ("evolved", own)] {
+            try_out(name, &family, rate, designer.threshold_db(&family, rate), &args);
+        }
+    }
+}
+
+fn in_use(rate: f64) -> &'static Family<'static> {
+    if rate > HIGH_RATE { &HIGH_FAMILY } else { &FAMILY }
+}
+
+/// A family's stages, one after the other.
+fn evolve(designer: &Designer, goals: &[(f64, f64)], args: &Args) -> Vec<(f64, Vec<Pattern>)> {
     let mut made: Vec<(f64, Vec<Pattern>)> = Vec::new();
-    for (rate, snr_db) in goals {
+    for &(rate, snr_db) in goals {
         let goal = Goal { rate, snr_db, generations: args.generations, seed: args.seed };
         let patterns = designer.evolve(&stages(&made), &design_patterns(), &goal);
         print(rate, &patterns);
         made.push((rate, patterns));
-        report("evolved", &designer, &Family { seed: 0, stages: &stages(&made) }, rate, snr_db);
+        report("evolved", designer, &Family { seed: 0, stages: &stages(&made) }, rate, snr_db);
     }
-    if let Some(rate) = args.rate {
-        let own = Family { seed: args.seed, stages: &stages(&made) };
-        for (name, family) in [("family in use", FAMILY), ("evolved", own)] {
-            try_out(name, &family, rate, designer.threshold_db(&family, rate), &args);
-        }
-    }
+    made
 }
 
 /// Decodes frames from the predicted threshold upwards.

@@ -350,6 +350,13 @@ impl ChannelEstimate {
         self.snr() * libm::sqrt(square(gain) + square(variance))
     }
 
+    /// The ratio to choose a rate for: one and a half standard errors below the estimate. A frame that fails
+    /// costs more than a few checks too many in all of them.
+    #[must_use]
+    pub fn cautious_snr(&self) -> f64 {
+        (self.snr() - 1.5 * self.snr_error()).max(0.0)
+    }
+
     /// The least T and the greatest ξ within `deviations` standard errors of t̂, σ̂² and the vacuum's
     /// variance, each on the side that helps Eve.
     ///
@@ -435,6 +442,8 @@ mod tests {
         let off = (found.excess_noise() - 0.05) / found.excess_noise_error();
         assert!(off.abs() < 4.0, "excess noise {off} standard errors off");
         assert!((found.snr() / (0.12 * 4.0 / 1.106) - 1.0).abs() < 0.02, "ratio {}", found.snr());
+        let margin = 1.0 - found.cautious_snr() / found.snr();
+        assert!((0.001..0.05).contains(&margin), "a rate's margin: {margin}");
         let worst = found.worst_case(6.5).unwrap();
         assert!(worst.transmittance < 0.4 && worst.excess_noise > 0.05, "the worst case is worse");
     }

@@ -218,7 +218,7 @@ impl CvWing {
     fn sampled(&mut self, tally: Tally, desk: &mut Desk) -> Result<(), Fault> {
         let estimate = self.estimate_from(&tally)?;
         let plan = Plan::choose_soft(
-            estimate.snr(),
+            estimate.cautious_snr(),
             2 * usize::try_from(self.protocol.block_symbols()).unwrap_or(usize::MAX),
         )?;
         let mut writer = Writer::new();

@@ -51,7 +51,7 @@ use keystill_kernels::Isa;
 use keystill_kernels::ldpc::leaf::{self as kernel, Beliefs, Graph, Lanes, LeafRule, ParityRule};
 use zeroize::Zeroize;
 
-use super::codes::leaf::{BLOCK_BITS, Code, FAMILY, chain_blocks};
+use super::codes::leaf::{BLOCK_BITS, Code, FAMILY, HIGH_FAMILY, HIGH_RATE, chain_blocks};
 use super::{Effort, Reconciled};
 use crate::bits::{BitBlock, Llrs};
 use crate::ledger::Disclosure;
@@ -234,7 +234,8 @@ impl Plan {
     }
 
     fn build(self) -> Code {
-        Code::build(&FAMILY, self.information_blocks as usize, self.leaf_blocks as usize)
+        let family = if self.rate() > HIGH_RATE { &HIGH_FAMILY } else { &FAMILY };
+        Code::build(family, self.information_blocks as usize, self.leaf_blocks as usize)
     }
 }
 
@@ -245,7 +246,7 @@ pub fn capacity(snr: f64) -> f64 {
 }
 
 /// The efficiency to aim at, by the signal-to-noise ratio in dB: 0.955 of what dimension 8 allows, from
-/// −17 to −3 dB, which the codes reach with few failed frames.
+/// −17 to −2.3 dB, which the codes reach with few failed frames.
 fn efficiency(snr_db: f64) -> f64 {
     const POINTS: [(f64, f64); 10] = [
         (-18.5, 0.94),
@@ -256,7 +257,7 @@ fn efficiency(snr_db: f64) -> f64 {
         (-6.0, 0.932),
         (-4.6, 0.925),
         (-3.0, 0.9115),
-        (-2.3, 0.893),
+        (-2.3, 0.907),
         (0.0, 0.83),
     ];
     let [first, .., last] = POINTS;

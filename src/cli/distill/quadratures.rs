@@ -162,8 +162,7 @@ impl Distiller<'_> {
 
     fn choose(&mut self, sample: &Tally) -> Result<Plan, Abort> {
         let estimate = sample.estimate(&self.receiver()?)?;
-        // A frame that fails costs more than a few checks too many in all of them.
-        let snr = self.told_snr.unwrap_or(estimate.snr() - 1.5 * estimate.snr_error());
+        let snr = self.told_snr.unwrap_or_else(|| estimate.cautious_snr());
         let quadratures = 2 * (self.recording.alice.symbols() - self.account.sample_symbols);
         let plan = Plan::choose_soft(snr, quadratures)?;
         self.account.plan = Some(plan.clone());
