@@ -58,6 +58,14 @@ mod tests {
     }
 
     #[test]
+    fn the_deviation_is_that_of_the_theorem() {
+        let exact = deviation(Real::from(200.0), Real::from(2.0));
+        assert!((exact.to_f64() - 14.142_135_623_730_951).abs() < 1e-13, "√(200 · 2/2): {exact:?}");
+        let ours = one_sided(200, libm::exp(-2.0)).to_f64();
+        assert!((ours - 14.142_135_623_730_951).abs() < 1e-12, "the same from ε: {ours}");
+    }
+
+    #[test]
     fn no_epsilon_is_no_bound() {
         assert_eq!(one_sided(10, 0.0).to_f64(), f64::INFINITY, "ε = 0");
         assert_eq!(one_sided(0, 1e-10).to_f64(), 0.0, "nothing deviates from nothing");

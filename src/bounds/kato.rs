@@ -120,5 +120,6 @@ mod tests {
         assert!(!Kato::above(0, 0.0, 1e-10).deviation(0).is_finite(), "nothing summed");
         assert!(!Kato::above(10, 5.0, 0.0).deviation(5).is_finite(), "no ε");
         assert!(!Kato::below(10, 5.0, 1e-10).deviation(11).is_finite(), "impossible");
+        assert!(Kato::above(1, 0.5, 1e-10).deviation(1).is_finite(), "one is not nothing");
     }
 }

@@ -48,6 +48,14 @@ mod tests {
     }
 
     #[test]
+    fn the_excess_is_that_of_a_fifty_digit_reference() {
+        let (tested, others, rate) = (73_910, 958_040, 2_877.0 / 73_910.0);
+        let ours = errors_above(2_877, tested, others, 1e-9).to_f64() / others as f64 - rate;
+        let expected = 0.012_288_615_188_185_277;
+        assert!(ours >= expected && ours < expected * (1.0 + 1e-13), "γ is {ours}, {expected} rounded up");
+    }
+
+    #[test]
     fn nothing_tested_is_nothing_known() {
         assert_eq!(errors_above(0, 0, 100, 1e-10), Real::from(100_u64), "every other position may be wrong");
         assert_eq!(errors_above(50, 50, 100, 1e-10), Real::from(100_u64), "never more than there are");

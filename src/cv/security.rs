@@ -479,6 +479,11 @@ mod tests {
         assert!(matches!(refused(Moments::default()), NoKey::Untested { pairs: 0 }), "nothing measured");
         let nothing = Moments { cross: 0.0, ..moments(0.01) };
         assert!(matches!(refused(nothing), NoKey::Untested { .. }), "no correlation");
+        let faint = Moments::expected(2 * SYMBOLS, [1e-9, 0.216, 0.01, 0.6, 0.1]);
+        assert!(
+            matches!(refused(faint), NoKey::Untested { .. }),
+            "too little light to see, and no contradiction"
+        );
         let more = Moments { cross: 1e12, ..moments(0.01) };
         assert!(
             matches!(refused(more), NoKey::Impossible(_)),

@@ -111,6 +111,9 @@ mod tests {
         assert_eq!(none.deltas(), (Real::ZERO, Real::ZERO), "no δ");
         let widened = none.widen(0.03, 1 << 40, 1e-20);
         assert!(widened > 0.03 && widened < 0.030_01, "{widened}");
+        let scatter = hoeffding::one_sided(1 << 40, 1e-20) / Real::from(1_u64 << 40);
+        let exact = (Real::from(0.03) + scatter) / (Real::ONE - scatter);
+        assert!(Real::from(widened) > exact, "rounded up from {exact:?}");
     }
 
     #[test]
