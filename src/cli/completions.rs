@@ -17,6 +17,9 @@ pub(crate) struct Args {
 
 #[expect(clippy::unnecessary_wraps, reason = "every command has this shape")]
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
-    clap_complete::generate(args.shell, &mut Cli::command(), "keystill", &mut std::io::stdout());
+    // By way of memory: what the generator cannot write it answers with a panic.
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "keystill", &mut script);
+    print!("{}", String::from_utf8_lossy(&script));
     Ok(())
 }

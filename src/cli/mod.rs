@@ -91,6 +91,15 @@ impl Failure {
     pub(crate) fn new(exit: Exit, error: impl Into<anyhow::Error>) -> Self {
         Self { exit, error: error.into() }
     }
+
+    /// Whether all that failed is that nobody reads the output any more.
+    fn is_of_the_reader(&self) -> bool {
+        let closed = |cause: &(dyn std::error::Error + 'static)| {
+            let cause = cause.downcast_ref::<std::io::Error>();
+            cause.is_some_and(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe)
+        };
+        self.exit == Exit::Storage && self.error.chain().any(closed)
+    }
 }
 
 /// Gives an error its exit code.
@@ -106,14 +115,35 @@ impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
 
 /// Runs the command line and turns its outcome into an exit code.
 pub(crate) fn main() -> ExitCode {
+    leave_with_the_reader();
     let cli = Cli::parse();
     match check_isa().and_then(|()| run(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
+        Err(failure) if failure.is_of_the_reader() => ExitCode::SUCCESS,
         Err(failure) => {
             eprintln!("keystill: {:#}", failure.error);
             ExitCode::from(failure.exit as u8)
         }
     }
+}
+
+/// Ends the program quietly once nobody reads its output any more, as in `keystill link | head -1`.
+///
+/// `println!` knows only a panic for that; this tells that one from all others by its words. Data are written to
+/// files by their own way, where a failure is an error; only standard output and the log end here.
+fn leave_with_the_reader() {
+    let otherwise = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if panic.payload().downcast_ref::<String>().is_some_and(|words| is_closed_pipe(words)) {
+            std::process::exit(0);
+        }
+        otherwise(panic);
+    }));
+}
+
+/// Whether a panic's words are those of `println!` into a pipe that nobody reads.
+fn is_closed_pipe(words: &str) -> bool {
+    words.starts_with("failed printing to std") && words.contains("(os error 32)")
 }
 
 fn run(command: Command) -> Result<(), Failure> {

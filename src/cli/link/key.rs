@@ -11,6 +11,20 @@ pub(crate) const EXPECTED_BETA: f64 = 0.91;
 
 /// Secret bits a second from a block of average counts, by the default proof.
 pub(crate) fn bb84_secret_bit_per_s(scenario: &Scenario, budget: &Bb84Budget) -> f64 {
+    whole_bit_per_s(bb84_balance_bits(scenario, budget), scenario.bb84.block_s)
+}
+
+/// Secret bits a second of CV from a block of average moments, by the default proof.
+pub(crate) fn cv_secret_bit_per_s(scenario: &Scenario, budget: &CvBudget) -> f64 {
+    whole_bit_per_s(cv_balance_bits(scenario, budget), scenario.cv.block_s)
+}
+
+fn whole_bit_per_s(balance_bits: f64, block_s: f64) -> f64 {
+    balance_bits.floor().max(0.0) / block_s
+}
+
+/// The key's length of a BB84 block before the floor: negative where there is none, by how much there is none.
+pub(crate) fn bb84_balance_bits(scenario: &Scenario, budget: &Bb84Budget) -> f64 {
     let bb84 = &scenario.bb84;
     let gates = bb84.clock_ghz * 1e9 * bb84.block_s;
     let test = bb84.test_probability * bb84.test_probability;
@@ -27,18 +41,18 @@ pub(crate) fn bb84_secret_bit_per_s(scenario: &Scenario, budget: &Bb84Budget) ->
     let entropy = -q * q.log2() - (1.0 - q) * (1.0 - q).log2();
     let leak = count(EXPECTED_F * entropy * events(key).iter().sum::<f64>());
     let vacuum = if bb84.credit_vacuum { Vacuum::Credited } else { Vacuum::Uncredited };
-    let length = security::key_length(
+    let terms = security::terms(
         &seen,
         &Source::new(bb84.mean_photons, bb84.probabilities)
             .with_test_basis(bb84.test_probability, bb84.test_probability),
         &Claim { vacuum, ..Claim::of_block(bb84.epsilon) },
         leak,
     );
-    length.map_or(0.0, |length| length.ell as f64 / bb84.block_s)
+    terms.map_or(f64::NEG_INFINITY, |terms| terms.ell_real)
 }
 
-/// Secret bits a second of CV from a block of average moments, by the default proof.
-pub(crate) fn cv_secret_bit_per_s(scenario: &Scenario, budget: &CvBudget) -> f64 {
+/// The same of a CV block.
+pub(crate) fn cv_balance_bits(scenario: &Scenario, budget: &CvBudget) -> f64 {
     let cv = &scenario.cv;
     let symbols = count(cv.symbol_rate_mbd * 1e6 * cv.block_s);
     let link = [
@@ -59,9 +73,8 @@ pub(crate) fn cv_secret_bit_per_s(scenario: &Scenario, budget: &CvBudget) -> f64
     let kept =
         cv_security::Kept { symbols, failed: cv_security::FailedFrames::Left, disclosed_bits: count(leak) };
     let moments = cv_security::Moments::expected(2 * symbols, link);
-    let length =
-        cv_security::key_length(&moments, &receiver, &kept, &cv_security::Budget::of_block(cv.epsilon));
-    length.map_or(0.0, |length| length.ell as f64 / cv.block_s)
+    let terms = cv_security::terms(&moments, &receiver, &kept, &cv_security::Budget::of_block(cv.epsilon));
+    terms.map_or(f64::NEG_INFINITY, |terms| terms.ell_real)
 }
 
 fn count(value: f64) -> u64 {
