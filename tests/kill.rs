@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command};
 use std::time::{Duration, Instant};
 
 use keystill::store::{Folder, KeyId, KeyStore, Limits, Share, Store};
@@ -58,8 +58,28 @@ impl Nodes {
         let mut command = Command::new(env!("CARGO_BIN_EXE_keystill"));
         command.args(["node", NAMES[side], "--threads", "1", "--json", "--config"]);
         command.arg(self.folder.join(format!("{}.toml", NAMES[side]))).arg("--state").arg(self.state(side));
-        command.stdout(Stdio::null()).stderr(log.expect("writable"));
+        let told = fs::File::create(self.told(side)).expect("writable");
+        command.stdout(told).stderr(log.expect("writable"));
         self.running[side] = Some(command.spawn().expect("it starts"));
+    }
+
+    /// What a process tells of its blocks, from its start on.
+    fn told(&self, side: usize) -> PathBuf {
+        self.folder.join(format!("{}.ndjson", NAMES[side]))
+    }
+
+    /// Waits until processes that were just started tell of a key; how long that took.
+    fn first_key(&self, sides: &[usize]) -> Duration {
+        let began = Instant::now();
+        let has_key = |side: &usize| {
+            let told = fs::read_to_string(self.told(*side)).unwrap_or_default();
+            told.lines().any(|line| line.contains("\"event\":\"key\""))
+        };
+        while !sides.iter().all(has_key) {
+            assert!(began.elapsed() < Duration::from_secs(120), "no key after a restart: {}", self.log());
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        began.elapsed()
     }
 
     fn kill(&mut self, side: usize) {
@@ -106,16 +126,21 @@ fn kills_lose_repeat_and_change_no_key() {
         address: format!("127.0.0.1:{}", port.port()),
         running: [None, None],
     };
-    let mut dice = Dice(kills);
+    let (mut dice, whole) = (Dice(kills), Instant::now());
     nodes.configure(1e6);
     nodes.start(0);
     nodes.start(1);
-    for _ in 0..kills {
-        std::thread::sleep(Duration::from_millis(100 + dice.below(900)));
+    let mut ready = Vec::new();
+    for kill in 0..kills {
+        std::thread::sleep(Duration::from_millis(dice.below(700)));
         let victims: &[usize] = [&[0][..], &[1], &[0, 1]][usize::try_from(dice.below(3)).expect("small")];
         victims.iter().for_each(|side| nodes.kill(*side));
         victims.iter().for_each(|side| nodes.start(*side));
+        if kill % 5 == 0 {
+            ready.push(nodes.first_key(victims));
+        }
     }
+    ready.sort();
     std::thread::sleep(Duration::from_millis(500));
     nodes.kill(0);
     nodes.kill(1);
@@ -130,7 +155,14 @@ fn kills_lose_repeat_and_change_no_key() {
         std::thread::sleep(Duration::from_millis(50));
     }
     let [alice, bob] = [keys(&nodes.state(0)), keys(&nodes.state(1))];
-    println!("{kills} kills, {begun} blocks begun, {} keys in {:?}", alice.len(), began.elapsed());
+    let (median, longest) = (ready[ready.len() / 2].as_secs_f64(), ready[ready.len() - 1].as_secs_f64());
+    println!(
+        "{{\"kills\":{kills},\"blocks_begun\":{begun},\"keys\":{},\"restarts_timed\":{},\
+         \"restart_to_key_s\":{{\"median\":{median:.3},\"longest\":{longest:.3}}},\"seconds\":{:.0}}}",
+        alice.len(),
+        ready.len(),
+        whole.elapsed().as_secs_f64()
+    );
     assert!(!alice.is_empty(), "some blocks leave key: {}", nodes.log());
     let different = alice.iter().filter(|(id, bytes)| bob.get(id) != Some(bytes)).count();
     assert_eq!((different, alice.len()), (0, bob.len()), "the same keys on both sides");

@@ -176,7 +176,12 @@ impl<P: Protocol> Session<P> {
             _ => false,
         };
         match doubt {
-            Doubt::Block(own) if committed => self.commit(*own),
+            Doubt::Block(mut own) if committed => {
+                // The peer's resume stands for its acceptance, and is booked as that, here as there.
+                let acceptance = self.acceptance(&own, self.config.role.peer());
+                own.book_acceptance(&acceptance);
+                self.commit(*own);
+            }
             Doubt::Block(mut own) => {
                 self.remember(Entry::Cut { block });
                 let report = own.abort(Abort::Cut);

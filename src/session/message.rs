@@ -76,6 +76,10 @@ impl Header {
     pub(super) fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         let kind = *KINDS.get(usize::from(reader.u8()?)).ok_or(Malformed::Field { field: "kind" })?;
         let block = reader.varint()?;
+        // These speak of no block.
+        if matches!(kind, Kind::Hello | Kind::Resume | Kind::Alive) && block != 0 {
+            return Err(Malformed::Field { field: "block" });
+        }
         let frame = match kind {
             Kind::Reconciliation => reader.varint()?,
             _ => 0,

@@ -26,7 +26,13 @@
 //! What else is known of x₀ enters as a fourth count, to which empty pulses contribute with
 //! certainty and others never.
 
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
 use crate::bounds::Real;
+
+/// Sources whose mixtures are kept, most recent last: two bases of the links of one process.
+const KEPT: usize = 8;
 
 /// Photon numbers that may be tight in the search; larger ones act as the limit n → ∞.
 const SEARCHED: usize = 9;
@@ -44,14 +50,23 @@ const UNKNOWNS: usize = COUNTS + 1;
 const CONDITIONS: usize = SEARCHED + 1 + COUNTS;
 
 /// How often each count has an event of n photons: p(k|n).
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub(super) struct Mixture {
     chances: Vec<Chances>,
     coarse: Vec<[f64; COUNTS]>,
+    /// The vertices of each kind of bound, found when one is first asked for: they do not depend on counts.
+    vertices: Mutex<BTreeMap<(usize, i8), Arc<[Vertex]>>>,
+}
+
+/// Multipliers of a vertex, and minₙ (cₙ − Σₖ yₖ p(k|n)) in doubles.
+#[derive(Clone, Copy, Debug)]
+struct Vertex {
+    y: [f64; COUNTS],
+    slack: f64,
 }
 
 /// A number an intensity, each known within an interval.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) struct Spread {
     /// The middles of the intervals.
     pub(super) middle: [f64; 3],
@@ -115,7 +130,24 @@ impl Mixture {
         }
         let middle = |row: &Chances| [0, 1, 2, 3].map(|k: usize| 0.5 * (row.low[k] + row.high[k]).to_f64());
         let coarse = chances.iter().map(middle).collect();
-        Self { chances, coarse }
+        Self { chances, coarse, vertices: Mutex::default() }
+    }
+
+    /// The same, kept from the last time it was asked for: every block of a link asks for the same.
+    pub(super) fn of(mean: Spread, probability: Spread) -> Arc<Self> {
+        static RECENT: Mutex<Vec<([Spread; 2], Arc<Mixture>)>> = Mutex::new(Vec::new());
+        let wanted = [mean, probability];
+        let recent = || RECENT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, mixture)) = recent().iter().find(|(known, _)| *known == wanted) {
+            return mixture.clone();
+        }
+        let mixture = Arc::new(Self::new(mean, probability));
+        let mut recent = recent();
+        if recent.len() == KEPT {
+            recent.remove(0);
+        }
+        recent.push((wanted, mixture.clone()));
+        mixture
     }
 
     /// A lower bound on the number of events from pulses of exactly `photons` photons.
@@ -142,14 +174,29 @@ impl Mixture {
             total: counts.total.to_f64(),
         };
         let mut best = (f64::NEG_INFINITY, [0.0; COUNTS]);
-        each_choice(conditions, |active| {
-            let Some(y) = self.vertex(active, photons, sign) else { return };
-            let value = self.estimate(y, photons, sign, &coarse);
+        for Vertex { y, slack } in self.vertices(photons, sign, conditions).iter() {
+            let value = estimate(y, *slack, &coarse);
             if value > best.0 {
-                best = (value, y);
+                best = (value, *y);
             }
-        });
+        }
         self.certify(best.1.map(Real::from), photons, Real::from(sign), counts)
+    }
+
+    /// All vertices of one kind of bound.
+    fn vertices(&self, photons: usize, sign: f64, conditions: usize) -> Arc<[Vertex]> {
+        let mut known = self.vertices.lock().unwrap_or_else(PoisonError::into_inner);
+        let kind = (photons, if sign == 0.0 { 0 } else { sign.signum() as i8 });
+        let find = || {
+            let mut found = Vec::new();
+            each_choice(conditions, |active| {
+                if let Some(y) = self.vertex(active, photons, sign) {
+                    found.push(Vertex { y, slack: self.slack(y, photons, sign) });
+                }
+            });
+            found.into()
+        };
+        known.entry(kind).or_insert_with(find).clone()
     }
 
     /// The multipliers at which these conditions are tight: photon numbers first, then the limit, then yₖ = 0.
@@ -174,15 +221,14 @@ impl Mixture {
         solve(rows).map(|y| [y[0], y[1], y[2], y[3]])
     }
 
-    /// (*) in doubles: good enough to choose by.
-    fn estimate(&self, y: [f64; COUNTS], photons: usize, sign: f64, counts: &CoarseCounts) -> f64 {
+    /// minₙ (cₙ − Σₖ yₖ p(k|n)) in doubles.
+    fn slack(&self, y: [f64; COUNTS], photons: usize, sign: f64) -> f64 {
         let mut slack = -y[0];
         for (n, p) in self.coarse.iter().enumerate().take(40) {
             let cost = if n == photons { sign } else { 0.0 };
             slack = slack.min(cost - y.iter().zip(p).map(|(y, p)| y * p).sum::<f64>());
         }
-        let term = |k: usize| y[k] * if y[k] >= 0.0 { counts.below[k] } else { counts.above[k] };
-        counts.total * slack + (0..COUNTS).map(term).sum::<f64>()
+        slack
     }
 
     /// (*) rounded down: a bound whatever the multipliers are.
@@ -253,6 +299,12 @@ struct CoarseCounts {
     below: [f64; COUNTS],
     above: [f64; COUNTS],
     total: f64,
+}
+
+/// (*) in doubles: good enough to choose by.
+fn estimate(y: &[f64; COUNTS], slack: f64, counts: &CoarseCounts) -> f64 {
+    let term = |k: usize| y[k] * if y[k] >= 0.0 { counts.below[k] } else { counts.above[k] };
+    counts.total * slack + (0..COUNTS).map(term).sum::<f64>()
 }
 
 /// Calls with every choice of [`UNKNOWNS`] different numbers below n, in lexical order.

@@ -1,7 +1,7 @@
 //! What both sides agree on before a frame is reconciled: its length, its expected error rate,
 //! and what follows from them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::permutation::Permutation;
 use crate::stage::Abort;
@@ -36,7 +36,18 @@ pub struct Plan {
     thrift: Thrift,
     /// The block length of each pass, as a power of two.
     passes: Vec<u32>,
-    permutations: Arc<[Permutation]>,
+    permutations: Permutations,
+}
+
+/// The permutations of the passes, made when they are first asked for: plans are compared, resized and thrown
+/// away more often than used. They follow from the frame length alone.
+#[derive(Clone, Debug, Default)]
+struct Permutations(Arc<OnceLock<Arc<[Permutation]>>>);
+
+impl PartialEq for Permutations {
+    fn eq(&self, _: &Self) -> bool {
+        true
+    }
 }
 
 impl Plan {
@@ -100,8 +111,7 @@ impl Plan {
         let third = ((2 * whole + 6) / 3).max(second + 2);
         let mut passes = vec![first.min(whole)];
         passes.extend([second, third].iter().filter(|log2| **log2 < whole));
-        let permutations = (0..passes.len()).map(|pass| Permutation::new(frame_bits, pass)).collect();
-        Self { frame_bits, qber_ppm, thrift, passes, permutations }
+        Self { frame_bits, qber_ppm, thrift, passes, permutations: Permutations::default() }
     }
 
     /// Bits of a frame.
@@ -121,7 +131,8 @@ impl Plan {
     }
 
     pub(super) fn permutations(&self) -> &Arc<[Permutation]> {
-        &self.permutations
+        let make = || (0..self.passes.len()).map(|pass| Permutation::new(self.frame_bits, pass)).collect();
+        self.permutations.0.get_or_init(make)
     }
 
     /// How many pseudo-random subsets a draw at the end of the search has: fewer for short frames, which have fewer

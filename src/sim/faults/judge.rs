@@ -1,6 +1,6 @@
 //! The omniscient judge: sees both sides' messages, keys and reports, and knows what may never happen.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 
 use crate::ledger::Ledger;
 use crate::session::{BlockReport, Event, Outcome};
@@ -35,6 +35,9 @@ pub enum Invariant {
     Bounded,
 }
 
+/// Reasons that are remembered.
+const BLOCKS_AFTER_FAULTS: usize = 6;
+
 #[derive(Debug, Default)]
 struct Side {
     /// Keys that left, by their IDs.
@@ -48,16 +51,29 @@ struct Side {
     /// Blocks that ended, with key or without.
     ended: BTreeMap<u64, bool>,
     ledgers: BTreeMap<u64, (Ledger, f64)>,
+    /// Why the latest blocks without key were given up.
+    aborts: VecDeque<(u64, String)>,
 }
 
 /// Remembers everything.
 #[derive(Debug, Default)]
 pub(super) struct Judge {
     sides: [Side; 2],
+    /// A block of which half of the bits are errors.
+    noisy_block: Option<u64>,
     pub(super) violations: Vec<Violation>,
 }
 
 impl Judge {
+    pub(super) fn new(noisy_block: Option<u64>) -> Self {
+        Self { noisy_block, ..Self::default() }
+    }
+
+    /// Whether a block of noise came to its end.
+    pub(super) fn saw_noise(&self) -> bool {
+        self.noisy_block.is_some_and(|block| self.sides.iter().any(|side| side.ended.contains_key(&block)))
+    }
+
     pub(super) fn find(&mut self, invariant: Invariant, what: String) {
         self.violations.push(Violation { invariant, what });
     }
@@ -115,7 +131,10 @@ impl Judge {
     fn reported(&mut self, side: usize, report: &BlockReport) {
         let with_key = matches!(report.outcome, Outcome::Key { .. });
         self.ended(side, report.block, with_key);
-        if !with_key {
+        if let Outcome::Aborted(abort) = &report.outcome {
+            let aborts = &mut self.sides[side].aborts;
+            aborts.truncate(BLOCKS_AFTER_FAULTS - 1);
+            aborts.push_front((report.block, abort.to_string()));
             return;
         }
         let epsilon = report.certificate.as_ref().map_or(0.0, |certificate| certificate.session_epsilon);
@@ -124,8 +143,9 @@ impl Judge {
             self.find(Invariant::Booked, format!("the session's ε of {epsilon} is below its blocks'"));
         }
         let other = self.sides[1 - side].ledgers.get(&report.block);
-        if other.is_some_and(|(ledger, _)| *ledger != report.ledger) {
-            self.find(Invariant::Booked, format!("the books of block {} differ", report.block));
+        if let Some((other, _)) = other.filter(|(ledger, _)| *ledger != report.ledger) {
+            let (block, own) = (report.block, &report.ledger);
+            self.find(Invariant::Booked, format!("the books of block {block} differ: {own:?}, {other:?}"));
         }
         self.sides[side].ledgers.insert(report.block, (report.ledger.clone(), epsilon));
     }
@@ -134,9 +154,18 @@ impl Judge {
         if self.sides[side].ended.insert(block, with_key).is_some() {
             self.find(Invariant::NeverReused, format!("block {block} ended twice on side {side}"));
         }
+        if with_key && self.noisy_block == Some(block) {
+            self.find(Invariant::NothingAborted, format!("block {block} is noise, and left key"));
+        }
         if self.sides[1 - side].ended.get(&block).is_some_and(|other| *other != with_key) {
             self.find(Invariant::NothingAborted, format!("block {block} is key on one side only"));
         }
+    }
+
+    /// Why a side's latest blocks without key were given up.
+    pub(super) fn last_aborts(&self, side: usize) -> String {
+        let told = self.sides[side].aborts.iter().map(|(block, why)| format!("block {block}: {why}"));
+        told.collect::<Vec<_>>().join("; ")
     }
 
     /// Blocks that a side told to have key.

@@ -4,6 +4,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::protocol::Protocol;
+use crate::random::health::Tested;
 use crate::session::{
     Config, Entry, Error, Event, Input, LinkState, Output, Record, Refused, Session, Time, Work,
 };
@@ -15,7 +16,7 @@ use super::Planted;
 use super::dice::Dice;
 use super::disk::SimulatedDisk;
 use super::judge::{Invariant, Judge};
-use super::small::{small_bb84, small_frame};
+use super::small::{noisy_frame, small_bb84, small_frame};
 use crate::bb84::Bb84;
 
 const SESSION: u128 = 42;
@@ -44,6 +45,10 @@ pub(super) struct Node {
     planted: Option<Planted>,
 }
 
+fn source(seed: u64, role: Role) -> Arc<SimulatedRandom> {
+    Arc::new(SimulatedRandom::new(seed, role, Bb84::NAME))
+}
+
 fn limits(planted: Option<Planted>) -> Limits {
     let journal_bytes = if planted == Some(Planted::EndlessJournal) { u64::MAX } else { JOURNAL_BYTES };
     Limits { capacity_bits: CAPACITY_BITS, journal_bytes }
@@ -51,8 +56,7 @@ fn limits(planted: Option<Planted>) -> Limits {
 
 impl Node {
     pub(super) fn new(seed: u64, role: Role, planted: Option<Planted>) -> Self {
-        let random = Arc::new(SimulatedRandom::new(seed, role, Bb84::NAME));
-        let mut config = Config::new(role, SESSION, small_bb84(), random);
+        let mut config = Config::new(role, SESSION, small_bb84(), source(seed, role));
         config.epsilon_cap = f64::MAX;
         config.window_blocks = 2;
         config.patience_ns = 1_000_000_000;
@@ -109,6 +113,8 @@ impl Node {
             store.install(Bb84::NAME, SESSION, &key)?;
         }
         let remembered = store.recall(Bb84::NAME, SESSION)?;
+        // A new process tests its source anew: a block that nobody was told of is drawn again, and alike here.
+        self.config.random = Arc::new(Tested::new(source(self.seed, self.role)));
         let session = Session::resume(self.config.clone(), remembered);
         Ok(Life { session, store, work: Vec::new(), records: VecDeque::new(), deadline: None })
     }
@@ -154,7 +160,7 @@ impl Node {
     }
 
     /// Offers the next raw frame of blocks below a limit.
-    pub(super) fn offer(&mut self, blocks: u64) {
+    pub(super) fn offer(&mut self, blocks: u64, noisy_block: Option<u64>) {
         let Some(life) = &mut self.life else { return };
         let index = life.session.next_frame();
         let begins = index.is_multiple_of(self.config.protocol.frames_per_block());
@@ -164,7 +170,9 @@ impl Node {
         {
             return;
         }
-        if let Err(Refused::Closed(error)) = life.session.offer(small_frame(self.role, index)) {
+        let is_noise = noisy_block == Some(index / self.config.protocol.frames_per_block());
+        let frame = if is_noise { noisy_frame(self.role, index) } else { small_frame(self.role, index) };
+        if let Err(Refused::Closed(error)) = life.session.offer(frame) {
             self.restart(&error);
         }
     }
@@ -201,6 +209,15 @@ impl Node {
         }
     }
 
+    /// Takes all records to the disk.
+    pub(super) fn remember_all(&mut self, now: Time, judge: &mut Judge) {
+        match self.write(usize::MAX) {
+            Ok(Some(ticket)) => self.handle(now, Input::Persisted(ticket)),
+            Ok(None) => {}
+            Err(error) => judge.find(Invariant::NeverLost, error.to_string()),
+        }
+    }
+
     fn write(&mut self, count: usize) -> Result<Option<crate::session::Ticket>, StoreError> {
         let planted = self.planted;
         let Some(life) = &mut self.life else { return Ok(None) };
@@ -231,7 +248,15 @@ impl Node {
         let side = self.side();
         let Some(life) = &mut self.life else { return false };
         let before = life.store.available();
-        match life.store.deliver_next(share, most) {
+        let unmarked = self.planted == Some(Planted::ReleaseUnmarked);
+        if unmarked {
+            self.disk.lie(true);
+        }
+        let delivered = life.store.deliver_next(share, most);
+        if unmarked {
+            self.disk.lie(false);
+        }
+        match delivered {
             Ok(keys) => keys.iter().for_each(|key| judge.released(side, key)),
             Err(_) => {
                 judge.wasted(side, most);

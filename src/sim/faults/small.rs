@@ -43,7 +43,17 @@ pub fn small_bb84() -> Arc<Bb84> {
 #[must_use]
 pub fn small_frame(role: Role, index: u64) -> Frame {
     static MADE: OnceLock<Vec<(AliceFrame, BobFrame)>> = OnceLock::new();
-    let made = MADE.get_or_init(|| (0..FRAMES).map(make).collect());
+    frame(MADE.get_or_init(|| (0..FRAMES).map(|index| make(index, 100)).collect()), role, index)
+}
+
+/// The same during a burst of noise: every other bit is an error.
+#[must_use]
+pub(super) fn noisy_frame(role: Role, index: u64) -> Frame {
+    static MADE: OnceLock<Vec<(AliceFrame, BobFrame)>> = OnceLock::new();
+    frame(MADE.get_or_init(|| (0..FRAMES).map(|index| make(index, 2)).collect()), role, index)
+}
+
+fn frame(made: &[(AliceFrame, BobFrame)], role: Role, index: u64) -> Frame {
     let place = usize::try_from(index % FRAMES).unwrap_or(0);
     let first_gate = index * u64::from(GATES);
     let (alice, bob) = &made[place];
@@ -53,7 +63,8 @@ pub fn small_frame(role: Role, index: u64) -> Frame {
     }
 }
 
-fn make(index: u64) -> (AliceFrame, BobFrame) {
+/// A frame of which one bit in so many is an error.
+fn make(index: u64, bits_per_error: u64) -> (AliceFrame, BobFrame) {
     let mut dice = Dice::new(index + 1);
     let click_per_million = [362_000, 165_000, 900];
     let mut packed = vec![0; GATES as usize / 2];
@@ -64,7 +75,7 @@ fn make(index: u64) -> (AliceFrame, BobFrame) {
         let setting = bit | basis << 1 | intensity << 2;
         packed[gate as usize / 2] |= setting << (4 * (gate % 2));
         if dice.below(1_000_000) < click_per_million[usize::from(intensity)] {
-            let wrong = dice.once_in(100);
+            let wrong = dice.once_in(bits_per_error);
             let detector = if (bit != 0) == wrong { click::DETECTOR_0 } else { click::DETECTOR_1 };
             bob.offsets.push(gate);
             bob.clicks.push(detector | u8::from(dice.once_in(3)));
