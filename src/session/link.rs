@@ -178,8 +178,9 @@ impl<P: Protocol> Session<P> {
         match doubt {
             Doubt::Block(mut own) if committed => {
                 // The peer's resume stands for its acceptance, and is booked as that, here as there.
-                let acceptance = self.acceptance(&own, self.config.role.peer());
-                own.book_acceptance(&acceptance);
+                let peer = self.config.role.peer();
+                let acceptance = self.acceptance(&own, peer);
+                own.book_acceptance(&acceptance, (peer, self.pool.next_pad(peer).saturating_sub(1)));
                 self.commit(*own);
             }
             Doubt::Block(mut own) => {
