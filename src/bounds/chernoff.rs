@@ -155,7 +155,7 @@ mod tests {
         let (x, beta, epsilon) = (Real::from(100.0), Real::from(8.0), libm::exp(-8.0));
         // 2βx + β² = 1664 and 2βx + β²/4 = 1616.
         for (name, ours, expected) in [
-            ("x + β + √(2βx + β²)", closed_above(x, beta), 148.792_156_108_742_28),
+            ("x + β + √(2βx + β²)", closed_above(x, beta), 148.792_156_108_742_3),
             ("x − β/2 − √(2βx + β²/4)", closed_below(x, beta), 55.800_497_515_516_39),
             ("x + β/2 − √(2βx + β²/4)", quadratic_below(x, beta), 63.800_497_515_516_39),
             ("λ + β/2 + √(2βλ + β²/4)", observed_above(x, epsilon), 144.199_502_484_483_6),
