@@ -65,9 +65,19 @@ struct KeyRequest {
     number: Option<Value>,
     size: Option<Value>,
     #[serde(rename = "additional_slave_SAE_IDs")]
-    additional_slave_sae_ids: Option<Vec<Value>>,
-    extension_mandatory: Option<Vec<Value>>,
-    extension_optional: Option<Vec<Value>>,
+    additional_slave_sae_ids: Value,
+    extension_mandatory: Value,
+    extension_optional: Value,
+}
+
+/// Whether a field asks for something: clients send empty lists, and objects where a list is meant.
+fn asks(field: &Value) -> bool {
+    match field {
+        Value::Null => false,
+        Value::Array(list) => !list.is_empty(),
+        Value::Object(object) => !object.is_empty(),
+        _ => true,
+    }
 }
 
 /// Section 5.2.
@@ -77,23 +87,26 @@ fn get_key(kme: &Kme, request: Request<'_>, (master, slave): (&str, &str)) -> Re
         Method::Get => KeyRequest {
             number: query(request.query, "number")?,
             size: query(request.query, "size")?,
-            ..KeyRequest::default()
+            // What must not be passed over must not be passed over in a query either.
+            additional_slave_sae_ids: asked_in_query(request.query, "additional_slave_SAE_IDs"),
+            extension_mandatory: asked_in_query(request.query, "extension_mandatory"),
+            extension_optional: asked_in_query(request.query, "extension_optional"),
         },
         _ => body::<KeyRequest>(request.body)?,
     };
     let want = checked(kme, &asked)?;
     let keys = kme.keys.reserve(pair, want).map_err(|error| unavailable(&error))?;
     kme.metrics().count_keys(pair, Call::Reserve, keys.len());
-    let ignored = asked.extension_optional.is_some_and(|options| !options.is_empty());
-    let remark = ignored.then_some("not all extension_optional request options handled");
+    let remark =
+        asks(&asked.extension_optional).then_some("not all extension_optional request options handled");
     Ok(container(&keys, remark))
 }
 
 fn checked(kme: &Kme, asked: &KeyRequest) -> Result<Want, Reply> {
-    if asked.extension_mandatory.as_ref().is_some_and(|options| !options.is_empty()) {
+    if asks(&asked.extension_mandatory) {
         return Err(Reply::error(400, "not all extension_mandatory parameters are supported", &[]));
     }
-    if asked.additional_slave_sae_ids.as_ref().is_some_and(|ids| !ids.is_empty()) {
+    if asks(&asked.additional_slave_sae_ids) {
         let details = [json!({ "additional_slave_SAE_IDs": "max_SAE_ID_count is 0" })];
         return Err(Reply::error(400, "keys for several slave SAEs are not supported", &details));
     }
@@ -182,6 +195,10 @@ fn unavailable(error: &Unavailable) -> Reply {
     }
 }
 
+fn asked_in_query(text: &str, name: &str) -> Value {
+    url::parameter(text, name).map_or(Value::Null, |_| Value::Bool(true))
+}
+
 fn query(text: &str, name: &str) -> Result<Option<Value>, Reply> {
     let Some(given) = url::parameter(text, name) else { return Ok(None) };
     let number = given.and_then(|given| given.parse::<u64>().ok());
@@ -193,11 +210,17 @@ fn query(text: &str, name: &str) -> Result<Option<Value>, Reply> {
 
 /// A body of JSON; an empty one is an empty object.
 fn body<T: serde::de::DeserializeOwned>(bytes: &[u8]) -> Result<T, Reply> {
-    let bytes = if bytes.iter().all(u8::is_ascii_whitespace) { b"{}" } else { bytes };
-    serde_json::from_slice(bytes).map_err(|error| {
-        let details = [json!({ "line": error.line(), "column": error.column() })];
-        Reply::error(400, "the body is not the JSON object that this request takes", &details)
-    })
+    let wrong = |details: &[Value]| {
+        Reply::error(400, "the body is not the JSON object that this request takes", details)
+    };
+    let bytes = bytes.trim_ascii();
+    let bytes = if bytes.is_empty() { b"{}" } else { bytes };
+    if !bytes.starts_with(b"{") {
+        // A list would be taken for the object's fields in their order.
+        return Err(wrong(&[]));
+    }
+    serde_json::from_slice(bytes)
+        .map_err(|error| wrong(&[json!({ "line": error.line(), "column": error.column() })]))
 }
 
 /// Section 6.3. Written by hand: no buffer with keys is left behind, and base64 takes the same time
@@ -334,11 +357,42 @@ mod tests {
                 400,
                 "keys for several slave SAEs are not supported",
             ),
+            (
+                "",
+                r#"{"extension_mandatory":{"a":1}}"#,
+                400,
+                "not all extension_mandatory parameters are supported",
+            ),
+            ("?extension_mandatory=a", "", 400, "not all extension_mandatory parameters are supported"),
+            ("?additional_slave_SAE_IDs=x", "", 400, "keys for several slave SAEs are not supported"),
+            ("?size=8", "", 400, "size is out of range"),
+            ("", r#"{"size":-8}"#, 400, "size is not a whole number"),
+            ("?size=abc", "", 400, "size is not a whole number"),
+            ("", "[]", 400, "the body is not the JSON object that this request takes"),
+            ("", "\"", 400, "the body is not the JSON object that this request takes"),
             ("", "[", 400, "the body is not the JSON object that this request takes"),
             ("?number=128&size=65536", "", 503, "not enough keys are stored; ask again later"),
         ] {
             let answer = ask(&kme, "alice", &format!("{enc}{query}"), body);
             assert_eq!((answer.0, message(&answer)), (code, said), "{query} {body}");
+            let details =
+                answer.1.get("details").map_or(&[][..], |own| own.as_array().map_or(&[], |own| own));
+            let known =
+                answer.1.as_object().is_some_and(|own| own.keys().all(|k| k == "message" || k == "details"));
+            assert!(known && details.iter().all(Value::is_object), "the form of section 6.5: {}", answer.1);
+        }
+        for nothing in [
+            r#"{"extension_mandatory":[],"additional_slave_SAE_IDs":[],"extension_optional":[]}"#,
+            r#"{"extension_mandatory":{},"additional_slave_SAE_IDs":null,"number":null,"size":null}"#,
+            "{}",
+            " ",
+        ] {
+            let answer = ask(&kme, "alice", enc, nothing);
+            assert_eq!(
+                (answer.0, answer.1.as_object().map(serde_json::Map::len)),
+                (200, Some(1)),
+                "{nothing}"
+            );
         }
         let with_option = ask(&kme, "alice", enc, r#"{"extension_optional":[{"a":1}]}"#);
         assert_eq!(with_option.0, 200, "optional extensions never cause a refusal");
@@ -346,6 +400,85 @@ mod tests {
             with_option.1["key_container_extension"]["message"],
             "not all extension_optional request options handled"
         );
+    }
+
+    #[test]
+    fn key_ids_that_name_no_key_have_the_codes_and_words_of_the_standard() {
+        let kme = kme();
+        let (_, keys) = ask(&kme, "alice", "/api/v1/keys/bob/enc_keys", "");
+        let id = keys["keys"][0]["key_ID"].as_str().expect("an ID").to_owned();
+        let missing = "one or more keys specified are not found on KME";
+        let out_of_range = "the number of key_IDs is out of range";
+        let no_object = "the body is not the JSON object that this request takes";
+        let ids = |ids: &[&str]| {
+            json!({ "key_IDs": ids.iter().map(|id| json!({ "key_ID": id })).collect::<Vec<_>>() }).to_string()
+        };
+        let never = "00000000-0000-8000-8000-000000000001";
+        for (body, said) in [
+            (ids(&[never]), missing),
+            (ids(&[&id, never]), missing),
+            (ids(&[&id, &id]), missing),
+            (ids(&[]), out_of_range),
+            (ids(&[never; 129]), out_of_range),
+            (ids(&["not-a-uuid"]), "a key_ID is not a UUID"),
+            ("{}".to_owned(), no_object),
+            (r#"{"key_IDs":[{"key_ID":7}]}"#.to_owned(), no_object),
+        ] {
+            let answer = ask(&kme, "bob", "/api/v1/keys/alice/dec_keys", &body);
+            assert_eq!((answer.0, message(&answer)), (400, said), "{body}");
+        }
+        let with_extensions = json!({
+            "key_IDs": [{ "key_ID": id, "key_ID_extension": { "a": 1 } }], "key_IDs_extension": { "b": [] }
+        });
+        let answer = ask(&kme, "bob", "/api/v1/keys/alice/dec_keys", &with_extensions.to_string());
+        assert_eq!((answer.0, &answer.1["keys"][0]), (200, &keys["keys"][0]), "still there: {}", answer.1);
+    }
+
+    /// A store whose disk is gone.
+    #[derive(Debug)]
+    struct Broken;
+
+    impl super::super::keys::Keys for Broken {
+        fn available_bytes(&self, _pair: usize) -> u64 {
+            0
+        }
+
+        fn capacity_bytes(&self, _pair: usize) -> u64 {
+            0
+        }
+
+        fn reserve(&self, _pair: usize, _want: Want) -> Result<Vec<Key>, Unavailable> {
+            Err(Unavailable::Failed { what: "/secret/path: no such disk".into() })
+        }
+
+        fn collect(&self, _pair: usize, _ids: &[KeyId]) -> Result<Vec<Key>, Unavailable> {
+            self.reserve(0, Want { number: 1, key_bytes: 1 })
+        }
+    }
+
+    #[test]
+    fn a_broken_store_is_503_and_tells_applications_nothing_of_the_inside() {
+        let kme = Kme::new("kme", vec![pair("alice", "bob")], Limits::default(), Arc::new(Broken));
+        let kme = kme.expect("a good configuration");
+        let dec = "/api/v1/keys/alice/dec_keys?key_ID=00000000-0000-8000-8000-000000000001";
+        for (sae, path) in [("alice", "/api/v1/keys/bob/enc_keys"), ("bob", dec)] {
+            let answer = ask(&kme, sae, path, "");
+            assert_eq!(answer, (503, json!({ "message": "key data access error" })), "{path}");
+        }
+        let (code, status) = ask(&kme, "alice", "/api/v1/keys/bob/status", "");
+        assert_eq!((code, &status["stored_key_count"]), (200, &json!(0)), "a status is still given");
+    }
+
+    #[test]
+    fn ids_are_percent_decoded() {
+        let memory = Memory::new(&[Here { master: true, slave: true }], 1 << 20);
+        memory.add(0, 1, Zeroizing::new(vec![7; 4096]));
+        let pairs = vec![pair("sae/alice é", "bob")];
+        let kme = Kme::new("kme", pairs, Limits::default(), Arc::new(memory)).expect("a good configuration");
+        let (code, keys) = ask(&kme, "sae/alice é", "/api/v1/keys/bob/enc_keys", "");
+        let id = keys["keys"][0]["key_ID"].as_str().expect("an ID");
+        let path = format!("/api/v1/keys/sae%2Falice%20%C3%A9/dec_keys?key_ID={id}");
+        assert_eq!((code, ask(&kme, "bob", &path, "").0), (200, 200), "a slash, a blank and an accent");
     }
 
     #[test]
