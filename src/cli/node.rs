@@ -81,6 +81,8 @@ struct Config {
     /// A configuration of `keystill serve`: the node's keys are delivered while it runs, and until it is
     /// asked to end.
     serve: Option<PathBuf>,
+    /// A folder that a key manager watches: keys are written there, a file a block, and not served.
+    drop: Option<PathBuf>,
     /// A configuration of `keystill worker`: the site's workers decode, and hear how the node is.
     offload: Option<PathBuf>,
     /// Undelivered key that the store holds at most, in Mbit.

@@ -10,7 +10,7 @@ use serde_json::json;
 use zeroize::Zeroizing;
 
 use keystill::deliver::{
-    Here, Keys, Kme, Limits, Memory, Metrics, Pair, SaeIdFrom, Server, ServerError, Stored, TlsFiles,
+    Here, Keys, Kme, Limits, Memory, Metrics, Mover, Pair, SaeIdFrom, Server, ServerError, Stored, TlsFiles,
     server_config,
 };
 use keystill::store::{self, Folder, KeyStore, Store};
@@ -139,17 +139,12 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 /// Where keys come from, and what must live as long as they are served.
 struct Source {
     keys: Arc<dyn Keys>,
-    #[cfg(feature = "postgres")]
-    _mover: Option<keystill::deliver::Mover>,
+    _mover: Option<Mover>,
 }
 
 impl Source {
     fn of(keys: impl Keys + 'static) -> Self {
-        Self {
-            keys: Arc::new(keys),
-            #[cfg(feature = "postgres")]
-            _mover: None,
-        }
+        Self { keys: Arc::new(keys), _mover: None }
     }
 
     /// Keys out of the database, if there is one, else out of the node's store.
@@ -177,7 +172,7 @@ impl Source {
         let open = || Postgres::open(place.clone(), site.clone()).or_exit(Exit::Storage);
         let keys = Arc::new(stored(config, Arc::new(Mutex::new(open()?)))?);
         let to = store.map(|store| Ok((store, open()?))).transpose()?;
-        Ok(Self { keys, _mover: to.map(|(store, to)| keystill::deliver::Mover::start(store, to)) })
+        Ok(Self { keys, _mover: to.map(|(store, to)| Mover::start(store, to)) })
     }
 
     #[cfg(not(feature = "postgres"))]

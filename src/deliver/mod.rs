@@ -20,7 +20,6 @@ mod keys;
 mod kme;
 mod memory;
 mod metrics;
-#[cfg(feature = "postgres")]
 mod mover;
 mod server;
 mod skip;
@@ -35,8 +34,7 @@ pub use keys::{Key, KeyId, Keys, NotAnId, Pair, Unavailable, Want};
 pub use kme::{Kme, KmeError, Limits, Method, Reply, Request};
 pub use memory::{Here, Memory};
 pub use metrics::{Gauge, Metrics};
-#[cfg(feature = "postgres")]
-pub use mover::Mover;
+pub use mover::{Mover, Sink};
 pub use server::{Server, ServerError};
 pub use stored::{Stored, TooManyNodes};
 pub use tls::{SaeIdFrom, TlsError, TlsFiles, days_left, server_config};

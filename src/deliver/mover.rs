@@ -1,25 +1,34 @@
-//! Moves the keys of a node's own store into a site's database, where several front-ends deliver them.
+//! Moves the keys of a node's own store elsewhere: into a site's database, where several front-ends deliver
+//! them, or into a folder that a key manager watches.
 
+use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use crate::store::{Key, KeyStore, Postgres, Share};
+use crate::store::{Key, KeyStore, Share};
 
-/// Keys in one transaction.
-const BATCH: usize = 1024;
-
-/// Keys in the database above which no more are moved: 256 Mbit.
-const ENOUGH: u64 = 1 << 20;
-
-/// How long it waits for new keys, and for a database that does not answer.
+/// How long it waits for new keys, and for a place that takes none.
 const PAUSE: Duration = Duration::from_millis(200);
+
+/// Where keys go.
+pub trait Sink: Send {
+    /// How many keys it takes now.
+    fn room(&mut self) -> usize;
+
+    /// Takes keys; they last there once it has returned. It may be asked again with the same keys after an
+    /// error, and takes each once.
+    ///
+    /// # Errors
+    /// Why it does not.
+    fn take(&mut self, keys: &[Key]) -> Result<(), Box<dyn Error>>;
+}
 
 /// A thread that moves keys; it ends when this is dropped.
 ///
-/// The node's store marks keys as spent before they leave it. A crash before the database has confirmed
-/// them wastes one batch, which the other end's database then holds alone: its IDs are not found here.
+/// The node's store marks keys as spent before they leave it. A crash before they last at the other
+/// place wastes what was on the way: the other end of the link then holds them alone.
 #[derive(Debug)]
 pub struct Mover {
     end: Arc<AtomicBool>,
@@ -29,10 +38,17 @@ pub struct Mover {
 impl Mover {
     /// Starts to move all that is in the store and all that will come.
     #[must_use]
-    pub fn start<K: KeyStore + 'static>(store: Arc<Mutex<K>>, to: Postgres) -> Self {
+    pub fn start<K: KeyStore + 'static>(store: Arc<Mutex<K>>, mut to: impl Sink + 'static) -> Self {
         let end = Arc::new(AtomicBool::new(false));
         let ended = end.clone();
-        let thread = std::thread::spawn(move || move_all(&store, to, &ended));
+        let thread = std::thread::spawn(move || {
+            while !ended.load(Ordering::Relaxed) {
+                if !move_some(&store, &mut to, &ended) {
+                    std::thread::sleep(PAUSE);
+                }
+            }
+            move_some(&store, &mut to, &ended);
+        });
         Self { end, thread: Some(thread) }
     }
 }
@@ -47,37 +63,81 @@ impl Drop for Mover {
     }
 }
 
-fn move_all<K: KeyStore>(store: &Mutex<K>, mut to: Postgres, ended: &AtomicBool) {
-    let mut held = to.available();
-    while !ended.load(Ordering::Relaxed) {
-        if held >= ENOUGH {
-            std::thread::sleep(PAUSE);
-            held = to.available();
-            continue;
+/// Moves what is there, as far as there is room; whether anything was.
+fn move_some<K: KeyStore>(store: &Mutex<K>, to: &mut impl Sink, ended: &AtomicBool) -> bool {
+    let room = to.room();
+    if room == 0 {
+        return false;
+    }
+    let taken = store.lock().unwrap_or_else(PoisonError::into_inner).deliver_next(Share::All, room);
+    let keys = match taken {
+        Ok(keys) if keys.is_empty() => return false,
+        Ok(keys) => keys,
+        Err(error) => {
+            tracing::error!("no key can be moved: {error}");
+            return false;
         }
-        let taken = store.lock().unwrap_or_else(PoisonError::into_inner).deliver_next(Share::All, BATCH);
-        match taken {
-            Ok(keys) if keys.is_empty() => std::thread::sleep(PAUSE),
-            Ok(keys) => {
-                deposit(&mut to, &keys, ended);
-                held += keys.len() as u64;
-            }
-            Err(error) => {
-                tracing::error!("no more keys are moved to the database: {error}");
-                return;
-            }
+    };
+    // Until it has them; once the end is asked for, no more.
+    while let Err(error) = to.take(&keys) {
+        if ended.load(Ordering::Relaxed) {
+            tracing::error!("{} keys are wasted: {error}", keys.len());
+            break;
         }
+        tracing::warn!("{} keys wait: {error}", keys.len());
+        std::thread::sleep(PAUSE);
+    }
+    true
+}
+
+#[cfg(feature = "postgres")]
+impl Sink for crate::store::Postgres {
+    /// A thousand at a time, as long as less than 256 Mbit lie there.
+    fn room(&mut self) -> usize {
+        if self.available() < 1 << 20 { 1024 } else { 0 }
+    }
+
+    fn take(&mut self, keys: &[Key]) -> Result<(), Box<dyn Error>> {
+        Ok(self.deposit(keys)?)
     }
 }
 
-/// Tries until the database has the keys; once the end is asked for, no more.
-fn deposit(to: &mut Postgres, keys: &[Key], ended: &AtomicBool) {
-    while let Err(error) = to.deposit(keys) {
-        if ended.load(Ordering::Relaxed) {
-            tracing::error!("{} keys are wasted, the database did not take them: {error}", keys.len());
-            return;
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::KeyId;
+
+    /// Takes keys at the second try only, and no more than ten at once.
+    #[derive(Clone, Default)]
+    struct Shelf(Arc<Mutex<(Vec<KeyId>, usize)>>);
+
+    impl Sink for Shelf {
+        fn room(&mut self) -> usize {
+            10
         }
-        tracing::warn!("{} keys wait for the database: {error}", keys.len());
-        std::thread::sleep(PAUSE);
+
+        fn take(&mut self, keys: &[Key]) -> Result<(), Box<dyn Error>> {
+            let mut shelf = self.0.lock().expect("not poisoned");
+            shelf.1 += 1;
+            if shelf.1 % 2 == 1 {
+                return Err("not now".into());
+            }
+            shelf.0.extend(keys.iter().map(|key| key.id));
+            Ok(())
+        }
+    }
+
+    #[test]
+    fn every_key_moves_once() {
+        let store = crate::store::filled_for_tests(25);
+        let shelf = Shelf::default();
+        let mover = Mover::start(store.clone(), shelf.clone());
+        while shelf.0.lock().expect("not poisoned").0.len() < 25 {
+            std::thread::sleep(Duration::from_millis(5));
+        }
+        drop(mover);
+        let mut ids = shelf.0.lock().expect("not poisoned").0.clone();
+        ids.dedup();
+        assert_eq!((ids.len(), store.available()), (25, 0), "each once");
     }
 }

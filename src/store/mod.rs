@@ -577,3 +577,9 @@ mod record {
 mod conformance;
 #[cfg(test)]
 mod tests;
+
+/// A store in memory with so many keys of one block.
+#[cfg(all(test, feature = "serve"))]
+pub(crate) fn filled_for_tests(keys: usize) -> std::sync::Arc<std::sync::Mutex<Store<InMemory>>> {
+    tests::shared(InMemory::new(), keys, 1).remove(0)
+}

@@ -8,6 +8,8 @@ use anyhow::anyhow;
 use serde_json::Value;
 
 use super::Config;
+#[cfg(feature = "serve")]
+use crate::cli::OrExit;
 use crate::cli::world::NodeStore;
 use crate::cli::{Exit, Failure};
 
@@ -16,21 +18,37 @@ use crate::cli::{Exit, Failure};
 pub(super) struct Delivery {
     #[cfg(feature = "serve")]
     server: Option<crate::cli::serve::Alongside>,
+    /// Writes keys into a folder until it is dropped.
+    #[cfg(feature = "serve")]
+    _mover: Option<keystill::deliver::Mover>,
 }
 
 impl Delivery {
     /// Starts it. Paths are relative to the configuration's folder.
     pub(super) fn start(config: &Config, path: &Path, store: Option<&NodeStore>) -> Result<Self, Failure> {
-        let Some(serve) = &config.serve else { return Ok(Self::default()) };
-        let wrong = |why: &str| Err(Failure::new(Exit::Configuration, anyhow!("serve: {why}")));
+        let (way, serve) = match (&config.serve, &config.drop) {
+            (None, None) => return Ok(Self::default()),
+            (Some(serve), None) => ("serve", serve),
+            (None, Some(folder)) => ("drop", folder),
+            (Some(_), Some(_)) => {
+                let why = anyhow!("give one of `serve` and `drop`: a key is delivered once");
+                return Err(Failure::new(Exit::Configuration, why));
+            }
+        };
+        let wrong = |why: &str| Err(Failure::new(Exit::Configuration, anyhow!("{way}: {why}")));
         let Some(store) = store else {
             return wrong("keys are delivered out of a state folder: give `state`, or --state DIR");
         };
         #[cfg(feature = "serve")]
         {
             let path = path.parent().unwrap_or(Path::new("")).join(serve);
+            if way == "drop" {
+                let to = keystill::deliver::FileDrop::new(&path).or_exit(Exit::Configuration)?;
+                let mover = keystill::deliver::Mover::start(store.clone(), to);
+                return Ok(Self { server: None, _mover: Some(mover) });
+            }
             let server = crate::cli::serve::Alongside::start(&path, store.clone())?;
-            Ok(Self { server: Some(server) })
+            Ok(Self { server: Some(server), _mover: None })
         }
         #[cfg(not(feature = "serve"))]
         {

@@ -224,6 +224,7 @@ fn place_of(id: KeyId) -> i64 {
     i64::from(id.parts().2)
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "a step of `map_err`")]
 fn failed(error: postgres::Error) -> StoreError {
     let said = error.as_db_error().map(|said| said.message().to_owned());
     StoreError::Database { what: said.unwrap_or_else(|| chain(&error)) }
