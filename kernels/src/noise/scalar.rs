@@ -1,5 +1,7 @@
 //! The reference, sixteen lanes at a time.
 
+use super::Receiver;
+
 /// Blocks or samples computed side by side.
 const LANES: usize = 16;
 
@@ -7,7 +9,7 @@ const LANES: usize = 16;
 type Lane = [u32; LANES];
 
 /// "expand 32-byte k"
-const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
+pub(super) const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
 
 #[inline(always)]
 pub(super) fn gate_words(key: &[u32; 8], gates: &[u64], out: &mut [u32]) {
@@ -49,9 +51,52 @@ pub(super) fn gaussians(key: &[u32; 8], first_block: u64, out: &mut [f32]) {
     }
 }
 
+#[inline(always)]
+pub(super) fn receive(receiver: &Receiver, angles: &[f32], noise: &[f32], quadratures: &mut [f32]) {
+    check_lengths(angles, noise, quadratures);
+    let groups = quadratures.chunks_exact_mut(2 * LANES).zip(noise.chunks_exact(2 * LANES));
+    for ((group, noise), angles) in groups.zip(angles.chunks_exact(LANES)) {
+        let (mut x, mut p) = ([0.0; LANES], [0.0; LANES]);
+        for lane in 0..LANES {
+            let (sent_x, sent_p) = (group[2 * lane], group[2 * lane + 1]);
+            let (cosine, sine) = circle_of_angle(angles[lane]);
+            let (turned_x, turned_p) = (sent_x * cosine - sent_p * sine, sent_x * sine + sent_p * cosine);
+            x[lane] = turned_x * receiver.signal + noise[lane] * receiver.noise;
+            let upright = turned_p * receiver.signal + noise[LANES + lane] * receiver.noise;
+            p[lane] = upright * receiver.second_gain[0] + x[lane] * receiver.second_gain[1];
+        }
+        if let Some(converter) = receiver.converter {
+            convert(&mut x, converter);
+            convert(&mut p, converter);
+        }
+        for lane in 0..LANES {
+            (group[2 * lane], group[2 * lane + 1]) = (x[lane], p[lane]);
+        }
+    }
+}
+
+pub(super) fn check_lengths(angles: &[f32], noise: &[f32], quadratures: &[f32]) {
+    assert!(angles.len().is_multiple_of(LANES), "whole groups of symbols, not {}", angles.len());
+    assert_eq!(quadratures.len(), 2 * angles.len(), "two quadratures a symbol");
+    assert_eq!(noise.len(), 2 * angles.len(), "noise for each quadrature");
+}
+
+/// Adding and taking away 1.5·2^23 rounds to whole numbers, ties to even, without a call.
+pub(super) const ROUND: f32 = 12_582_912.0;
+
+/// Rounds to whole steps, at most some either way.
+#[inline(always)]
+fn convert(numbers: &mut [f32; LANES], [step, most]: [f32; 2]) {
+    let inverse = 1.0 / step;
+    for y in numbers {
+        let steps = (*y * inverse).max(-most).min(most);
+        *y = ((steps + ROUND) - ROUND) * step;
+    }
+}
+
 /// The counters of a group of blocks.
 #[inline(always)]
-fn run(first_block: u64, group: usize) -> [u64; LANES] {
+pub(super) fn run(first_block: u64, group: usize) -> [u64; LANES] {
     std::array::from_fn(|lane| first_block + (group * LANES + lane) as u64)
 }
 
@@ -119,9 +164,27 @@ fn ln_unit(x: f32) -> f32 {
     let exponent = (bits.wrapping_sub(0x3f35_04f3) as i32) >> 23;
     let m = f32::from_bits(bits.wrapping_sub((exponent << 23) as u32));
     let z = (m - 1.0) / (m + 1.0);
-    let z2 = z * z;
-    let series = 2.0 * z * (1.0 + z2 * (0.333_333_33 + z2 * (0.200_000_1 + z2 * (0.142_6 + z2 * 0.117))));
+    let series = 2.0 * z * polynomial(z * z, &ARTANH);
     (exponent - 24) as f32 * std::f32::consts::LN_2 + series
+}
+
+/// artanh(z)/z in z².
+pub(super) const ARTANH: [f32; 5] = [1.0, 0.333_333_33, 0.200_000_1, 0.142_6, 0.117];
+/// sin(x)/x in x², for an eighth turn either way.
+pub(super) const SINE: [f32; 4] = [1.0, -0.166_666_67, 0.008_333_33, -0.000_195_15];
+/// cos x in x², for an eighth turn either way.
+pub(super) const COSINE: [f32; 5] = [1.0, -0.5, 0.041_666_64, -0.001_388_8, 0.000_024_4];
+/// Radians of a step of 2^32 a turn.
+pub(super) const QUARTER_STEP: f32 = std::f32::consts::FRAC_PI_2 / (1u32 << 30) as f32;
+
+/// c₀ + x(c₁ + x(…)).
+#[inline(always)]
+fn polynomial<const N: usize>(x: f32, coefficients: &[f32; N]) -> f32 {
+    let mut value = coefficients[N - 1];
+    for coefficient in coefficients[..N - 1].iter().rev() {
+        value = coefficient + x * value;
+    }
+    value
 }
 
 /// cos and sin of 2π·v/2^32.
@@ -130,11 +193,23 @@ fn circle(v: u32) -> (f32, f32) {
     // A quarter turn is 2^30: q of them, rounded, and a rest of at most an eighth turn either way.
     let q = v.wrapping_add(1 << 29) >> 30;
     let rest = v.wrapping_sub(q << 30) as i32;
-    let x = rest as f32 * (std::f32::consts::FRAC_PI_2 / (1u32 << 30) as f32);
+    quarters(q, rest as f32 * QUARTER_STEP)
+}
+
+/// cos and sin of an angle in radians, a few turns at most.
+#[inline(always)]
+fn circle_of_angle(angle: f32) -> (f32, f32) {
+    // The lowest bits of the number that is rounded at its point are those of the whole number.
+    let turned = angle * std::f32::consts::FRAC_2_PI + ROUND;
+    quarters(turned.to_bits(), angle - (turned - ROUND) * std::f32::consts::FRAC_PI_2)
+}
+
+/// cos and sin of q quarter turns and a rest of at most an eighth turn either way.
+#[inline(always)]
+fn quarters(q: u32, x: f32) -> (f32, f32) {
     let x2 = x * x;
-    let sine = x * (1.0 + x2 * (-0.166_666_67 + x2 * (0.008_333_33 - x2 * 0.000_195_15)));
-    let cosine = 1.0 + x2 * (-0.5 + x2 * (0.041_666_64 + x2 * (-0.001_388_8 + x2 * 0.000_024_4)));
+    let (sine, cosine) = (x * polynomial(x2, &SINE), polynomial(x2, &COSINE));
     let (a, b) = if q & 1 == 0 { (cosine, sine) } else { (sine, cosine) };
-    let negative = |flip: bool, value: f32| f32::from_bits(value.to_bits() ^ (u32::from(flip) << 31));
-    (negative(q == 1 || q == 2, a), negative(q >= 2, b))
+    let negative = |q: u32, value: f32| f32::from_bits(value.to_bits() ^ ((q & 2) << 30));
+    (negative(q.wrapping_add(1), a), negative(q, b))
 }

@@ -1,0 +1,209 @@
+//! Sixteen blocks or samples in a register, in the scalar body's order of operations.
+
+use std::arch::x86_64::*;
+
+pub(super) use super::avx2::{gate_words, words};
+use super::{Receiver, scalar};
+
+/// Lanes of a register.
+const LANES: usize = 16;
+
+#[target_feature(enable = "avx512f,avx512dq,avx2")]
+pub(super) fn gaussians(key: &[u32; 8], first_block: u64, out: &mut [f32]) {
+    assert!(out.len().is_multiple_of(16 * LANES), "whole groups of blocks, not {} samples", out.len());
+    for (group, out) in out.as_chunks_mut::<{ 16 * LANES }>().0.iter_mut().enumerate() {
+        let blocks = blocks(key, &scalar::run(first_block, group));
+        for (pair, out) in out.as_chunks_mut::<LANES>().0.as_chunks_mut::<2>().0.iter_mut().enumerate() {
+            let [cosines, sines] = box_muller(blocks[2 * pair], blocks[2 * pair + 1]);
+            store(&mut out[0], cosines);
+            store(&mut out[1], sines);
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512dq,avx2")]
+pub(super) fn receive(receiver: &Receiver, angles: &[f32], noise: &[f32], quadratures: &mut [f32]) {
+    scalar::check_lengths(angles, noise, quadratures);
+    let (signal, deviation) = (_mm512_set1_ps(receiver.signal), _mm512_set1_ps(receiver.noise));
+    let [own, cross] = receiver.second_gain.map(|gain| _mm512_set1_ps(gain));
+    let groups = quadratures.as_chunks_mut::<LANES>().0.as_chunks_mut::<2>().0;
+    let noise = noise.as_chunks::<LANES>().0.as_chunks::<2>().0;
+    for ((group, noise), angles) in groups.iter_mut().zip(noise).zip(angles.as_chunks::<LANES>().0) {
+        let [x, p] = apart(load(&group[0]), load(&group[1]));
+        let [cosine, sine] = circle_of_angle(load(angles));
+        let turned_x = _mm512_sub_ps(_mm512_mul_ps(x, cosine), _mm512_mul_ps(p, sine));
+        let turned_p = _mm512_add_ps(_mm512_mul_ps(x, sine), _mm512_mul_ps(p, cosine));
+        let x = scaled_sum(turned_x, signal, load(&noise[0]), deviation);
+        let p = scaled_sum(turned_p, signal, load(&noise[1]), deviation);
+        let p = scaled_sum(p, own, x, cross);
+        let [x, p] = match receiver.converter {
+            Some(converter) => [x, p].map(|y| convert(y, converter)),
+            None => [x, p],
+        };
+        let [low, high] = woven(x, p);
+        store(&mut group[0], low);
+        store(&mut group[1], high);
+    }
+}
+
+/// a·b + c·d, rounded three times.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn scaled_sum(a: __m512, b: __m512, c: __m512, d: __m512) -> __m512 {
+    _mm512_add_ps(_mm512_mul_ps(a, b), _mm512_mul_ps(c, d))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn convert(y: __m512, [step, most]: [f32; 2]) -> __m512 {
+    let round = _mm512_set1_ps(scalar::ROUND);
+    let steps = _mm512_mul_ps(y, _mm512_set1_ps(1.0 / step));
+    let steps = _mm512_min_ps(_mm512_max_ps(steps, _mm512_set1_ps(-most)), _mm512_set1_ps(most));
+    _mm512_mul_ps(_mm512_sub_ps(_mm512_add_ps(steps, round), round), _mm512_set1_ps(step))
+}
+
+/// x and p of sixteen symbols.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn apart(low: __m512, high: __m512) -> [__m512; 2] {
+    let even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+    let odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+    [_mm512_permutex2var_ps(low, even, high), _mm512_permutex2var_ps(low, odd, high)]
+}
+
+/// The symbols of x and p.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn woven(x: __m512, p: __m512) -> [__m512; 2] {
+    let low = _mm512_set_epi32(23, 7, 22, 6, 21, 5, 20, 4, 19, 3, 18, 2, 17, 1, 16, 0);
+    let high = _mm512_add_epi32(low, _mm512_set1_epi32(8));
+    [_mm512_permutex2var_ps(x, low, p), _mm512_permutex2var_ps(x, high, p)]
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn blocks(key: &[u32; 8], counters: &[u64; LANES]) -> [__m512i; 16] {
+    let low = counters.map(|counter| counter as u32);
+    let high = counters.map(|counter| (counter >> 32) as u32);
+    let mut start = [_mm512_setzero_si512(); 16];
+    for (word, constant) in scalar::CONSTANTS.into_iter().chain(*key).enumerate() {
+        start[word] = _mm512_set1_epi32(constant.cast_signed());
+    }
+    (start[12], start[13]) = (load_words(&low), load_words(&high));
+    let mut state = start;
+    for _ in 0..4 {
+        quarter(&mut state, [0, 4, 8, 12]);
+        quarter(&mut state, [1, 5, 9, 13]);
+        quarter(&mut state, [2, 6, 10, 14]);
+        quarter(&mut state, [3, 7, 11, 15]);
+        quarter(&mut state, [0, 5, 10, 15]);
+        quarter(&mut state, [1, 6, 11, 12]);
+        quarter(&mut state, [2, 7, 8, 13]);
+        quarter(&mut state, [3, 4, 9, 14]);
+    }
+    for (word, start) in state.iter_mut().zip(start) {
+        *word = _mm512_add_epi32(*word, start);
+    }
+    state
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn quarter(s: &mut [__m512i; 16], [a, b, c, d]: [usize; 4]) {
+    s[a] = _mm512_add_epi32(s[a], s[b]);
+    s[d] = _mm512_rol_epi32::<16>(_mm512_xor_si512(s[d], s[a]));
+    s[c] = _mm512_add_epi32(s[c], s[d]);
+    s[b] = _mm512_rol_epi32::<12>(_mm512_xor_si512(s[b], s[c]));
+    s[a] = _mm512_add_epi32(s[a], s[b]);
+    s[d] = _mm512_rol_epi32::<8>(_mm512_xor_si512(s[d], s[a]));
+    s[c] = _mm512_add_epi32(s[c], s[d]);
+    s[b] = _mm512_rol_epi32::<7>(_mm512_xor_si512(s[b], s[c]));
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn box_muller(u: __m512i, v: __m512i) -> [__m512; 2] {
+    let x = _mm512_add_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32::<8>(u)), _mm512_set1_ps(0.5));
+    let radius = _mm512_sqrt_ps(_mm512_mul_ps(_mm512_set1_ps(-2.0), ln_unit(x)));
+    circle(v).map(|side| _mm512_mul_ps(radius, side))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn ln_unit(x: __m512) -> __m512 {
+    let one = _mm512_set1_ps(1.0);
+    let bits = _mm512_castps_si512(x);
+    let exponent = _mm512_srai_epi32::<23>(_mm512_sub_epi32(bits, _mm512_set1_epi32(0x3f35_04f3)));
+    let m = _mm512_castsi512_ps(_mm512_sub_epi32(bits, _mm512_slli_epi32::<23>(exponent)));
+    let z = _mm512_div_ps(_mm512_sub_ps(m, one), _mm512_add_ps(m, one));
+    let series = polynomial(_mm512_mul_ps(z, z), &scalar::ARTANH);
+    let series = _mm512_mul_ps(_mm512_mul_ps(_mm512_set1_ps(2.0), z), series);
+    let exponent = _mm512_cvtepi32_ps(_mm512_sub_epi32(exponent, _mm512_set1_epi32(24)));
+    _mm512_add_ps(_mm512_mul_ps(exponent, _mm512_set1_ps(std::f32::consts::LN_2)), series)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn circle(v: __m512i) -> [__m512; 2] {
+    let q = _mm512_srli_epi32::<30>(_mm512_add_epi32(v, _mm512_set1_epi32(1 << 29)));
+    let rest = _mm512_cvtepi32_ps(_mm512_sub_epi32(v, _mm512_slli_epi32::<30>(q)));
+    eighth(q, _mm512_mul_ps(rest, _mm512_set1_ps(scalar::QUARTER_STEP)))
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn circle_of_angle(angle: __m512) -> [__m512; 2] {
+    let round = _mm512_set1_ps(scalar::ROUND);
+    let turned = _mm512_add_ps(_mm512_mul_ps(angle, _mm512_set1_ps(std::f32::consts::FRAC_2_PI)), round);
+    let quarters = _mm512_mul_ps(_mm512_sub_ps(turned, round), _mm512_set1_ps(std::f32::consts::FRAC_PI_2));
+    eighth(_mm512_castps_si512(turned), _mm512_sub_ps(angle, quarters))
+}
+
+/// cos and sin of q quarter turns and a rest.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq")]
+fn eighth(q: __m512i, x: __m512) -> [__m512; 2] {
+    let x2 = _mm512_mul_ps(x, x);
+    let sine = _mm512_mul_ps(x, polynomial(x2, &scalar::SINE));
+    let cosine = polynomial(x2, &scalar::COSINE);
+    let odd = _mm512_test_epi32_mask(q, _mm512_set1_epi32(1));
+    let two = _mm512_set1_epi32(2);
+    let sign = |q: __m512i| _mm512_castsi512_ps(_mm512_slli_epi32::<30>(_mm512_and_si512(q, two)));
+    let next = _mm512_add_epi32(q, _mm512_set1_epi32(1));
+    [
+        _mm512_xor_ps(_mm512_mask_blend_ps(odd, cosine, sine), sign(next)),
+        _mm512_xor_ps(_mm512_mask_blend_ps(odd, sine, cosine), sign(q)),
+    ]
+}
+
+/// c₀ + x(c₁ + x(…)).
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn polynomial<const N: usize>(x: __m512, coefficients: &[f32; N]) -> __m512 {
+    let mut value = _mm512_set1_ps(coefficients[N - 1]);
+    for coefficient in coefficients[..N - 1].iter().rev() {
+        value = _mm512_add_ps(_mm512_set1_ps(*coefficient), _mm512_mul_ps(x, value));
+    }
+    value
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_words(words: &[u32; LANES]) -> __m512i {
+    // SAFETY: the array has the 64 bytes that an unaligned load reads.
+    unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load(numbers: &[f32; LANES]) -> __m512 {
+    // SAFETY: the array has the 64 bytes that an unaligned load reads.
+    unsafe { _mm512_loadu_ps(numbers.as_ptr()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store(out: &mut [f32; LANES], numbers: __m512) {
+    // SAFETY: the array has the 64 bytes that an unaligned store writes.
+    unsafe { _mm512_storeu_ps(out.as_mut_ptr(), numbers) }
+}
