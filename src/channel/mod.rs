@@ -22,7 +22,7 @@ pub use bb84::{Bb84Budget, ClickModel};
 pub use budget::{Budget, Contribution, Filter, LoadedSpan, Mechanism, Scattering, budget};
 pub use course::Course;
 pub use curve::Curve;
-pub use cv::{CvBudget, Parts, converter_step};
+pub use cv::{CvBudget, Parts, converter_step, mean_power_gain, pilot_variance, second_gain, walk_variance};
 pub use drift::{Drift, Event, Forecast, Weather, What};
 pub use fibre::{Attenuation, Fibre, PLANCK, SPEED_OF_LIGHT, frequency_hz};
 pub use fit::{KappaFit, fit_kappa};

@@ -399,6 +399,61 @@ mod tests {
     }
 
     #[test]
+    fn what_calibration_says_is_never_assumed() {
+        for key in [
+            "mean_photons",
+            "mean_photon_spread",
+            "probabilities",
+            "probability_spread",
+            "calibration_epsilon",
+            "calibration_blocks",
+            "receiver_efficiency",
+            "receiver_efficiency_spread",
+            "electronic_noise_snu",
+            "electronic_noise_spread_snu",
+            "calibration_samples",
+        ] {
+            let kept = |line: &&str| line.split('=').next().is_none_or(|name| name.trim() != key);
+            let text: Vec<&str> = SHIPPED[0].1.lines().filter(kept).collect();
+            let error =
+                Scenario::from_text("my.toml", &text.join("\n"), &[]).expect_err("absent").to_string();
+            assert!(error.contains("line") && error.contains(&format!("missing field `{key}`")), "{error}");
+        }
+    }
+
+    #[test]
+    fn impossible_values_name_line_and_field() {
+        for (line, field) in [
+            ("launch_power_dbm = 77.0", "data.launch_power_dbm"),
+            ("first_slot_thz = [186.2, 187.0]", "data.first_slot_thz"),
+            ("wavelength_nm = 1200.0", "bb84.wavelength_nm"),
+            ("fibre = \"G.999\"", "link.fibre"),
+            ("detector_efficiency = -0.2", "bb84.detector_efficiency"),
+            ("modulation_variance_snu = -4.0", "cv.modulation_variance_snu"),
+            ("adc_bits = 99", "cv.receiver.adc_bits"),
+            ("gain_db = -3.0", "amplifier.gain_db"),
+        ] {
+            let key = line.split(' ').next().expect("a key");
+            let mut number = 0;
+            let replaced: Vec<&str> = SHIPPED[0]
+                .1
+                .lines()
+                .enumerate()
+                .map(|(at, given)| {
+                    if number == 0 && given.split(' ').next() == Some(key) {
+                        number = at + 1;
+                        return line;
+                    }
+                    given
+                })
+                .collect();
+            let error =
+                Scenario::from_text("my.toml", &replaced.join("\n"), &[]).expect_err("wrong").to_string();
+            assert!(error.starts_with(&format!("my.toml, line {number}: {field} = ")), "{line}: {error}");
+        }
+    }
+
+    #[test]
     fn every_scenario_that_ships_is_good_and_bears_its_name() {
         assert_eq!(SHIPPED.map(|(name, _)| name).as_slice(), NAMES, "the list is complete");
         for (name, text) in SHIPPED {
