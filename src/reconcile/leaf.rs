@@ -13,19 +13,22 @@
 //!
 //! | rate | SNR | β | of dimension 8's cap | frames failed | iterations |
 //! |---|---|---|---|---|---|
-//! | 0.25 | −3.4 dB | 0.921 | 0.959 | 0 of 100 | 82 |
-//! | 0.2 | −4.6 dB | 0.931 | 0.962 | 2 of 100 | 85 |
-//! | 0.15 | −6.0 dB | 0.928 | 0.951 | 0 of 100 | 59 |
-//! | 0.1 | −8.0 dB | 0.942 | 0.958 | 2 of 100 | 72 |
-//! | 0.05 | −11.2 dB | 0.948 | 0.956 | 0 of 60 | 69 |
-//! | 0.02 | −15.25 dB | 0.942 | 0.946 | 0 of 60 | 51 |
-//! | 0.02 | −15.2 dB | 0.932 | 0.935 | 0 of 60 | 41 |
-//! | 0.1, highest quality | −8.063 dB | 0.955 | 0.971 | 3 of 40 | 131 |
-//! | 0.05, highest quality | −11.266 dB | 0.962 | 0.970 | 0 of 24 | 124 |
+//! | 0.303, chosen | −2.3 dB | 0.907 | 0.955 | 1 of 100 | 72 |
+//! | 0.25 | −3.4 dB | 0.921 | 0.959 | 10 of 300 | 87 |
+//! | 0.2 | −4.6 dB | 0.931 | 0.962 | 3 of 300 | 87 |
+//! | 0.15 | −6.0 dB | 0.928 | 0.951 | 1 of 300 | 61 |
+//! | 0.1 | −8.0 dB | 0.942 | 0.958 | 3 of 300 | 75 |
+//! | 0.05 | −11.2 dB | 0.948 | 0.956 | 3 of 200 | 69 |
+//! | 0.02 | −15.25 dB | 0.942 | 0.946 | 1 of 150 | 54 |
+//! | 0.02 | −15.2 dB | 0.932 | 0.935 | 0 of 150 | 42 |
+//! | 0.1, highest quality | −8.063 dB | 0.955 | 0.971 | 2 of 60 | 125 |
+//! | 0.05, highest quality | −11.266 dB | 0.962 | 0.970 | 0 of 40 | 125 |
+//! | 0.02, highest quality | −15.354 dB | 0.965 | 0.968 | 1 of 20 | 113 |
+//! | 0.1, QPSK, dimension 1 | −8.045 dB | 0.951 | 0.952 of its own capacity | 0 of 300 | 58 |
 //!
-//! Where [`Plan::choose`] picks the rate, at 0.955 of the cap: of 24 frames each at −3, −4, −5.5, −7,
-//! −9 and −14 dB none failed, at −10.5, −12.5 and −17 dB one. Above −3 dB leaf checks are few and the
-//! codes fall behind: 0.94 of the cap at −2.3 dB.
+//! Where [`Plan::choose`] picks the rate it aims at 0.955 of the cap from −17 to −2.3 dB; `keystill bench
+//! curve cv` measures it over the whole range. Above, leaf checks are few: 0.93 of the cap at −1 dB,
+//! 0.914 at 0 dB (no frame of 16 failed), and rate 0.42 at most.
 //!
 //! # What is disclosed, and what is amplified
 //!
@@ -61,7 +64,7 @@ use crate::wire::{Malformed, Reader, Writer};
 /// The weakest signal that a code at hand corrects, in dB.
 const LOWEST_SNR_DB: f64 = -18.5;
 /// The highest rate in use: above it the core alone would have to decode.
-const HIGHEST_RATE: f64 = 0.4;
+const HIGHEST_RATE: f64 = 0.42;
 /// Sizes of the core's information part in blocks, and the share of the efficiency of the quality's own
 /// size that each reaches.
 const SIZES: [(u32, f64); 5] = [(2048, 1.0), (1024, 0.993), (512, 0.98), (128, 0.94), (32, 0.86)];
@@ -248,17 +251,19 @@ pub fn capacity(snr: f64) -> f64 {
 /// The efficiency to aim at, by the signal-to-noise ratio in dB: 0.955 of what dimension 8 allows, from
 /// −17 to −2.3 dB, which the codes reach with few failed frames.
 fn efficiency(snr_db: f64) -> f64 {
-    const POINTS: [(f64, f64); 10] = [
+    const POINTS: [(f64, f64); 12] = [
         (-18.5, 0.94),
-        (-17.0, 0.952),
-        (-15.0, 0.951),
+        (-17.0, 0.95),
+        (-15.0, 0.949),
         (-11.0, 0.948),
         (-8.0, 0.94),
         (-6.0, 0.932),
         (-4.6, 0.925),
         (-3.0, 0.9115),
         (-2.3, 0.907),
-        (0.0, 0.83),
+        (-1.5, 0.887),
+        (-1.0, 0.867),
+        (0.0, 0.84),
     ];
     let [first, .., last] = POINTS;
     let above = POINTS.windows(2).find(|pair| snr_db <= pair[1].0);

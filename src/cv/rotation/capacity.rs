@@ -21,8 +21,8 @@
 //! So above −2.3 dB slices are the better way: three of them from 0 dB on, four everywhere. What they
 //! ask for is a code a level, for levels whose rates lie between nearly none and nearly one and whose channels are
 //! not symmetric, and four decodings a symbol one after the other. Keystill has rotations only: at 0 dB
-//! its codes reach 0.955 of 0.919, and a user whose signal is that strong loses a tenth of it to what four
-//! slices could keep. The signals of fibres beyond some 10 km lie below.
+//! its codes reach 0.84 of Shannon's capacity. Four slices whose codes were as near to their own bound as ours
+//! at −2.3 dB, 0.955, would give 0.93 there.
 
 use super::Dimension;
 
