@@ -30,6 +30,8 @@ use clap::{Parser, Subcommand};
 use keystill::Isa;
 
 /// Distils the raw data of quantum key distribution into secret key.
+///
+/// Example: keystill run --out run && keystill report run
 #[derive(Debug, Parser)]
 #[command(name = "keystill", version, propagate_version = true)]
 pub(crate) struct Cli {
@@ -174,5 +176,52 @@ fn check_isa() -> Result<(), Failure> {
     match std::env::var("KEYSTILL_ISA") {
         Ok(name) => Isa::named(&name).map(drop).or_exit(Exit::Configuration),
         Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::{Command, CommandFactory};
+
+    use super::Cli;
+
+    /// Every command with its full name, `keystill` first.
+    fn all(command: &Command, name: &str) -> Vec<(String, String)> {
+        let help = command.clone().render_long_help().to_string();
+        let below = command.get_subcommands().filter(|below| below.get_name() != "help");
+        let below = below.flat_map(|below| all(below, &format!("{name} {}", below.get_name())));
+        std::iter::once((name.to_owned(), help)).chain(below).collect()
+    }
+
+    /// The words after `keystill` of an example, up to what only a shell understands.
+    fn examples(help: &str) -> Vec<Vec<String>> {
+        let lines = help.lines().filter_map(|line| line.split_once("keystill ").map(|(_, words)| words));
+        let words = |line: &str| {
+            let words = line.split_whitespace().take_while(|word| !["&&", "|", ">", "<"].contains(word));
+            words.map(|word| word.trim_matches('"').to_owned()).collect()
+        };
+        lines.map(words).collect()
+    }
+
+    #[test]
+    fn the_help_of_every_command_has_an_example_of_that_command() {
+        let commands = all(&Cli::command(), "keystill");
+        assert!(commands.len() > 20, "only {} commands were found", commands.len());
+        for (name, help) in &commands {
+            let (_, after) =
+                help.split_once("Example").unwrap_or_else(|| panic!("`{name} --help` has no example"));
+            let own: Vec<&str> = name.split_whitespace().skip(1).collect();
+            let fits =
+                |words: &Vec<String>| words.iter().zip(&own).filter(|(a, b)| a == b).count() == own.len();
+            assert!(
+                examples(after).iter().any(fits),
+                "no example of `{name} --help` calls `{name}`:\n{after}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_definition_of_the_commands_is_sound() {
+        Cli::command().debug_assert();
     }
 }
