@@ -365,6 +365,7 @@ impl Told {
                     serde_json::json!({ "event": "key", "protocol": protocol, "block": key.block(), "bits": key.bits().len(), "key_digest": digest.as_str() })
                 );
             }
+            News::Took { .. } => {}
             News::Restarted(error) => eprintln!("keystill: {protocol} begins again: {error}"),
             News::Event(event) => match moved_json(protocol, &event) {
                 Some(moved) if self.json => println!("{moved}"),

@@ -82,6 +82,7 @@ struct Link {
 struct Pending {
     report: Option<Box<BlockReport>>,
     digests: Digests,
+    stage_s: BTreeMap<&'static str, f64>,
 }
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
@@ -207,6 +208,12 @@ impl Link {
                 let told = moved_json(self.protocol, &event).filter(|_| role == self.summary.corrector());
                 return told.map_or(Ok(()), |told| console.event(told, self.summary.block_time()));
             }
+            News::Took { block, stage_s } => {
+                if role == self.summary.corrector() {
+                    self.pending.entry(block).or_default().stage_s = stage_s;
+                }
+                return Ok(());
+            }
             News::Restarted(_) => return Ok(()),
         };
         self.tell_if_known(block, console)
@@ -229,7 +236,9 @@ impl Link {
 
     /// Once both sides hold a block's key, delivers both copies, compares them, and tells the block.
     fn tell_if_known(&mut self, block: u64, console: &mut Console) -> Result<(), Failure> {
-        let Some(Pending { report: Some(report), digests }) = self.pending.get(&block) else { return Ok(()) };
+        let Some(Pending { report: Some(report), digests, stage_s }) = self.pending.get(&block) else {
+            return Ok(());
+        };
         let keys = match report.outcome {
             Outcome::Key { secret_bits, refilled_bits } => secret_bits > refilled_bits,
             Outcome::Aborted(_) => false,
@@ -240,6 +249,9 @@ impl Link {
         let equal = digests.agree();
         let mut record = block_json(self.protocol, report, digests.alice.as_deref());
         record["link_time_s"] = json!(self.summary.block_time().as_secs_f64() * (block + 1) as f64);
+        if !stage_s.is_empty() {
+            record["stage_s"] = json!(stage_s);
+        }
         record["elapsed_s"] = json!(console.began.elapsed().as_secs_f64());
         if let Some(certificate) = &report.certificate {
             console.certificate(certificate)?;

@@ -61,6 +61,13 @@ pub enum News {
     Key(SecretKey),
     /// An event of the session.
     Event(Event),
+    /// What computing for a block took; comes right before the block's own event.
+    Took {
+        /// The block.
+        block: u64,
+        /// Seconds by stage, summed over the threads; `source` makes raw frames.
+        stage_s: BTreeMap<&'static str, f64>,
+    },
     /// The session failed and begins again from what was remembered.
     Restarted(Error),
 }
@@ -176,11 +183,13 @@ pub struct Party<P: Protocol> {
     deadline: Option<Time>,
     hangup: bool,
     was_live: bool,
+    /// Seconds by stage of blocks under way.
+    stage_s: BTreeMap<u64, BTreeMap<&'static str, f64>>,
 }
 
 enum Arrived<F> {
-    Frame { index: u64, frame: Result<F, SourceError> },
-    Work { restarts: u64, finished: Finished },
+    Frame { index: u64, frame: Result<F, SourceError>, took: Duration },
+    Work { restarts: u64, finished: Finished, block: u64, stage: &'static str, took: Duration },
 }
 
 impl<P: Protocol> Party<P> {
@@ -219,6 +228,7 @@ impl<P: Protocol> Party<P> {
             deadline: None,
             hangup: false,
             was_live: false,
+            stage_s: BTreeMap::new(),
         }
     }
 
@@ -259,6 +269,7 @@ impl<P: Protocol> Party<P> {
         };
         self.session = Session::resume(self.config.clone(), remembered);
         self.restarts += 1;
+        self.stage_s.clear();
         self.hangup = true;
         self.messages.clear();
         self.news.push(News::Restarted(error));
@@ -288,7 +299,11 @@ impl<P: Protocol> Party<P> {
         while self.requested < self.frames().min(self.session.next_frame() + AHEAD) {
             let index = self.requested;
             let job = self.source.frame(index);
-            workers.spawn(number, move |bench| Box::new(Arrived::Frame { index, frame: job(bench.isa()) }));
+            workers.spawn(number, move |bench| {
+                let began = Instant::now();
+                let frame = job(bench.isa());
+                Box::new(Arrived::Frame { index, frame, took: began.elapsed() })
+            });
             self.requested += 1;
             moved = true;
         }
@@ -333,6 +348,9 @@ impl<P: Protocol> Party<P> {
                 Output::Key(key) => self.news.push(News::Key(key)),
                 Output::Event(event) => {
                     self.was_live |= matches!(event, Event::PeerReady { .. });
+                    if let Event::Block(report) = &event {
+                        self.tell_times(report.block);
+                    }
                     self.news.push(News::Event(event));
                 }
                 Output::Hangup => self.hangup = true,
@@ -358,8 +376,22 @@ impl<P: Protocol> Party<P> {
     fn spawn(&self, number: usize, workers: &Workers, work: Work) {
         let restarts = self.restarts;
         workers.spawn(number, move |bench| {
-            Box::new(Arrived::<P::Frame>::Work { restarts, finished: work.run(bench) })
+            let (block, stage, began) = (work.block(), work.stage(), Instant::now());
+            let finished = work.run(bench);
+            Box::new(Arrived::<P::Frame>::Work { restarts, finished, block, stage, took: began.elapsed() })
         });
+    }
+
+    fn book_time(&mut self, block: u64, stage: &'static str, took: Duration) {
+        *self.stage_s.entry(block).or_default().entry(stage).or_default() += took.as_secs_f64();
+    }
+
+    /// Tells what a block that is over took, and forgets those before it.
+    fn tell_times(&mut self, block: u64) {
+        let later = self.stage_s.split_off(&(block + 1));
+        if let Some(stage_s) = std::mem::replace(&mut self.stage_s, later).remove(&block) {
+            self.news.push(News::Took { block, stage_s });
+        }
     }
 }
 
@@ -413,13 +445,15 @@ impl<P: Protocol> Actor for Party<P> {
     fn arrived(&mut self, result: Computed) -> Result<(), ActorError> {
         let arrived = result.downcast::<Arrived<P::Frame>>();
         match *arrived.expect("the pool returns to an actor what that actor asked for") {
-            Arrived::Frame { index, frame } => {
+            Arrived::Frame { index, frame, took } => {
+                self.book_time(index / self.config.protocol.frames_per_block(), "source", took);
                 let failed =
                     |source| ActorError::Source { protocol: P::NAME, role: self.config.role, source };
                 self.ready.insert(index, frame.map_err(failed)?);
                 Ok(())
             }
-            Arrived::Work { restarts, finished } if restarts == self.restarts => {
+            Arrived::Work { restarts, finished, block, stage, took } if restarts == self.restarts => {
+                self.book_time(block, stage, took);
                 self.handle(Input::Finished(finished))
             }
             Arrived::Work { .. } => Ok(()),

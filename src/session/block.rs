@@ -37,6 +37,19 @@ pub(super) enum Place {
     Amplification,
 }
 
+impl Place {
+    /// The stage's name in records.
+    pub(super) fn stage(self) -> &'static str {
+        match self {
+            Self::Wing => "sift",
+            Self::Frame(_) => "reconcile",
+            Self::Verification => "verify",
+            Self::Seed => "seed",
+            Self::Amplification => "amplify",
+        }
+    }
+}
+
 /// What a block wants of its session.
 pub(super) enum Effect {
     Send(Header, Vec<u8>),

@@ -63,10 +63,24 @@ pub enum Output {
 /// A computation on its way.
 pub struct Work {
     pub(super) ticket: u64,
+    pub(super) block: u64,
+    pub(super) stage: &'static str,
     pub(super) computation: Computation,
 }
 
 impl Work {
+    /// The block that it is for.
+    #[must_use]
+    pub fn block(&self) -> u64 {
+        self.block
+    }
+
+    /// The stage that asked for it: `sift`, `reconcile`, `verify`, `seed` or `amplify`.
+    #[must_use]
+    pub fn stage(&self) -> &'static str {
+        self.stage
+    }
+
     /// Computes. Never blocks; takes 0.1 ms or more.
     pub fn run(self, bench: &mut Workbench) -> Finished {
         Finished { ticket: self.ticket, result: (self.computation)(bench) }

@@ -392,7 +392,7 @@ impl<P: Protocol> Session<P> {
         let ticket = self.next_ticket;
         self.next_ticket += 1;
         self.tickets.insert(ticket, (block, place));
-        self.outputs.push_back(Output::Compute(Work { ticket, computation }));
+        self.outputs.push_back(Output::Compute(Work { ticket, block, stage: place.stage(), computation }));
     }
 
     fn abort(&mut self, block: &mut Block<P>, abort: &Abort) -> Vec<Effect> {

@@ -68,7 +68,7 @@ impl Status {
                 counts.restarts += 1;
                 counts.last_error = Some(error.to_string());
             }
-            News::Event(_) | News::Key(_) => {}
+            News::Event(_) | News::Key(_) | News::Took { .. } => {}
         }
     }
 

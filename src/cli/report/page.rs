@@ -369,7 +369,10 @@ fn stages(protocols: &[Protocol<'_>]) -> String {
     head.extend(titles.iter().map(String::as_str));
     let blocks = protocols.iter().map(|protocol| protocol.blocks.len()).max().unwrap_or(1).max(1) as f64;
     let rows = by_name(&sums, |seconds| format!("{} ms", short(1e3 * seconds / blocks)));
-    format!("<h3>Time of a block</h3>{}", table(&head, rows.into_iter()))
+    format!(
+        "<h3>Computing for a block, on the correcting side, summed over threads</h3>{}",
+        table(&head, rows.into_iter())
+    )
 }
 
 fn setting(recorded: &Recorded) -> String {
