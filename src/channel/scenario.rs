@@ -237,6 +237,18 @@ pub enum ScenarioError {
     },
 }
 
+impl ScenarioError {
+    /// The same, with file and line of a fibre's own value.
+    fn in_fibre_file(self, file: &str, text: &str) -> Self {
+        let Self::Value { field, value, allowed, .. } = &self else { return self };
+        let Some(key) = field.strip_prefix("fibre.") else { return self };
+        let sets = |line: &str| line.split('=').next().is_some_and(|name| name.trim() == key);
+        let line = text.lines().position(sets).map_or(1, |line| line + 1);
+        let origin = format!("{file}, line {line}");
+        Self::Value { origin, field: field.clone(), value: value.clone(), allowed }
+    }
+}
+
 impl Scenario {
     /// The text of a scenario that ships.
     ///
@@ -276,11 +288,14 @@ impl Scenario {
         for given in overrides {
             scenario = scenario.with(given)?;
         }
-        if scenario.link.fibre.ends_with(".toml") {
-            scenario.read_fibre(read)?;
+        let file = scenario.link.fibre.clone();
+        let fibre_text = if file.ends_with(".toml") { Some(scenario.read_fibre(read)?) } else { None };
+        let checked = check::check(&scenario, origin, text, overrides);
+        match (checked, fibre_text) {
+            (Ok(()), _) => Ok(scenario),
+            (Err(error), Some(fibre)) => Err(error.in_fibre_file(&file, &fibre)),
+            (Err(error), None) => Err(error),
         }
-        check::check(&scenario, origin, text, overrides)?;
-        Ok(scenario)
     }
 
     /// The same scenario if its values are possible.
@@ -292,8 +307,8 @@ impl Scenario {
         Ok(self)
     }
 
-    /// Takes the fibre from the file that its name names.
-    fn read_fibre(&mut self, read: &dyn Fn(&str) -> Result<String, String>) -> Result<(), ScenarioError> {
+    /// Takes the fibre from the file that its name names; the file's text.
+    fn read_fibre(&mut self, read: &dyn Fn(&str) -> Result<String, String>) -> Result<String, ScenarioError> {
         let file = self.link.fibre.clone();
         let wrong = |origin: String, detail: String| ScenarioError::Syntax { origin, detail };
         let text = read(&file).map_err(|detail| wrong(file.clone(), detail))?;
@@ -305,7 +320,7 @@ impl Scenario {
             self.fibre.name.clone_from(&file);
         }
         self.link.fibre.clone_from(&self.fibre.name);
-        Ok(())
+        Ok(text)
     }
 
     /// One value replaced, unchecked.
@@ -466,6 +481,7 @@ mod tests {
     fn a_fibre_comes_from_its_file() {
         let read = |name: &str| match name {
             "lab.toml" => Ok("name = \"lab\"\nattenuation = [[1310.0, 0.4], [1550.0, 0.25]]\n".to_owned()),
+            "wrong.toml" => Ok("name = \"wrong\"\nattenuation = [[1310.0, -0.4]]\n".to_owned()),
             "bad.toml" => Ok("\nattenuation = 3\n".to_owned()),
             _ => Err("no such file".to_owned()),
         };
@@ -477,6 +493,8 @@ mod tests {
         assert!((scenario.fibre().attenuation_db_per_km(1430.0) - 0.325).abs() < 1e-9, "interpolated");
         let error = load("bad.toml").expect_err("no pairs").to_string();
         assert!(error.starts_with("bad.toml, line 2"), "{error}");
+        let error = load("wrong.toml").expect_err("a fibre that amplifies").to_string();
+        assert!(error.starts_with("wrong.toml, line 2: fibre.attenuation = "), "{error}");
         assert!(load("none.toml").is_err(), "no file");
     }
 

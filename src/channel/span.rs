@@ -335,6 +335,23 @@ mod tests {
     }
 
     #[test]
+    fn pump_and_wave_may_change_places() {
+        // The accumulation is symmetric in the two attenuations: a fibre is the same from both ends.
+        for fibre in [Fibre::g652d(), Fibre::g654e()] {
+            for (thz, other) in [(193.4, 228.8), (186.2, 195.9), (230.0, 200.0)] {
+                for direction in [Direction::Co, Direction::Counter] {
+                    let reach = |pump: f64, wave: f64| {
+                        let evolution = Evolution::solve(&fibre, &[(pump, 0.01)], 40.0, Stimulated::Off);
+                        evolution.reaching_w_km(wave, direction)[0]
+                    };
+                    let ratio = reach(thz, other) / reach(other, thz);
+                    assert!((ratio - 1.0).abs() < 1e-6, "{thz} and {other} THz, {direction:?}: {ratio}");
+                }
+            }
+        }
+    }
+
+    #[test]
     fn powers_add_where_nothing_is_stimulated_and_no_power_scatters_nothing() {
         let noise = |carriers: &[(f64, f64)]| -> f64 {
             let evolution = Evolution::solve(&Fibre::g652d(), carriers, 25.0, Stimulated::Off);

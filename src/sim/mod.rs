@@ -7,6 +7,8 @@
 mod bb84;
 mod cv;
 pub mod faults;
+#[cfg(test)]
+mod hours;
 mod random;
 
 pub use bb84::Bb84Source;

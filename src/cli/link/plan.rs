@@ -11,6 +11,8 @@ use crate::cli::{Failure, OrExit};
 const MORE: u32 = 8;
 /// Steps of the search for a wavelength, in nm.
 const STEP_NM: f64 = 5.0;
+/// Launch power that the search does not pass.
+const MOST_DBM: f64 = 30.0;
 
 /// One answer: what it is, for BB84 and CV.
 struct Answer {
@@ -52,6 +54,18 @@ pub(super) fn run(scenario: &Scenario, json: bool) -> Result<(), Failure> {
             unit: "dB",
         },
         Answer {
+            name: "raman_change_db_with_more_carriers",
+            question: "  of it Raman scattering",
+            values: changes(&now, &more, |s| s.raman_w_per_nm, 10.0),
+            unit: "dB",
+        },
+        Answer {
+            name: "other_noise_change_db_with_more_carriers",
+            question: "  and all other light",
+            values: changes(&now, &more, |s| s.noise_w_per_nm - s.raman_w_per_nm, 10.0),
+            unit: "dB",
+        },
+        Answer {
             name: "transmittance_change_db_with_more_carriers",
             question: "transmittance then changes by",
             values: [
@@ -60,6 +74,18 @@ pub(super) fn run(scenario: &Scenario, json: bool) -> Result<(), Failure> {
             ]
             .map(Some),
             unit: "dB",
+        },
+        Answer {
+            name: "qber_change_with_more_carriers",
+            question: "QBER then changes by",
+            values: [Some(more.bb84.qber - now.bb84.qber), None],
+            unit: "",
+        },
+        Answer {
+            name: "excess_noise_change_snu_with_more_carriers",
+            question: "excess noise then changes by",
+            values: [None, Some(more.cv.excess_noise_input_snu - now.cv.excess_noise_input_snu)],
+            unit: "SNU",
         },
     ];
     print(scenario, &answers, json);
@@ -80,10 +106,15 @@ fn print(scenario: &Scenario, answers: &[Answer], json: bool) {
     println!("{:<32}{:>16}{:>16}", scenario.name, "BB84", "CV");
     for answer in answers {
         let show = |value: Option<f64>| match (value, answer.unit) {
+            (None, "" | "SNU") => String::new(),
             (None, _) => "none".to_owned(),
+            (Some(rate), "bit/s") if rate <= 0.0 => "none".to_owned(),
             (Some(rate), "bit/s") => format!("{}/s", si(rate, "bit")),
             (Some(nm), "nm") => format!("{nm:.0} nm"),
             (Some(change), unit @ "dB") => format!("{change:+.3} {unit}"),
+            (Some(change), "") => format!("{:+.4} %", 100.0 * change),
+            (Some(change), unit @ "SNU") => format!("{change:+.5} {unit}"),
+            (Some(dbm), "dBm") if dbm >= MOST_DBM => format!("above {MOST_DBM:.0} dBm"),
             (Some(value), unit) => format!("{value:.1} {unit}"),
         };
         println!("{:<32}{:>16}{:>16}", answer.question, show(answer.values[0]), show(answer.values[1]));
@@ -141,7 +172,7 @@ fn last_power(scenario: &Scenario, protocol: usize) -> Result<Option<f64>, Failu
         };
         rate > 0.0
     };
-    let (mut low, mut high) = (-40.0, 30.0);
+    let (mut low, mut high) = (-40.0, MOST_DBM);
     if !has_key(low) {
         return Ok(None);
     }
