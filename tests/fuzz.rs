@@ -3,6 +3,8 @@
 //! `KEYSTILL_FUZZ=10000 cargo test --release --test fuzz -- --nocapture` runs as many mutations a target as one likes,
 //! and tells how many a second.
 
+#![allow(clippy::cast_possible_truncation, reason = "tests make their numbers from counters")]
+
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 

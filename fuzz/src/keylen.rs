@@ -50,17 +50,17 @@ pub(crate) fn run(bytes: &[u8]) {
 
 fn default_bb84(numbers: &mut Numbers<'_>) {
     let seen = Observation { key: numbers.counts(), test: numbers.counts(), test_errors: numbers.counts() };
-    let (wild, rest) = (numbers.word() % 8 == 0, 1.0 - 0.8 - 0.15);
+    let (wild, rest) = (numbers.word().is_multiple_of(8), 1.0 - 0.8 - 0.15);
     let mean = if wild {
         [0; 3].map(|_| numbers.any())
     } else {
         [0.3 + numbers.share(), 0.3 * numbers.share(), 0.0]
     };
     let mut source = Source::new(mean, [0.8, 0.15, rest]);
-    if numbers.word() % 2 == 0 {
+    if numbers.word().is_multiple_of(2) {
         source = source.with_test_basis(numbers.any(), numbers.share());
     }
-    let mismatch = (numbers.word() % 4 == 0).then(|| Mismatch {
+    let mismatch = (numbers.word().is_multiple_of(4)).then(|| Mismatch {
         efficiency_spread: numbers.any(),
         dark_probability: numbers.share(),
         dark_spread: numbers.share(),
@@ -101,7 +101,7 @@ fn published_bb84(numbers: &mut Numbers<'_>) {
 }
 
 fn default_cv(numbers: &mut Numbers<'_>) {
-    let tame = numbers.word() % 4 != 0;
+    let tame = !numbers.word().is_multiple_of(4);
     let moments = if tame {
         let link =
             [10.0 * numbers.share(), numbers.share(), numbers.share(), numbers.share(), numbers.share()];

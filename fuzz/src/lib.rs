@@ -22,8 +22,11 @@ mod store;
 mod verify;
 mod wire;
 
-/// The targets by name.
-pub const TARGETS: [(&str, fn(&[u8])); 15] = [
+/// A target's name, and what it does with bytes.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// All targets.
+pub const TARGETS: [Target; 15] = [
     ("amplify", amplify::run),
     ("auth", |bytes| typed(bytes, auth::run)),
     ("bits", |bytes| typed(bytes, bits::run)),

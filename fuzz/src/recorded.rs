@@ -8,18 +8,18 @@ pub(crate) type Input = (String, Vec<u8>);
 
 pub(crate) fn run(input: Input) {
     let (header, numbers) = input;
-    read(Recorded::npy(&numbers));
-    read(Recorded::plain(&numbers, Number::F32));
-    read(Recorded::plain(&numbers, Number::F64));
+    read(&Recorded::npy(&numbers));
+    read(&Recorded::plain(&numbers, Number::F32));
+    read(&Recorded::plain(&numbers, Number::F64));
     let Ok(length) = u16::try_from(header.len()) else { return };
     let mut file = b"\x93NUMPY\x01\x00".to_vec();
     file.extend(length.to_le_bytes());
     file.extend(header.as_bytes());
     file.extend(&numbers);
-    read(Recorded::npy(&file));
+    read(&Recorded::npy(&file));
 }
 
-fn read<E>(recorded: Result<Recorded<'_>, E>) {
+fn read<E>(recorded: &Result<Recorded<'_>, E>) {
     let Ok(recorded) = recorded else { return };
     let all = recorded.quadratures();
     assert_eq!(all, 2 * recorded.symbols(), "two a symbol");

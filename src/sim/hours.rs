@@ -66,9 +66,13 @@ fn stretches_of_eight_hours_replay_byte_for_byte() {
                 let BobFrame { offsets, clicks, .. } = bb84.bob_frame(isa, at);
                 let quadratures = cv.bob_frame(isa, at).quadratures;
                 let mut hash = blake3::Hasher::new();
-                offsets.iter().for_each(|offset| drop(hash.update(&offset.to_le_bytes())));
+                for offset in offsets {
+                    hash.update(&offset.to_le_bytes());
+                }
                 hash.update(&clicks);
-                quadratures.iter().for_each(|y| drop(hash.update(&y.to_le_bytes())));
+                for y in quadratures {
+                    hash.update(&y.to_le_bytes());
+                }
                 *hash.finalize().as_bytes()
             })
             .collect();

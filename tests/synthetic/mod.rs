@@ -1,4 +1,5 @@
 //! A small world of its own for tests: no channel model, frames made by a generator that replays.
+#![allow(clippy::cast_possible_truncation, reason = "tests make their numbers from counters")]
 #![allow(dead_code, reason = "each test file uses its part")]
 
 use std::sync::{Arc, OnceLock};

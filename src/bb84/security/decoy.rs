@@ -26,6 +26,7 @@
 //! What else is known of x₀ enters as a fourth count, to which empty pulses contribute with
 //! certainty and others never.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -49,13 +50,16 @@ const UNKNOWNS: usize = COUNTS + 1;
 /// Conditions of which [`UNKNOWNS`] make a vertex: tight photon numbers, the limit, yₖ = 0.
 const CONDITIONS: usize = SEARCHED + 1 + COUNTS;
 
+/// A kind of bound: its number of photons, and the order of its sign with zero.
+type Kind = (usize, Ordering);
+
 /// How often each count has an event of n photons: p(k|n).
 #[derive(Debug)]
 pub(super) struct Mixture {
     chances: Vec<Chances>,
     coarse: Vec<[f64; COUNTS]>,
     /// The vertices of each kind of bound, found when one is first asked for: they do not depend on counts.
-    vertices: Mutex<BTreeMap<(usize, i8), Arc<[Vertex]>>>,
+    vertices: Mutex<BTreeMap<Kind, Arc<[Vertex]>>>,
 }
 
 /// Multipliers of a vertex, and minₙ (cₙ − Σₖ yₖ p(k|n)) in doubles.
@@ -186,7 +190,7 @@ impl Mixture {
     /// All vertices of one kind of bound.
     fn vertices(&self, photons: usize, sign: f64, conditions: usize) -> Arc<[Vertex]> {
         let mut known = self.vertices.lock().unwrap_or_else(PoisonError::into_inner);
-        let kind = (photons, if sign == 0.0 { 0 } else { sign.signum() as i8 });
+        let kind = (photons, sign.total_cmp(&0.0));
         let find = || {
             let mut found = Vec::new();
             each_choice(conditions, |active| {
