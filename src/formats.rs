@@ -4,6 +4,7 @@
 //! |---|---|---|---|
 //! | messages between two nodes | [`session`](crate::session) | the same | [`wire`](crate::wire) and the heads of the stages |
 //! | recordings of raw frames, `.rec` | `run --record` | `run --replay` | below |
+//! | raw frames over a pipe or socket | hardware, [`pipeline::StreamWriter`](crate::pipeline::StreamWriter) | `node` with `[source.bb84]`, `[source.cv]` | below |
 //! | raw frames of BB84 | a source | [`bb84`](crate::bb84) | [`bb84::frame`](crate::bb84::frame) |
 //! | raw frames of CV-QKD | a source | [`cv`](crate::cv) | [`cv::frame`](crate::cv::frame) |
 //! | a node's state: journal and vault | `node --state` | the same | the head of [`store`](crate::store) |
@@ -23,6 +24,18 @@
 //!
 //! Numbers of the index are variable-length integers (see [`wire`](crate::wire)), texts and the preamble a
 //! length and their bytes. A file that was cut has no valid end; a frame that changed does not match its hash.
+//!
+//! # A stream of raw frames
+//!
+//! ```text
+//! stream  = "KEYSTIS1" · header length:u32 · header · frame · … · 0:u32
+//! header  = protocol · role:u8 · frame duration in ns · preamble · index of the first frame
+//! frame   = length:u32 · bytes · the first 8 bytes of their BLAKE3
+//! ```
+//!
+//! As in a recording; `u32` are little-endian. The bytes of a frame are those of [`bb84::frame`](crate::bb84::frame)
+//! and [`cv::frame`](crate::cv::frame). Frames follow each other without a gap. A length of zero is the end; a
+//! stream that stops without it was cut.
 //!
 //! # The records of a run
 //!

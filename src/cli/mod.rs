@@ -17,6 +17,7 @@ mod run;
 mod secrecy;
 #[cfg(feature = "serve")]
 mod serve;
+mod source;
 mod summary;
 mod top;
 #[cfg(feature = "nats")]

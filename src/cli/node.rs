@@ -22,6 +22,7 @@ use keystill::session::{Event, Outcome};
 use keystill::stage::Role;
 use keystill::store::{self, Folder, Store};
 
+use super::source::Sources;
 use super::summary::{block_json, moved_json, si};
 use super::world::{MethodName, NodeStore, Recordings, World, WorldArgs, parse_duration};
 use super::{Exit, Failure, OrExit};
@@ -32,7 +33,9 @@ use status::Status;
 /// Run one node over TCP, both protocols at once.
 ///
 /// The configuration is TOML: `listen` or `connect` with an address, and a [world] with scenario, seed and
-/// duration, the same on both sides. Raw frames come from the simulated world. With a state folder the node
+/// duration, the same on both sides. Raw frames come from the simulated world, or from what [source.bb84] and
+/// [source.cv] name: `from` with recording, pipe, unix or tcp, and the file `pre_shared_key`; the world then says
+/// what the hardware is, and `seed` names the session. With a state folder the node
 /// remembers its pads, blocks and keys over crashes and goes on where it was; a lost connection is made anew.
 /// SIGTERM and SIGINT stop it in good order. `--status` tells how a running node is.
 ///
@@ -89,6 +92,9 @@ struct Config {
     #[serde(default = "default_store_mbit")]
     store_mbit: u64,
     world: WorldConfig,
+    /// Raw frames that are not simulated.
+    #[serde(default)]
+    source: Sources,
 }
 
 #[derive(Debug, Deserialize)]
@@ -133,7 +139,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let patience = Duration::from_secs_f64(config.patience_s.clamp(1.0, 86_400.0));
     let store = state.as_deref().map(|state| open_store(state, &config)).transpose()?;
     let delivery = Delivery::start(&config, &args.config, store.as_ref())?;
-    let world = world(&config.world)?.of_node(store.clone(), patience);
+    let world = world(&config.world)?.of_node(store.clone(), patience, config.source.clone());
     let mut actors: Vec<Box<dyn Actor>> = Vec::new();
     if world.has(Bb84::NAME) {
         actors.push(world.bb84_actor(role, &Recordings::None, Pace::Max)?);
@@ -146,6 +152,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let (workers, offload) = Offload::start(&config, &args.config, workers)?;
     let limits = Limits { longest_message: world.longest_message(), patience };
     let mut told = Told::new(args.json, Status::new(role, state, store), (delivery, offload));
+    told.real = config.source.protocols();
     let mut door = Door::open(&config, patience, stop.clone())?;
     let outcome = serve(&mut door, &mut actors, &workers, limits, &mut told);
     told.tell(&actors, if outcome.is_ok() { "ended" } else { "failed" });
@@ -320,11 +327,13 @@ struct Told {
     status: Status,
     delivery: Delivery,
     offload: Offload,
+    /// Protocols whose keys are secret: not even a digest of them is printed.
+    real: Vec<&'static str>,
 }
 
 impl Told {
     fn new(json: bool, status: Status, (delivery, offload): (Delivery, Offload)) -> Self {
-        Self { json, blocks: 0, without: Vec::new(), status, delivery, offload }
+        Self { json, blocks: 0, without: Vec::new(), status, delivery, offload, real: Vec::new() }
     }
 
     fn now_and_then(&mut self, actors: &[Box<dyn Actor>]) {
@@ -358,6 +367,7 @@ impl Told {
                 }
             }
             // The simulated world's keys are worth nothing; their digest shows that both sides hold the same.
+            News::Key(_) if self.real.contains(&protocol) => {}
             News::Key(key) => {
                 let digest = blake3::hash(&zeroize::Zeroizing::new(key.bits().to_bytes())).to_hex();
                 println!(

@@ -17,6 +17,7 @@ use keystill::pipeline::{
     Actor, Description, FrameJob, FrameSource, Pace, Party, Recorder, RecordingError, Replay, SourceError,
 };
 use keystill::protocol::{Protocol, Validity};
+use keystill::random::OperatingSystem;
 use keystill::reconcile::Method;
 use keystill::session::{Config, Remembered};
 use keystill::sim::{Bb84Source, CvSource, SimulatedRandom, simulated_pre_shared_key};
@@ -25,11 +26,17 @@ use keystill::store::{Folder, Kept, Store, StoreError};
 use keystill::wire::{Reader, Writer};
 use rayon::prelude::*;
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
+use super::source::Sources;
 use super::{Exit, Failure, OrExit};
 
 /// Bytes of a simulated pre-shared key: two hash keys and the pads of a hundred blocks.
 const PRE_SHARED_BYTES: usize = 32 + 64 * 100;
+
+/// Bytes of a real pre-shared key: two hash keys and the pads of ten blocks at least.
+const LEAST_PRE_SHARED_BYTES: usize = 32 + 64 * 10;
+const MOST_PRE_SHARED_BYTES: usize = 1 << 24;
 
 /// What names a simulated world.
 #[derive(Clone, Debug, clap::Args)]
@@ -123,6 +130,8 @@ pub(crate) struct World {
     store: Option<NodeStore>,
     /// How long a peer may be silent.
     patience: Option<Duration>,
+    /// Where a node's raw frames come from, if not from the simulated world.
+    sources: Sources,
 }
 
 /// A node's durable store, shared by its protocols.
@@ -131,7 +140,8 @@ pub(crate) type NodeStore = Arc<Mutex<Store<Folder>>>;
 impl WorldArgs {
     pub(crate) fn build(&self) -> Result<World, Failure> {
         let scenario = load_scenario(&self.scenario, &self.overrides)?;
-        let world = World { scenario, args: self.clone(), store: None, patience: None };
+        let world =
+            World { scenario, args: self.clone(), store: None, patience: None, sources: Sources::default() };
         let blocks = [(Bb84::NAME, world.scenario.bb84.block_s), (Cv::NAME, world.scenario.cv.block_s)];
         for (_, block_s) in blocks.into_iter().filter(|(protocol, _)| world.has(protocol)) {
             if self.duration.as_secs_f64() < block_s * (1.0 - 1e-9) {
@@ -149,8 +159,8 @@ impl WorldArgs {
 
 impl World {
     /// The world of a node that remembers, if it has a store, and waits so long for its peer.
-    pub(crate) fn of_node(self, store: Option<NodeStore>, patience: Duration) -> Self {
-        Self { store, patience: Some(patience), ..self }
+    pub(crate) fn of_node(self, store: Option<NodeStore>, patience: Duration, sources: Sources) -> Self {
+        Self { store, patience: Some(patience), sources, ..self }
     }
 
     pub(crate) fn has(&self, protocol: &str) -> bool {
@@ -264,6 +274,12 @@ impl World {
         pace: Pace,
     ) -> Result<Box<dyn Actor>, Failure> {
         let protocol = self.bb84_protocol();
+        if let Some(origin) = &self.sources.bb84 {
+            let bytes = protocol.most_clicks_per_frame.saturating_mul(5);
+            let longest = bytes.max(protocol.gates_per_frame as usize / 2).saturating_add(64);
+            let (source, _) = origin.open(Bb84::NAME, role, longest)?;
+            return self.real_actor(role, &protocol, source, &origin.pre_shared_key);
+        }
         let frames = self.frames(self.scenario.bb84.frame_ms, protocol.frames_per_block);
         let source = SimulatedBb84 {
             source: Arc::new(Bb84Source::new(&self.scenario, self.args.seed)),
@@ -281,6 +297,13 @@ impl World {
         recordings: &Recordings,
         pace: Pace,
     ) -> Result<Box<dyn Actor>, Failure> {
+        if let Some(origin) = &self.sources.cv {
+            let longest = self.cv_protocol(None).symbols_per_frame as usize;
+            let longest = longest.saturating_mul(8).saturating_add(64);
+            let (source, preamble) = origin.open(Cv::NAME, role, longest)?;
+            let protocol = self.cv_protocol(calibration(role, &preamble)?);
+            return self.real_actor(role, &protocol, source, &origin.pre_shared_key);
+        }
         let simulated = Arc::new(CvSource::new(&self.scenario, self.args.seed));
         let mut preamble = Writer::new();
         if role == Role::Bob {
@@ -294,13 +317,7 @@ impl World {
             frame_duration: Duration::from_secs_f64(self.scenario.cv.frame_ms * 1e-3),
         };
         let (source, preamble) = attach(recordings, Cv::NAME, role, Box::new(source), preamble.finish())?;
-        let calibration = match role {
-            Role::Alice => None,
-            Role::Bob => {
-                Some(CalibrationRecord::read(&mut Reader::new(&preamble)).or_exit(Exit::Configuration)?)
-            }
-        };
-        self.actor(role, &self.cv_protocol(calibration), source, pace)
+        self.actor(role, &self.cv_protocol(calibration(role, &preamble)?), source, pace)
     }
 
     fn actor<P: Protocol>(
@@ -325,6 +342,58 @@ impl World {
         Ok(Box::new(Party::new(config, pool, source, pace)))
     }
 
+    /// A party that distils real frames: randomness is the operating system's, and its state lasts.
+    fn real_actor<P: Protocol>(
+        &self,
+        role: Role,
+        protocol: &Arc<P>,
+        source: Box<dyn FrameSource<P::Frame>>,
+        pre_shared_key: &Option<PathBuf>,
+    ) -> Result<Box<dyn Actor>, Failure> {
+        let store = self
+            .store
+            .as_ref()
+            .ok_or_else(|| anyhow!("pads of a real link must be remembered: give `state`, or --state DIR"));
+        let store = store.or_exit(Exit::Configuration)?;
+        let key = self.real_key::<P>(store, pre_shared_key.as_deref())?;
+        let random = Arc::new(OperatingSystem);
+        let mut config = Config::new(role, self.session(), protocol.clone(), random);
+        if let Some(patience) = self.patience {
+            config.patience_ns = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
+        }
+        let remembered = self.recall::<P>(store, &key).or_exit(Exit::Storage)?;
+        let keeper = Kept::new(store.clone(), P::NAME, self.session());
+        Ok(Box::new(Party::resume(config, remembered, Box::new(keeper), source, Pace::Max)))
+    }
+
+    /// The pre-shared key of a protocol that has none installed; nothing where it has.
+    fn real_key<P: Protocol>(
+        &self,
+        store: &NodeStore,
+        file: Option<&Path>,
+    ) -> Result<Zeroizing<Vec<u8>>, Failure> {
+        if store.lock().unwrap_or_else(PoisonError::into_inner).has(P::NAME) {
+            return Ok(Zeroizing::default());
+        }
+        let name = P::NAME;
+        let file = file.ok_or_else(|| {
+            anyhow!("{name} has no pre-shared key yet: give source.{name}.pre_shared_key, a file of secret random bytes that both sides hold")
+        });
+        let file = file.or_exit(Exit::Configuration)?;
+        let key =
+            std::fs::read(file).with_context(|| file.display().to_string()).or_exit(Exit::Configuration)?;
+        let key = Zeroizing::new(key);
+        if key.len() < LEAST_PRE_SHARED_BYTES || key.len() > MOST_PRE_SHARED_BYTES {
+            let error = anyhow!(
+                "{}: {} bytes; a pre-shared key has {LEAST_PRE_SHARED_BYTES} to {MOST_PRE_SHARED_BYTES}",
+                file.display(),
+                key.len()
+            );
+            return Err(Failure::new(Exit::Configuration, error));
+        }
+        Ok(key)
+    }
+
     /// What a protocol goes on from; its pre-shared key is installed the first time.
     fn recall<P: Protocol>(&self, store: &NodeStore, key: &[u8]) -> Result<Remembered, StoreError> {
         let mut store = store.lock().unwrap_or_else(PoisonError::into_inner);
@@ -339,6 +408,20 @@ impl World {
         let of = |bits: usize, longest: usize| (bits / 4 + 128).max(longest + 64);
         let (bb84, cv) = (self.bb84_protocol(), self.cv_protocol(None));
         of(bb84.most_key_bits(), bb84.longest_message()).max(of(cv.most_key_bits(), cv.longest_message()))
+    }
+}
+
+/// Bob's calibration, which his source begins with.
+fn calibration(role: Role, preamble: &[u8]) -> Result<Option<CalibrationRecord>, Failure> {
+    match role {
+        Role::Alice => Ok(None),
+        Role::Bob => {
+            let record = CalibrationRecord::read(&mut Reader::new(preamble));
+            record
+                .map(Some)
+                .context("the calibration in the preamble of Bob's source")
+                .or_exit(Exit::Configuration)
+        }
     }
 }
 

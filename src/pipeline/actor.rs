@@ -20,6 +20,9 @@ use super::workers::Workers;
 /// Raw frames asked of the source before they are needed.
 const AHEAD: u64 = 12;
 
+/// How often a live source is asked whether it has the next frame.
+const SOURCE_POLL: Duration = Duration::from_millis(1);
+
 /// Makes one raw frame.
 pub type FrameJob<F> = Box<dyn FnOnce(Isa) -> Result<F, SourceError> + Send>;
 
@@ -28,8 +31,19 @@ pub trait FrameSource<F>: Send + fmt::Debug {
     /// A job that makes or reads frame `index`, on any thread; jobs may run in any order.
     fn frame(&self, index: u64) -> FrameJob<F>;
 
-    /// How many frames there are.
+    /// The index after the last frame; `u64::MAX` while a live source knows no end.
     fn frames(&self) -> u64;
+
+    /// The first frame there is: a live source began before or after us.
+    fn first_frame(&self) -> u64 {
+        0
+    }
+
+    /// Whether frame `index` can be asked for now; none before it will be. Jobs must not wait, so a live
+    /// source says no until it has read the frame, or has failed.
+    fn is_ready(&self, _index: u64) -> bool {
+        true
+    }
 
     /// How long a frame takes on the link.
     fn frame_duration(&self) -> Duration;
@@ -171,7 +185,6 @@ pub struct Party<P: Protocol> {
     restarts: u64,
     keeper: Box<dyn Keeper>,
     source: Box<dyn FrameSource<P::Frame>>,
-    blocks: u64,
     pace: Pace,
     began: Instant,
     /// The frame that was next when the party began.
@@ -204,12 +217,12 @@ impl<P: Protocol> Party<P> {
     #[must_use]
     pub fn resume(
         config: Config<P>,
-        remembered: Remembered,
+        mut remembered: Remembered,
         keeper: Box<dyn Keeper>,
         source: Box<dyn FrameSource<P::Frame>>,
         pace: Pace,
     ) -> Self {
-        let blocks = source.frames() / config.protocol.frames_per_block();
+        skip_lost(&mut remembered, &config, &*source);
         let session = Session::resume(config.clone(), remembered);
         Self {
             config,
@@ -219,7 +232,6 @@ impl<P: Protocol> Party<P> {
             restarts: 0,
             keeper,
             source,
-            blocks,
             pace,
             began: Instant::now(),
             ready: BTreeMap::new(),
@@ -264,9 +276,10 @@ impl<P: Protocol> Party<P> {
         }
         self.keeper.sync().map_err(|source| self.storage(source))?;
         let remembered = self.keeper.recall().map_err(|source| self.storage(source))?;
-        let Some(remembered) = remembered.filter(|_| !is_final(&error)) else {
+        let Some(mut remembered) = remembered.filter(|_| !is_final(&error)) else {
             return Err(ActorError::Session { protocol: P::NAME, role: self.config.role, source: error });
         };
+        skip_lost(&mut remembered, &self.config, &*self.source);
         self.session = Session::resume(self.config.clone(), remembered);
         self.restarts += 1;
         self.stage_s.clear();
@@ -278,6 +291,12 @@ impl<P: Protocol> Party<P> {
 
     fn frames(&self) -> u64 {
         self.source.frames()
+    }
+
+    /// Whether the next frame to ask for is not read yet.
+    fn is_waiting_for_source(&self) -> bool {
+        let wanted = self.frames().min(self.session.next_frame() + AHEAD);
+        self.requested < wanted && !self.source.is_ready(self.requested)
     }
 
     fn due(&self, index: u64) -> Instant {
@@ -297,6 +316,9 @@ impl<P: Protocol> Party<P> {
         let mut moved = false;
         self.requested = self.requested.max(self.session.next_frame());
         while self.requested < self.frames().min(self.session.next_frame() + AHEAD) {
+            if !self.source.is_ready(self.requested) {
+                break;
+            }
             let index = self.requested;
             let job = self.source.frame(index);
             workers.spawn(number, move |bench| {
@@ -395,6 +417,16 @@ impl<P: Protocol> Party<P> {
     }
 }
 
+/// Moves on to the first whole block of a source: what it made before it was asked is lost.
+fn skip_lost<P: Protocol>(
+    remembered: &mut Remembered,
+    config: &Config<P>,
+    source: &dyn FrameSource<P::Frame>,
+) {
+    let first_block = source.first_frame().div_ceil(config.protocol.frames_per_block());
+    remembered.memory.next_block = remembered.memory.next_block.max(first_block);
+}
+
 /// Whether beginning again cannot help: the configuration is wrong, or something is used up.
 fn is_final(error: &Error) -> bool {
     matches!(
@@ -470,7 +502,9 @@ impl<P: Protocol> Actor for Party<P> {
 
     fn is_finished(&self) -> bool {
         let told = self.session.is_drained() && self.messages.is_empty() && self.news.is_empty();
-        let over = self.was_live && !self.session.is_in_doubt() && self.session.blocks_over() >= self.blocks;
+        let over = self.was_live
+            && !self.session.is_in_doubt()
+            && self.session.blocks_over() >= self.frames() / self.config.protocol.frames_per_block();
         told && over
     }
 
@@ -482,6 +516,7 @@ impl<P: Protocol> Actor for Party<P> {
         let next = self.session.next_frame();
         let frame = (self.pace == Pace::RealTime && next < self.frames()).then(|| self.due(next));
         let deadline = self.deadline.map(|deadline| self.began + Duration::from_nanos(deadline.0));
-        frame.into_iter().chain(deadline).min()
+        let source = self.is_waiting_for_source().then(|| Instant::now() + SOURCE_POLL);
+        frame.into_iter().chain(deadline).chain(source).min()
     }
 }

@@ -7,11 +7,13 @@
 mod actor;
 mod memory;
 mod recording;
+mod stream;
 mod tcp;
 mod workers;
 
 pub use actor::{Actor, ActorError, FrameJob, FrameSource, News, Pace, Party, SourceError, Told};
 pub use memory::drive;
 pub use recording::{Description, Recorder, RecordingError, Replay};
+pub use stream::{QUEUE as STREAM_QUEUE, Stream, StreamError, StreamWriter};
 pub use tcp::{Limits, NodeError, drive_over};
 pub use workers::{NoThreads, Workers};

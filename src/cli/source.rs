@@ -1,0 +1,106 @@
+//! Where a node's raw frames come from: a recording, a pipe, a socket.
+
+use std::fmt;
+use std::fs::File;
+use std::net::TcpStream;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use keystill::bb84::Bb84;
+use keystill::cv::Cv;
+use keystill::pipeline::{FrameSource, Replay, Stream};
+use keystill::protocol::{Protocol, Recordable};
+use keystill::stage::Role;
+use serde::Deserialize;
+
+use super::{Exit, Failure, OrExit};
+
+/// The sources of both protocols; the simulated world where there is none.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Sources {
+    pub(crate) bb84: Option<Origin>,
+    pub(crate) cv: Option<Origin>,
+}
+
+impl Sources {
+    /// The protocols whose frames are not simulated.
+    pub(crate) fn protocols(&self) -> Vec<&'static str> {
+        let named = [(Bb84::NAME, &self.bb84), (Cv::NAME, &self.cv)];
+        named.into_iter().filter(|(_, origin)| origin.is_some()).map(|(name, _)| name).collect()
+    }
+}
+
+/// The source of one protocol.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Origin {
+    /// Where the frames are.
+    from: Place,
+    /// Secret bytes that both sides hold, installed when the state folder is new.
+    pub(crate) pre_shared_key: Option<PathBuf>,
+}
+
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Place {
+    /// A recording that `run --record` or `pipeline::Recorder` wrote.
+    Recording(PathBuf),
+    /// A named pipe or a file with a stream of raw frames.
+    Pipe(PathBuf),
+    /// A Unix socket that gives a stream of raw frames to whoever connects.
+    Unix(PathBuf),
+    /// A TCP address that does; for the trusted site only, because raw frames are secret.
+    Tcp(String),
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Recording(path) => write!(f, "recording {}", path.display()),
+            Self::Pipe(path) => write!(f, "pipe {}", path.display()),
+            Self::Unix(path) => write!(f, "unix {}", path.display()),
+            Self::Tcp(address) => write!(f, "tcp {address}"),
+        }
+    }
+}
+
+/// Raw frames and what their source knew before the first.
+type Opened<F> = (Box<dyn FrameSource<F>>, Vec<u8>);
+
+impl Origin {
+    /// Opens it; waits until a pipe has its writer. No frame may be longer than `longest` bytes.
+    pub(crate) fn open<F>(&self, protocol: &str, role: Role, longest: usize) -> Result<Opened<F>, Failure>
+    where
+        F: Recordable + Send + fmt::Debug + 'static,
+    {
+        let opened = self.from.open(protocol, role, longest);
+        opened.with_context(|| format!("source.{protocol}, {}", self.from)).or_exit(Exit::Configuration)
+    }
+}
+
+impl Place {
+    fn open<F>(&self, protocol: &str, role: Role, longest: usize) -> anyhow::Result<Opened<F>>
+    where
+        F: Recordable + Send + fmt::Debug + 'static,
+    {
+        let stream = match self {
+            Self::Recording(path) => {
+                let replay = Replay::open(path, protocol, role)?;
+                let preamble = replay.description().preamble.clone();
+                return Ok((Box::new(replay), preamble));
+            }
+            Self::Pipe(path) => Stream::open(File::open(path)?, protocol, role, longest)?,
+            Self::Tcp(address) => Stream::open(TcpStream::connect(address)?, protocol, role, longest)?,
+            #[cfg(unix)]
+            Self::Unix(path) => {
+                let socket = std::os::unix::net::UnixStream::connect(path)?;
+                Stream::open(socket, protocol, role, longest)?
+            }
+            #[cfg(not(unix))]
+            Self::Unix(_) => anyhow::bail!("this system has no Unix sockets; use tcp or pipe"),
+        };
+        let preamble = stream.description().preamble.clone();
+        Ok((Box::new(stream), preamble))
+    }
+}
