@@ -82,7 +82,7 @@ fn frames_of_a_recording_and_of_a_socket_become_the_same_keys() {
     let folder = tempfile::tempdir().expect("a folder");
     let folder = folder.path();
     record(folder);
-    fs::write(folder.join("key"), (0..6432_u32).map(|i| (i * i >> 3) as u8).collect::<Vec<_>>())
+    fs::write(folder.join("key"), (0..6432_u32).map(|i| ((i * i) >> 3).to_le_bytes()[0]).collect::<Vec<_>>())
         .expect("writable");
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     configure(folder, "alice", &format!("listen = \"{port}\""), r#"{ recording = "raw/bb84-alice.rec" }"#);
