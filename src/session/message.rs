@@ -109,11 +109,15 @@ mod tests {
         for (number, kind) in KINDS.into_iter().enumerate() {
             assert_eq!(kind as usize, number, "the number on the wire");
             let frame = if kind == Kind::Reconciliation { 77 } else { 0 };
-            let header = Header { kind, block: 300, frame };
+            let of_no_block = matches!(kind, Kind::Hello | Kind::Resume | Kind::Alive);
+            let header = Header { kind, block: if of_no_block { 0 } else { 300 }, frame };
             let message = header.message(b"body");
             let mut reader = Reader::new(&message);
             assert_eq!(Header::read(&mut reader), Ok(header), "header");
             assert_eq!(reader.bytes(4), Ok(&b"body"[..]), "body");
+            let elsewhere = Header { block: 1, ..header }.message(b"");
+            let refused = Header::read(&mut Reader::new(&elsewhere)).is_err();
+            assert_eq!(refused, of_no_block, "{kind:?} of block 1");
         }
         assert!(Header::read(&mut Reader::new(&[12, 0])).is_err(), "no kind 12");
     }
