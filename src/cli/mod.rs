@@ -196,7 +196,7 @@ mod tests {
 
     /// The words after `keystill` of an example, up to what only a shell understands.
     fn examples(help: &str) -> Vec<Vec<String>> {
-        let lines = help.lines().filter_map(|line| line.split_once("keystill ").map(|(_, words)| words));
+        let lines = help.lines().flat_map(|line| line.split("keystill ").skip(1));
         let words = |line: &str| {
             let words = line.split_whitespace().take_while(|word| !["&&", "|", ">", "<"].contains(word));
             words.map(|word| word.trim_matches('"').to_owned()).collect()

@@ -119,6 +119,13 @@ fn bb84_choices() -> Vec<Choice> {
             step: 1.4,
         },
         Choice {
+            read: |s| s.bb84.mean_photons[2],
+            write: |s, value| s.bb84.mean_photons[2] = value,
+            // A thousandth of a photon is what an intensity modulator leaves.
+            range: [0.001, 0.3],
+            step: 2.0,
+        },
+        Choice {
             read: |s| s.bb84.probabilities[1],
             write: |s, value| share(s, value, 1),
             range: [0.001, 0.5],
