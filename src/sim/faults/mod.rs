@@ -170,6 +170,10 @@ pub fn live_through(seed: u64, plan: Plan) -> Verdict {
         }
         world.nodes[side].measure(&mut world.judge);
         world.nodes[side].deliver(Share::All, usize::MAX, &mut world.judge);
+        // What was delivered stays so over a crash.
+        world.nodes[side].kill();
+        world.nodes[side].start(&mut world.judge);
+        world.nodes[side].deliver(Share::All, usize::MAX, &mut world.judge);
     }
     world.judge.conclude();
     let noise = u64::from(world.judge.saw_noise());
