@@ -335,7 +335,8 @@ impl Stage for Reference {
             1 => true,
             _ => return Err(Malformed::Field { field: FIELD }.into()),
         };
-        if self.bits.is_none() {
+        // Nothing can be judged before the syndrome was sent.
+        if self.messages == 0 || self.bits.is_none() {
             return Err(Malformed::Field { field: FIELD }.into());
         }
         out.ledger.disclose(Disclosure::Verdict, 1);
