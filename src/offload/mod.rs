@@ -14,7 +14,7 @@
 //!
 //! # Who sees what
 //! Every connection is TLS with certificates on both sides. Inside it questions and answers are sealed
-//! under the site's key ([`SiteKey`](crate::store::SiteKey)), an answer for its question, so the NATS server
+//! under the site's key ([`SiteKey`]), an answer for its question, so the NATS server
 //! sees sizes and times. Nothing is stored: no stream, only requests and replies, so no raw key lies in a
 //! server's files. Keys never pass here; frames before amplification do, and only within the trusted site.
 
