@@ -34,8 +34,9 @@
 //! ```
 //!
 //! As in a recording; `u32` are little-endian. The bytes of a frame are those of [`bb84::frame`](crate::bb84::frame)
-//! and [`cv::frame`](crate::cv::frame). Frames follow each other without a gap. A length of zero is the end; a
-//! stream that stops without it was cut.
+//! and [`cv::frame`](crate::cv::frame). Frames follow each other without a gap. A length of zero is the end of all
+//! raw frames. A stream that stops without it was cut, or lost frames: the node's protocol rests, opens it anew until it
+//! is there, and goes on with the first whole block of the new one, whose first frame has a later index.
 //!
 //! # The records of a run
 //!

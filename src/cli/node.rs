@@ -16,7 +16,7 @@ use serde::Deserialize;
 use keystill::Isa;
 use keystill::bb84::Bb84;
 use keystill::cv::Cv;
-use keystill::pipeline::{Actor, ActorError, Limits, News, NodeError, Pace, Workers, drive_over};
+use keystill::pipeline::{Actor, ActorError, Alone, Limits, News, NodeError, Pace, Workers, drive_over};
 use keystill::protocol::Protocol;
 use keystill::session::{Event, Outcome};
 use keystill::stage::Role;
@@ -142,10 +142,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let world = world(&config.world)?.of_node(store.clone(), patience, config.source.clone());
     let mut actors: Vec<Box<dyn Actor>> = Vec::new();
     if world.has(Bb84::NAME) {
-        actors.push(world.bb84_actor(role, &Recordings::None, Pace::Max)?);
+        actors.push(Box::new(Alone::new(world.bb84_actor(role, &Recordings::None, Pace::Max)?)));
     }
     if world.has(Cv::NAME) {
-        actors.push(world.cv_actor(role, &Recordings::None, Pace::Max)?);
+        actors.push(Box::new(Alone::new(world.cv_actor(role, &Recordings::None, Pace::Max)?)));
     }
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let workers = Workers::new(threads, Isa::best()).or_exit(Exit::Internal)?;
@@ -158,6 +158,9 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     told.tell(&actors, if outcome.is_ok() { "ended" } else { "failed" });
     outcome?;
     told.delivery.until(&stop);
+    if let Some(failure) = told.stopped.take() {
+        return Err(failure);
+    }
     if !door.stopped() && told.blocks > 0 && told.blocks == told.without.len() {
         return Err(Failure::new(Exit::NoKey, anyhow!("no secure key: {}", told.without.join("; "))));
     }
@@ -329,11 +332,22 @@ struct Told {
     offload: Offload,
     /// Protocols whose keys are secret: not even a digest of them is printed.
     real: Vec<&'static str>,
+    /// Why the first protocol that stopped did.
+    stopped: Option<Failure>,
 }
 
 impl Told {
     fn new(json: bool, status: Status, (delivery, offload): (Delivery, Offload)) -> Self {
-        Self { json, blocks: 0, without: Vec::new(), status, delivery, offload, real: Vec::new() }
+        Self {
+            json,
+            blocks: 0,
+            without: Vec::new(),
+            status,
+            delivery,
+            offload,
+            real: Vec::new(),
+            stopped: None,
+        }
     }
 
     fn now_and_then(&mut self, actors: &[Box<dyn Actor>]) {
@@ -377,6 +391,12 @@ impl Told {
             }
             News::Took { .. } => {}
             News::Restarted(error) => eprintln!("keystill: {protocol} begins again: {error}"),
+            News::Resting(error) => eprintln!("keystill: {protocol} rests until its source is back: {error}"),
+            News::Back => eprintln!("keystill: {protocol}: its source is back"),
+            News::Stopped(error) => {
+                eprintln!("keystill: {protocol} stops: {error}");
+                self.stopped.get_or_insert(fatal(error));
+            }
             News::Event(event) => match moved_json(protocol, &event) {
                 Some(moved) if self.json => println!("{moved}"),
                 Some(moved) => println!("{}", moved["name"].as_str().unwrap_or_default()),

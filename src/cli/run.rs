@@ -214,7 +214,7 @@ impl Link {
                 }
                 return Ok(());
             }
-            News::Restarted(_) => return Ok(()),
+            News::Restarted(_) | News::Resting(_) | News::Back | News::Stopped(_) => return Ok(()),
         };
         self.tell_if_known(block, console)
     }

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use keystill::bb84::Bb84;
 use keystill::cv::Cv;
-use keystill::pipeline::{FrameSource, Replay, Stream};
+use keystill::pipeline::{FrameSource, Reopening, Replay, Stream, StreamError};
 use keystill::protocol::{Protocol, Recordable};
 use keystill::stage::Role;
 use serde::Deserialize;
@@ -84,23 +84,33 @@ impl Place {
     where
         F: Recordable + Send + fmt::Debug + 'static,
     {
-        let stream = match self {
-            Self::Recording(path) => {
-                let replay = Replay::open(path, protocol, role)?;
-                let preamble = replay.description().preamble.clone();
-                return Ok((Box::new(replay), preamble));
+        if let Self::Recording(path) = self {
+            let replay = Replay::open(path, protocol, role)?;
+            let preamble = replay.description().preamble.clone();
+            return Ok((Box::new(replay), preamble));
+        }
+        let (place, name) = (self.clone(), protocol.to_owned());
+        let live = Reopening::open(move || place.connect(&name, role, longest))?;
+        let preamble = live.stream().description().preamble.clone();
+        Ok((Box::new(live), preamble))
+    }
+
+    /// Opens a stream.
+    fn connect<F>(&self, protocol: &str, role: Role, longest: usize) -> Result<Stream<F>, StreamError> {
+        match self {
+            Self::Recording(path) | Self::Pipe(path) => {
+                Stream::open(File::open(path)?, protocol, role, longest)
             }
-            Self::Pipe(path) => Stream::open(File::open(path)?, protocol, role, longest)?,
-            Self::Tcp(address) => Stream::open(TcpStream::connect(address)?, protocol, role, longest)?,
+            Self::Tcp(address) => Stream::open(TcpStream::connect(address)?, protocol, role, longest),
             #[cfg(unix)]
             Self::Unix(path) => {
                 let socket = std::os::unix::net::UnixStream::connect(path)?;
-                Stream::open(socket, protocol, role, longest)?
+                Stream::open(socket, protocol, role, longest)
             }
             #[cfg(not(unix))]
-            Self::Unix(_) => anyhow::bail!("this system has no Unix sockets; use tcp or pipe"),
-        };
-        let preamble = stream.description().preamble.clone();
-        Ok((Box::new(stream), preamble))
+            Self::Unix(_) => {
+                Err(std::io::Error::other("this system has no Unix sockets; use tcp or pipe").into())
+            }
+        }
     }
 }

@@ -47,6 +47,16 @@ pub trait FrameSource<F>: Send + fmt::Debug {
 
     /// How long a frame takes on the link.
     fn frame_duration(&self) -> Duration;
+
+    /// Begins to open it anew after it failed, and returns at once; `false` if that cannot be.
+    fn reopen(&mut self) -> bool {
+        false
+    }
+
+    /// Whether it is there again after [`FrameSource::reopen`]; from then on it is the new one.
+    fn is_back(&mut self) -> bool {
+        true
+    }
 }
 
 /// A source failed.
@@ -84,6 +94,23 @@ pub enum News {
     },
     /// The session failed and begins again from what was remembered.
     Restarted(Error),
+    /// The source failed and is opened anew; the actor rests meanwhile.
+    Resting(SourceError),
+    /// The source is there again.
+    Back,
+    /// The actor is over, and the others go on ([`Alone`](super::Alone)).
+    Stopped(ActorError),
+}
+
+/// Whether an actor takes part.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Condition {
+    /// It does.
+    Running,
+    /// Not until its source is there again.
+    Resting,
+    /// Never again.
+    Stopped,
 }
 
 /// Hears news by actor number, and with `None` a sign of life now and then; returns whether to go on.
@@ -174,6 +201,9 @@ pub trait Actor: Send + fmt::Debug {
 
     /// When the actor wants its turn though nothing arrives: the next frame is due, or patience ends.
     fn next_due(&self) -> Option<Instant>;
+
+    /// Whether it takes part.
+    fn condition(&self) -> Condition;
 }
 
 /// A session and its source.
@@ -196,12 +226,16 @@ pub struct Party<P: Protocol> {
     deadline: Option<Time>,
     hangup: bool,
     was_live: bool,
+    /// The source failed and is not there again.
+    resting: bool,
+    /// How often the source was opened anew: frames of an older one come back to nobody.
+    reopened: u64,
     /// Seconds by stage of blocks under way.
     stage_s: BTreeMap<u64, BTreeMap<&'static str, f64>>,
 }
 
 enum Arrived<F> {
-    Frame { index: u64, frame: Result<F, SourceError>, took: Duration },
+    Frame { reopened: u64, index: u64, frame: Result<F, SourceError>, took: Duration },
     Work { restarts: u64, finished: Finished, block: u64, stage: &'static str, took: Duration },
 }
 
@@ -240,6 +274,8 @@ impl<P: Protocol> Party<P> {
             deadline: None,
             hangup: false,
             was_live: false,
+            resting: false,
+            reopened: 0,
             stage_s: BTreeMap::new(),
         }
     }
@@ -256,11 +292,28 @@ impl<P: Protocol> Party<P> {
     fn handle(&mut self, input: Input<'_>) -> Result<(), ActorError> {
         match self.session.handle(self.now(), input) {
             Ok(()) => Ok(()),
+            // It is given up anyway when the source is back.
+            Err(_) if self.resting => Ok(()),
             Err(error) => self.restart(error),
         }
     }
 
     fn restart(&mut self, error: Error) -> Result<(), ActorError> {
+        if let Error::FrameOutOfOrder { expected } = error {
+            let reason = "another frame came in its place: the source lost data".into();
+            if self.rest(SourceError { index: expected, reason }).is_ok() {
+                return Ok(());
+            }
+        }
+        if !self.begin_again()? || is_final(&error) {
+            return Err(ActorError::Session { protocol: P::NAME, role: self.config.role, source: error });
+        }
+        self.news.push(News::Restarted(error));
+        Ok(())
+    }
+
+    /// Gives the session up and begins another from what is remembered; `false` if that is nothing.
+    fn begin_again(&mut self) -> Result<bool, ActorError> {
         // What the session asked to be remembered before it failed stays spent.
         loop {
             match self.session.poll() {
@@ -276,16 +329,40 @@ impl<P: Protocol> Party<P> {
         }
         self.keeper.sync().map_err(|source| self.storage(source))?;
         let remembered = self.keeper.recall().map_err(|source| self.storage(source))?;
-        let Some(mut remembered) = remembered.filter(|_| !is_final(&error)) else {
-            return Err(ActorError::Session { protocol: P::NAME, role: self.config.role, source: error });
-        };
+        let Some(mut remembered) = remembered else { return Ok(false) };
         skip_lost(&mut remembered, &self.config, &*self.source);
         self.session = Session::resume(self.config.clone(), remembered);
         self.restarts += 1;
         self.stage_s.clear();
         self.hangup = true;
         self.messages.clear();
-        self.news.push(News::Restarted(error));
+        Ok(true)
+    }
+
+    /// The source failed: rests until it is there again, if it can be opened anew.
+    fn rest(&mut self, error: SourceError) -> Result<(), ActorError> {
+        if !self.source.reopen() {
+            return Err(ActorError::Source { protocol: P::NAME, role: self.config.role, source: error });
+        }
+        self.resting = true;
+        self.reopened += 1;
+        self.ready.clear();
+        self.news.push(News::Resting(error));
+        Ok(())
+    }
+
+    /// Goes on with a source that is there again, from its first whole block.
+    fn return_to_work(&mut self) -> Result<(), ActorError> {
+        self.resting = false;
+        if !self.begin_again()? {
+            let source = SourceError {
+                index: self.session.next_frame(),
+                reason: "it is there again, but what the session spent was not remembered".into(),
+            };
+            return Err(ActorError::Source { protocol: P::NAME, role: self.config.role, source });
+        }
+        self.requested = self.session.next_frame();
+        self.news.push(News::Back);
         Ok(())
     }
 
@@ -296,7 +373,7 @@ impl<P: Protocol> Party<P> {
     /// Whether the next frame to ask for is not read yet.
     fn is_waiting_for_source(&self) -> bool {
         let wanted = self.frames().min(self.session.next_frame() + AHEAD);
-        self.requested < wanted && !self.source.is_ready(self.requested)
+        self.resting || self.requested < wanted && !self.source.is_ready(self.requested)
     }
 
     fn due(&self, index: u64) -> Instant {
@@ -320,11 +397,11 @@ impl<P: Protocol> Party<P> {
                 break;
             }
             let index = self.requested;
-            let job = self.source.frame(index);
+            let (job, reopened) = (self.source.frame(index), self.reopened);
             workers.spawn(number, move |bench| {
                 let began = Instant::now();
                 let frame = job(bench.isa());
-                Box::new(Arrived::Frame { index, frame, took: began.elapsed() })
+                Box::new(Arrived::Frame { reopened, index, frame, took: began.elapsed() })
             });
             self.requested += 1;
             moved = true;
@@ -451,6 +528,12 @@ impl<P: Protocol> Actor for Party<P> {
         if self.deadline.is_some_and(|deadline| deadline <= self.now()) {
             self.handle(Input::Tick)?;
         }
+        if self.resting {
+            if self.source.is_back() {
+                self.return_to_work()?;
+            }
+            return self.drain(number, workers);
+        }
         let requested = self.request(number, workers);
         let fed = self.feed()?;
         let drained = self.drain(number, workers)?;
@@ -477,18 +560,21 @@ impl<P: Protocol> Actor for Party<P> {
     fn arrived(&mut self, result: Computed) -> Result<(), ActorError> {
         let arrived = result.downcast::<Arrived<P::Frame>>();
         match *arrived.expect("the pool returns to an actor what that actor asked for") {
-            Arrived::Frame { index, frame, took } => {
+            Arrived::Frame { reopened, index, frame, took } if reopened == self.reopened => {
                 self.book_time(index / self.config.protocol.frames_per_block(), "source", took);
-                let failed =
-                    |source| ActorError::Source { protocol: P::NAME, role: self.config.role, source };
-                self.ready.insert(index, frame.map_err(failed)?);
-                Ok(())
+                match frame {
+                    Ok(frame) => {
+                        self.ready.insert(index, frame);
+                        Ok(())
+                    }
+                    Err(error) => self.rest(error),
+                }
             }
             Arrived::Work { restarts, finished, block, stage, took } if restarts == self.restarts => {
                 self.book_time(block, stage, took);
                 self.handle(Input::Finished(finished))
             }
-            Arrived::Work { .. } => Ok(()),
+            Arrived::Frame { .. } | Arrived::Work { .. } => Ok(()),
         }
     }
 
@@ -518,5 +604,9 @@ impl<P: Protocol> Actor for Party<P> {
         let deadline = self.deadline.map(|deadline| self.began + Duration::from_nanos(deadline.0));
         let source = self.is_waiting_for_source().then(|| Instant::now() + SOURCE_POLL);
         frame.into_iter().chain(deadline).chain(source).min()
+    }
+
+    fn condition(&self) -> Condition {
+        if self.resting { Condition::Resting } else { Condition::Running }
     }
 }

@@ -5,15 +5,20 @@
 //! pool of [`Workers`]. Results join by number, so threads never change a key.
 
 mod actor;
+mod alone;
+mod lanes;
 mod memory;
 mod recording;
+mod reopening;
 mod stream;
 mod tcp;
 mod workers;
 
-pub use actor::{Actor, ActorError, FrameJob, FrameSource, News, Pace, Party, SourceError, Told};
+pub use actor::{Actor, ActorError, Condition, FrameJob, FrameSource, News, Pace, Party, SourceError, Told};
+pub use alone::Alone;
 pub use memory::drive;
 pub use recording::{Description, Recorder, RecordingError, Replay};
+pub use reopening::Reopening;
 pub use stream::{QUEUE as STREAM_QUEUE, Stream, StreamError, StreamWriter};
 pub use tcp::{Limits, NodeError, drive_over};
 pub use workers::{NoThreads, Workers};

@@ -8,8 +8,9 @@
 //!
 //! `u32` are little-endian; numbers of the header are variable-length integers (see [`crate::wire`]), protocol
 //! and preamble a length and their bytes. Role 0 is Alice, 1 Bob. CV-QKD's preamble on Bob's side is his
-//! calibration. Frames follow each other without a gap: hardware that lost some ends the stream and begins
-//! another at a later index, and whole blocks go on from there. A stream without its last zero was cut.
+//! calibration. Frames follow each other without a gap: hardware that lost some closes the stream without its last
+//! zero and begins another at a later index, and whole blocks go on from there ([`Reopening`](super::Reopening)).
+//! With the last zero everything is over.
 //!
 //! One thread reads ahead by [`QUEUE`] frames; then the pipe fills, and the hardware feels it. The hash
 //! protects against damage, not against somebody who can write into the pipe: that one is the hardware.
@@ -197,6 +198,12 @@ impl<F> Stream<F> {
         Ok(Self { shared, description, first, frame: PhantomData })
     }
 
+    /// Reads no further.
+    pub(super) fn close(&self) {
+        self.shared.lock().closed = true;
+        self.shared.room.notify_all();
+    }
+
     /// What the stream says of itself.
     #[must_use]
     pub fn description(&self) -> &Description {
@@ -206,8 +213,7 @@ impl<F> Stream<F> {
 
 impl<F> Drop for Stream<F> {
     fn drop(&mut self) {
-        self.shared.lock().closed = true;
-        self.shared.room.notify_all();
+        self.close();
     }
 }
 

@@ -1,10 +1,18 @@
 //! Two processes: messages over one TCP connection.
 //!
 //! ```text
-//! frame = protocol:u8 · length:u32, little-endian · message
+//! frame = number:u8 · length:u32, little-endian · message
 //! ```
 //!
-//! The protocol number is the place of the actor in the node's list, the same on both sides. The
+//! | number | length | is |
+//! |---|---|---|
+//! | p < 64 | > 0 | a message of protocol p |
+//! | 64 + p | 0 | protocol p is ready for a link |
+//! | 128 + p | 0 | protocol p ends its link |
+//! | 255 | 0 | a sign of life |
+//!
+//! The protocol number is the place of the actor in the node's list, the same on both sides. Each has a link
+//! of its own on the connection: one that fails, or rests because its source is gone, leaves the others alone. The
 //! connection itself is neither encrypted nor trusted: what a block's messages were is settled by the
 //! tags at its end. A frame longer than any honest message ends the connection before it is read.
 
@@ -18,7 +26,8 @@ use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded, s
 
 use crate::session::LinkState;
 
-use super::actor::{Actor, ActorError, Told};
+use super::actor::{Actor, ActorError, Condition, Told};
+use super::lanes::{Change, Lane, Signal};
 use super::workers::Workers;
 
 /// Messages that may wait in either direction before back-pressure is felt.
@@ -40,22 +49,31 @@ pub enum NodeError {
     /// Nothing was heard of the peer for too long.
     #[error("nothing heard of the peer for {} s; check that it runs and that the network is up", .0.as_secs())]
     Silent(Duration),
-    /// A session wants another connection.
-    #[error("a session failed or its peer was silent; it begins again over another connection")]
-    Hangup,
     /// A frame that no honest peer sends.
     #[error(
-        "the peer sent a frame of {bytes} bytes for protocol {protocol}: not keystill, or not this version"
+        "the peer sent a frame of {bytes} bytes with number {number} where none may come: not keystill, or not \
+         this version"
     )]
     Frame {
-        /// The protocol number.
-        protocol: u8,
+        /// Its number.
+        number: u8,
         /// Its length.
         bytes: usize,
     },
 }
 
-type Message = (usize, Vec<u8>);
+/// What stands in a frame.
+#[derive(Debug, PartialEq, Eq)]
+enum Frame {
+    Message(usize, Vec<u8>),
+    Signal(usize, Signal),
+    Alive,
+}
+
+/// Numbers of signals begin here.
+const READY: u8 = 64;
+const END: u8 = 128;
+const ALIVE: u8 = 255;
 
 /// What bounds a connection.
 #[derive(Clone, Copy, Debug)]
@@ -78,9 +96,6 @@ pub fn drive_over(
     limits: Limits,
     told: Told<'_>,
 ) -> Result<(), NodeError> {
-    for actor in actors.iter_mut() {
-        actor.link(LinkState::Up)?;
-    }
     let outcome = talk_over(stream, actors, workers, limits, told);
     for actor in actors.iter_mut() {
         actor.link(LinkState::Down)?;
@@ -103,10 +118,7 @@ fn talk_over(
         for number in 0..actors.len() {
             if !wire.is_congested() {
                 moved |= actors[number].advance(number, workers)?;
-                wire.queue(number, actors[number].take_messages());
-            }
-            if actors[number].take_hangup() {
-                return Err(NodeError::Hangup);
+                moved |= wire.tend(number, &mut *actors[number])?;
             }
             for news in actors[number].take_news() {
                 if !told(actors, Some((number, news))) {
@@ -114,6 +126,7 @@ fn talk_over(
                 }
             }
         }
+        wire.live(limits.patience / 4);
         moved |= wire.flush()?;
         if actors.iter().all(|actor| actor.is_finished()) {
             return wire.close();
@@ -135,16 +148,19 @@ fn talk_over(
 /// One connection with its two threads.
 struct Wire {
     stream: TcpStream,
-    incoming: Receiver<Result<Message, NodeError>>,
-    outgoing: Option<Sender<Message>>,
-    pending: VecDeque<Message>,
+    incoming: Receiver<Result<Frame, NodeError>>,
+    outgoing: Option<Sender<Frame>>,
+    pending: VecDeque<Frame>,
+    lanes: Vec<Lane>,
+    /// When we last said anything.
+    spoke: Instant,
     writer: Option<JoinHandle<io::Result<()>>>,
 }
 
 impl Wire {
     fn open(stream: TcpStream, protocols: usize, limits: Limits) -> Result<Self, NodeError> {
         let (sender, incoming) = bounded(QUEUE);
-        let (outgoing, queue) = bounded::<Message>(QUEUE);
+        let (outgoing, queue) = bounded::<Frame>(QUEUE);
         let reading = stream.try_clone()?;
         std::thread::spawn(move || read_all(reading, protocols, limits.longest_message, &sender));
         let writing = stream.try_clone()?;
@@ -154,6 +170,8 @@ impl Wire {
             incoming,
             outgoing: Some(outgoing),
             pending: VecDeque::new(),
+            lanes: vec![Lane::NEW; protocols],
+            spoke: Instant::now(),
             writer: Some(writer),
         })
     }
@@ -162,8 +180,65 @@ impl Wire {
         self.pending.len() >= QUEUE
     }
 
-    fn queue(&mut self, number: usize, messages: Vec<Vec<u8>>) {
-        self.pending.extend(messages.into_iter().map(|message| (number, message)));
+    fn say(&mut self, frame: Frame) {
+        self.pending.push_back(frame);
+        self.spoke = Instant::now();
+    }
+
+    /// Says that we are there if we said nothing for long.
+    fn live(&mut self, silence: Duration) {
+        if self.spoke.elapsed() > silence {
+            self.say(Frame::Alive);
+        }
+    }
+
+    /// Sends what an actor has to say; begins and ends its link as it wants. Whether anything moved.
+    fn tend(&mut self, number: usize, actor: &mut dyn Actor) -> Result<bool, ActorError> {
+        let messages = actor.take_messages();
+        let mut moved = !messages.is_empty();
+        if self.lanes[number].is_up() {
+            messages.into_iter().for_each(|message| self.say(Frame::Message(number, message)));
+        }
+        let wants = actor.condition() == Condition::Running;
+        if (actor.take_hangup() || !wants) && self.lanes[number].end() {
+            self.say(Frame::Signal(number, Signal::End));
+            actor.link(LinkState::Down)?;
+            moved = true;
+        }
+        if wants && let Some(change) = self.lanes[number].want(Instant::now()) {
+            self.say(Frame::Signal(number, Signal::Ready));
+            if change == Change::Up {
+                actor.link(LinkState::Up)?;
+            }
+            moved = true;
+        }
+        Ok(moved)
+    }
+
+    /// Hands an actor what the peer says.
+    fn hear(&mut self, actors: &mut [Box<dyn Actor>], frame: Frame) -> Result<(), NodeError> {
+        let (number, signal) = match frame {
+            Frame::Alive => return Ok(()),
+            Frame::Message(number, message) => {
+                // What comes while a link is ending belongs to nobody.
+                return if self.lanes[number].is_up() {
+                    Ok(actors[number].deliver(&message)?)
+                } else {
+                    Ok(())
+                };
+            }
+            Frame::Signal(number, signal) => (number, signal),
+        };
+        match self.lanes[number].hear(signal, Instant::now()) {
+            Change::None => {}
+            Change::Up => actors[number].link(LinkState::Up)?,
+            Change::Down => {
+                self.say(Frame::Signal(number, Signal::End));
+                actors[number].link(LinkState::Down)?;
+            }
+            Change::Wrong => return Err(NodeError::Frame { number: numbered(number, signal), bytes: 0 }),
+        }
+        Ok(())
     }
 
     /// Hands to the writing thread what it has room for.
@@ -199,8 +274,8 @@ impl Wire {
         let mut heard = false;
         select! {
             recv(self.incoming) -> message => {
-                let (number, message) = message.map_err(|_| NodeError::Closed)??;
-                actors[number].deliver(&message)?;
+                let frame = message.map_err(|_| NodeError::Closed)??;
+                self.hear(actors, frame)?;
                 heard = true;
             }
             recv(workers.arrivals()) -> arrival => {
@@ -216,8 +291,7 @@ impl Wire {
         for _ in 0..QUEUE {
             match self.incoming.try_recv() {
                 Ok(message) => {
-                    let (number, message) = message?;
-                    actors[number].deliver(&message)?;
+                    self.hear(actors, message?)?;
                     heard = true;
                 }
                 Err(TryRecvError::Empty) => break,
@@ -259,7 +333,7 @@ fn read_all(
     stream: TcpStream,
     protocols: usize,
     longest_message: usize,
-    sender: &Sender<Result<Message, NodeError>>,
+    sender: &Sender<Result<Frame, NodeError>>,
 ) {
     let mut reader = BufReader::with_capacity(1 << 16, stream);
     loop {
@@ -279,17 +353,26 @@ fn read_one(
     reader: &mut impl Read,
     protocols: usize,
     longest_message: usize,
-) -> Result<Option<Message>, NodeError> {
+) -> Result<Option<Frame>, NodeError> {
     let mut header = [0; 5];
     match reader.read_exact(&mut header) {
         Ok(()) => {}
         Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
         Err(error) => return Err(error.into()),
     }
-    let [protocol, length @ ..] = header;
+    let [number, length @ ..] = header;
     let bytes = u32::from_le_bytes(length) as usize;
-    if usize::from(protocol) >= protocols || bytes > longest_message {
-        return Err(NodeError::Frame { protocol, bytes });
+    let wrong = NodeError::Frame { number, bytes };
+    let protocol = usize::from(number % READY);
+    if number != ALIVE && protocol >= protocols {
+        return Err(wrong);
+    }
+    match (number, bytes) {
+        (ALIVE, 0) => return Ok(Some(Frame::Alive)),
+        (READY..END, 0) => return Ok(Some(Frame::Signal(protocol, Signal::Ready))),
+        (END..192, 0) => return Ok(Some(Frame::Signal(protocol, Signal::End))),
+        (0..READY, 1..) if bytes <= longest_message => {}
+        _ => return Err(wrong),
     }
     // Grown as bytes arrive: a length alone makes nobody allocate.
     let mut message = Vec::new();
@@ -297,14 +380,26 @@ fn read_one(
     if message.len() < bytes {
         return Ok(None);
     }
-    Ok(Some((usize::from(protocol), message)))
+    Ok(Some(Frame::Message(protocol, message)))
 }
 
-fn write_all(stream: TcpStream, queue: &Receiver<Message>) -> io::Result<()> {
+/// The number of a frame that signals.
+fn numbered(protocol: usize, signal: Signal) -> u8 {
+    // A node has fewer protocols than READY.
+    let protocol = u8::try_from(protocol).unwrap_or(u8::MAX) % READY;
+    protocol + if signal == Signal::Ready { READY } else { END }
+}
+
+fn write_all(stream: TcpStream, queue: &Receiver<Frame>) -> io::Result<()> {
     let mut writer = BufWriter::with_capacity(1 << 16, stream);
-    while let Ok((protocol, message)) = queue.recv() {
+    while let Ok(frame) = queue.recv() {
+        let (number, message) = match frame {
+            Frame::Message(protocol, message) => (u8::try_from(protocol).map_err(io::Error::other)?, message),
+            Frame::Signal(protocol, signal) => (numbered(protocol, signal), Vec::new()),
+            Frame::Alive => (ALIVE, Vec::new()),
+        };
         let length = u32::try_from(message.len()).map_err(io::Error::other)?;
-        writer.write_all(&[u8::try_from(protocol).map_err(io::Error::other)?])?;
+        writer.write_all(&[number])?;
         writer.write_all(&length.to_le_bytes())?;
         writer.write_all(&message)?;
         if queue.is_empty() {
@@ -323,15 +418,34 @@ mod tests {
         let mut frame = vec![0];
         frame.extend(1_000_001u32.to_le_bytes());
         let refused = read_one(&mut frame.as_slice(), 2, 1_000_000);
-        assert!(matches!(refused, Err(NodeError::Frame { protocol: 0, bytes: 1_000_001 })), "{refused:?}");
-        let foreign = read_one(&mut [9, 1, 0, 0, 0, 7].as_slice(), 2, 100);
-        assert!(matches!(foreign, Err(NodeError::Frame { protocol: 9, .. })), "{foreign:?}");
+        assert!(matches!(refused, Err(NodeError::Frame { number: 0, bytes: 1_000_001 })), "{refused:?}");
+        for foreign in
+            [[9, 1, 0, 0, 0, 7], [0; 6], [64, 1, 0, 0, 0, 7], [66, 0, 0, 0, 0, 0], [192, 0, 0, 0, 0, 0]]
+        {
+            let refused = read_one(&mut foreign.as_slice(), 2, 100);
+            assert!(matches!(refused, Err(NodeError::Frame { .. })), "{foreign:?}: {refused:?}");
+        }
+    }
+
+    #[test]
+    fn signals_are_read_as_they_are_numbered() {
+        for signal in [Signal::Ready, Signal::End] {
+            let bytes = [numbered(1, signal), 0, 0, 0, 0];
+            let read = read_one(&mut bytes.as_slice(), 2, 100).ok().flatten();
+            assert_eq!(read, Some(Frame::Signal(1, signal)), "{bytes:?}");
+        }
+        let alive = read_one(&mut [ALIVE, 0, 0, 0, 0].as_slice(), 2, 100).ok().flatten();
+        assert_eq!(alive, Some(Frame::Alive), "a sign of life");
     }
 
     #[test]
     fn a_cut_frame_ends_the_stream_and_a_whole_one_is_read() {
         let bytes = [1, 3, 0, 0, 0, 7, 8, 9];
-        assert_eq!(read_one(&mut &bytes[..], 2, 100).ok().flatten(), Some((1, vec![7, 8, 9])), "whole");
+        assert_eq!(
+            read_one(&mut &bytes[..], 2, 100).ok().flatten(),
+            Some(Frame::Message(1, vec![7, 8, 9])),
+            "whole"
+        );
         for cut in 0..bytes.len() {
             assert_eq!(read_one(&mut &bytes[..cut], 2, 100).ok().flatten(), None, "{cut} bytes");
         }

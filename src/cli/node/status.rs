@@ -36,6 +36,9 @@ struct Counts {
     blocks_without_key: u64,
     secret_bits: u64,
     restarts: u64,
+    /// Why it takes no part now: its source is gone, or it is over.
+    resting: Option<String>,
+    stopped: Option<String>,
     last_abort: Option<String>,
     last_error: Option<String>,
     figures: Vec<(&'static str, f64)>,
@@ -66,6 +69,17 @@ impl Status {
             News::Restarted(error) => {
                 counts.live = false;
                 counts.restarts += 1;
+                counts.last_error = Some(error.to_string());
+            }
+            News::Resting(error) => {
+                counts.live = false;
+                counts.resting = Some(error.to_string());
+                counts.last_error = Some(error.to_string());
+            }
+            News::Back => counts.resting = None,
+            News::Stopped(error) => {
+                (counts.live, counts.resting) = (false, None);
+                counts.stopped = Some(error.to_string());
                 counts.last_error = Some(error.to_string());
             }
             News::Event(_) | News::Key(_) | News::Took { .. } => {}
@@ -105,6 +119,8 @@ impl Status {
                 "blocks_without_key": counts.blocks_without_key,
                 "secret_bits": counts.secret_bits,
                 "restarts": counts.restarts,
+                "resting": counts.resting,
+                "stopped": counts.stopped,
                 "last_abort": counts.last_abort,
                 "last_error": counts.last_error,
                 "last_block": figures,
