@@ -12,6 +12,7 @@
 //! | quadratures, `.npy` | NumPy | `distill cv` | NumPy's format 1 to 3: `f4` or `f8` of shape (n, 2) or (2n,), or complex |
 //! | scenarios and configurations, `.toml` | you | every command | their own comments; unknown names are refused |
 //! | a run: `run.json`, `blocks.ndjson`, `summary.json`, `events.ndjson` | `run --out` | `report` | below |
+//! | figures for the hardware, `.ndjson` | `node` with `feedback` | the hardware's control | below |
 //! | keys for key managers, `.cor` | `deliver::FileDrop` | other programs | raw bytes, keys of 32, one file a block |
 //! | sifted key of S-Fifteen's qcrypto, type 3 | their software | `examples/qcrypto_type3.py` | its head |
 //!
@@ -49,6 +50,29 @@
 //! | `blocks.ndjson` | a block: when it ended on the link (`link_time_s`), what was estimated, `disclosed` bits and `epsilons` by name, `terms` of the key length, `secret_bits`, `stage_s` (seconds of computing by stage on the correcting side, summed over threads) |
 //! | `summary.json` | the whole run, a member of `protocols` for each |
 //! | `events.ndjson` | something that happened on the link: `link_time_s` and `name`; `report` marks it |
+//!
+//! # Feedback for the hardware
+//!
+//! With `feedback = "FILE"` in its configuration, or `feedback = { unix = "PATH" }`, a node writes a JSON object a line
+//! for each block that ended, with key or without: added to the file, into the named pipe, or to whoever is connected
+//! to the socket. The node never waits for a reader: lines that find 64 others waiting are dropped, and a
+//! reader of the socket that does not read is sent away.
+//!
+//! | field | is |
+//! |---|---|
+//! | `event`, `time_s`, `role`, `protocol`, `block` | `"feedback"`, seconds since 1970, and what the line is about |
+//! | `lost` | lines dropped since the one before |
+//! | `outcome`, `secret_bits`, `reason` | `"key"` with its bits, or `"aborted"` and why |
+//! | `clicks`, `sifted_bits` | BB84: detections, and those of the key basis |
+//! | `qber` | BB84: errors in the key basis, once they are corrected: at Bob |
+//! | `test_qber` | BB84: errors in the test basis |
+//! | `test_events_intensity_K_detector_D`, `test_qber_intensity_K_detector_D` | BB84: the same by intensity (as in `mean_photons`) and Bob's detector |
+//! | `transmittance`, `excess_noise_snu`, `snr`, and `…_error` | CV-QKD: T, ξ at the channel's input, and standard errors |
+//! | `transmittance_earlier`, `transmittance_later` | CV-QKD: the two halves of the block |
+//! | `phase_offset_rad` | CV-QKD, at Alice: by how much Bob's quadratures of the disclosed sample are turned |
+//! | `offset_x`, `offset_p` | CV-QKD: the means of Bob's quadratures of that sample, in square roots of shot-noise units |
+//!
+//! In the key basis nothing is told by detector: there the detector is the key bit.
 //!
 //! # What may change
 //!

@@ -176,6 +176,11 @@ pub trait Wing: Send + Sized + fmt::Debug {
 
     /// What this side estimated, by the names of records.
     fn figures(&self) -> Vec<(&'static str, f64)>;
+
+    /// What the hardware is adjusted by, besides the figures; nothing in it depends on key bits.
+    fn feedback(&self) -> Vec<(&'static str, f64)> {
+        Vec::new()
+    }
 }
 
 /// A number as it was measured.

@@ -51,7 +51,7 @@ impl Nodes {
             [("alice", "listen", r#"{ recording = "raw/cv-alice.rec" }"#), ("bob", "connect", bobs_source)];
         for (name, way, from) in sources {
             let text = format!(
-                "{way} = \"{port}\"\npatience_s = {patience_s}\n[world]\nseed = 9\nduration = \"{}s\"\nset = {SET:?}\n\
+                "{way} = \"{port}\"\npatience_s = {patience_s}\nfeedback = \"{name}.feedback\"\n[world]\nseed = 9\nduration = \"{}s\"\nset = {SET:?}\n\
                  [source.cv]\nfrom = {from}\npre_shared_key = \"key\"\n",
                 0.02 * BLOCKS as f64
             );
@@ -93,6 +93,12 @@ impl Nodes {
 
     fn log(&self) -> String {
         ["alice.log", "bob.log"].map(|name| fs::read_to_string(self.path(name)).unwrap_or_default()).concat()
+    }
+
+    /// What a node told its hardware.
+    fn feedback(&self, name: &str) -> Vec<Value> {
+        let text = fs::read_to_string(self.path(&format!("{name}.feedback"))).expect("it was told");
+        text.lines().map(|line| serde_json::from_str(line).expect("JSON")).collect()
     }
 
     fn status(&self, name: &str) -> Value {
@@ -167,6 +173,16 @@ fn a_source_that_is_cut_comes_back_alone() {
             0,
             "{name}: the connection stayed: {}",
             nodes.log()
+        );
+        let feedback = nodes.feedback(name);
+        assert_eq!(feedback.len(), bb84.len() + numbers.len(), "{name}: a line a block");
+        let is_told = |field: &str| feedback.iter().any(|line| line[field].is_number());
+        assert!(is_told("test_qber_intensity_0_detector_1"), "{name}: QBER by intensity and detector");
+        assert!(is_told("offset_x") && is_told("excess_noise_snu"), "{name}: offsets and ξ: {feedback:?}");
+        assert_eq!(
+            is_told("phase_offset_rad"),
+            name == "alice",
+            "{name}: she holds both halves of the sample"
         );
     }
     assert!(nodes.log().contains("cv rests until its source is back"), "{}", nodes.log());

@@ -17,6 +17,7 @@ use std::ops::AddAssign;
 use zeroize::Zeroize;
 
 use crate::bits::BitBlock;
+use crate::stage::Role;
 use crate::wire::{Malformed, Reader, Writer};
 
 use super::frame::{BobFrame, click};
@@ -85,11 +86,59 @@ impl AddAssign for Tally {
     }
 }
 
+/// The events of the test basis by intensity and Bob's detector: what his hardware is adjusted by. All of it was
+/// told in public; of the key basis nothing is counted by detector, because there the detector is the key bit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct ByDetector {
+    pub(super) events: [[u64; 2]; 3],
+    pub(super) errors: [[u64; 2]; 3],
+}
+
+impl AddAssign for ByDetector {
+    fn add_assign(&mut self, other: Self) {
+        for k in 0..3 {
+            for detector in 0..2 {
+                self.events[k][detector] += other.events[k][detector];
+                self.errors[k][detector] += other.errors[k][detector];
+            }
+        }
+    }
+}
+
+impl ByDetector {
+    const EVENTS: [[&str; 2]; 3] = [
+        ["test_events_intensity_0_detector_0", "test_events_intensity_0_detector_1"],
+        ["test_events_intensity_1_detector_0", "test_events_intensity_1_detector_1"],
+        ["test_events_intensity_2_detector_0", "test_events_intensity_2_detector_1"],
+    ];
+    const QBER: [[&str; 2]; 3] = [
+        ["test_qber_intensity_0_detector_0", "test_qber_intensity_0_detector_1"],
+        ["test_qber_intensity_1_detector_0", "test_qber_intensity_1_detector_1"],
+        ["test_qber_intensity_2_detector_0", "test_qber_intensity_2_detector_1"],
+    ];
+
+    /// Events and error rates by the names of records; no rate without events.
+    pub(super) fn readings(&self) -> Vec<(&'static str, f64)> {
+        let mut readings = Vec::with_capacity(12);
+        for k in 0..3 {
+            for detector in 0..2 {
+                let (events, errors) = (self.events[k][detector], self.errors[k][detector]);
+                readings.push((Self::EVENTS[k][detector], events as f64));
+                if events > 0 {
+                    readings.push((Self::QBER[k][detector], errors as f64 / events as f64));
+                }
+            }
+        }
+        readings
+    }
+}
+
 /// What sifting leaves of a frame.
 #[derive(Debug, Default)]
 pub(super) struct Sifted {
     pub(super) bits: BitBlock,
     pub(super) tally: Tally,
+    pub(super) by_detector: ByDetector,
 }
 
 /// Bob's half of a frame: the body that tells the positions, and what he remembers.
@@ -199,7 +248,7 @@ pub(super) fn sift(record: &Record, mut reader: Reader<'_>) -> Result<Sifted, Ma
             reader.end()?;
             let (test, bit) = (|s: u8| s & TEST_BASIS != 0, |s: u8| s & BIT != 0);
             let own = settings.iter().map(|s| (test(*s), bit(*s), s >> INTENSITY_SHIFT));
-            Ok(join(own, &announced))
+            Ok(join(own, &announced, Role::Alice))
         }
         Record::Measured { test_basis, bits } => {
             let mut planes = [BitBlock::default(), BitBlock::default()];
@@ -211,7 +260,7 @@ pub(super) fn sift(record: &Record, mut reader: Reader<'_>) -> Result<Sifted, Ma
                 return Err(Malformed::Field { field: "intensity" });
             }
             let own = (0..bits.len()).map(|i| (test_basis.bit(i), bits.bit(i), intensity(i)));
-            Ok(join(own, &announced))
+            Ok(join(own, &announced, Role::Bob))
         }
     }
 }
@@ -241,7 +290,8 @@ impl Announced {
     }
 }
 
-fn join(own: impl Iterator<Item = (bool, bool, u8)>, announced: &Announced) -> Sifted {
+/// Joins what `role` knows of its own clicks with what the peer announced.
+fn join(own: impl Iterator<Item = (bool, bool, u8)>, announced: &Announced, role: Role) -> Sifted {
     let mut sifted = Sifted::default();
     let mut tests = 0;
     for (i, (test, bit, intensity)) in own.enumerate() {
@@ -254,8 +304,13 @@ fn join(own: impl Iterator<Item = (bool, bool, u8)>, announced: &Announced) -> S
                 sifted.bits.push(bit);
             }
             (true, true) => {
+                let their_bit = announced.test_bits.bit(tests);
+                let wrong = u64::from(bit != their_bit);
+                let detector = usize::from(if role == Role::Bob { bit } else { their_bit });
                 sifted.tally.test[k] += 1;
-                sifted.tally.test_errors[k] += u64::from(bit != announced.test_bits.bit(tests));
+                sifted.tally.test_errors[k] += wrong;
+                sifted.by_detector.events[k][detector] += 1;
+                sifted.by_detector.errors[k][detector] += wrong;
             }
             _ => {}
         }
@@ -294,6 +349,12 @@ mod tests {
             let ours = sift(&alice, Reader::new(&from_bob)).expect("an honest announcement");
             let theirs = sift(&bob, Reader::new(&from_alice)).expect("an honest announcement");
             prop_assert_eq!(ours.tally, theirs.tally);
+            prop_assert_eq!(ours.by_detector, theirs.by_detector);
+            let by_intensity = theirs.by_detector.errors.map(|[first, second]| first + second);
+            prop_assert_eq!(by_intensity, theirs.tally.test_errors);
+            let lit = |(_, s, t, w): &(u32, u8, bool, bool)| *t && s & TEST_BASIS != 0 && (s & BIT != 0) != *w;
+            let of_detector_1: u64 = ours.by_detector.events.iter().map(|[_, events]| events).sum();
+            prop_assert_eq!(of_detector_1, events.iter().filter(|event| lit(event)).count() as u64);
             let wrong = events.iter().filter(|(_, s, t, w)| *w && !*t && s & TEST_BASIS == 0).count();
             let distance = ours.bits.words().iter().zip(theirs.bits.words());
             prop_assert_eq!(distance.map(|(a, b)| (a ^ b).count_ones() as usize).sum::<usize>(), wrong);

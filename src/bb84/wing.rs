@@ -21,7 +21,7 @@ use crate::stage::{Abort, Computed, Fault, Role, Side};
 use crate::wire::{Malformed, Reader, Writer};
 
 use super::frame::{AliceFrame, BobFrame};
-use super::sift::{self, Record, Sifted, Tally};
+use super::sift::{self, ByDetector, Record, Sifted, Tally};
 use super::{Bb84, settings};
 
 /// Frames that may be under way between the two sides before any is taken in.
@@ -89,6 +89,7 @@ pub struct Bb84Wing {
     sifted: BTreeMap<u64, Sifted>,
     key: Option<BitBlock>,
     tally: Tally,
+    by_detector: ByDetector,
     plan: Option<Plan>,
     /// The plan and why it was chosen, for the block's record.
     choice: Option<String>,
@@ -118,6 +119,7 @@ impl Bb84Wing {
             sifted: BTreeMap::new(),
             key: None,
             tally: Tally::default(),
+            by_detector: ByDetector::default(),
             plan: None,
             choice: None,
             handed_over: false,
@@ -230,6 +232,7 @@ impl Bb84Wing {
         for sifted in std::mem::take(&mut self.sifted).into_values() {
             key.append(&sifted.bits);
             self.tally += sifted.tally;
+            self.by_detector += sifted.by_detector;
         }
         health::raw_key(key.words(), key.len())
             .map_err(|implausible| Abort::Unusable { reason: implausible.to_string() })?;
@@ -435,6 +438,10 @@ impl Wing for Bb84Wing {
             figures.push(("qber", self.corrected_errors as f64 / self.reconciled_bits as f64));
         }
         figures
+    }
+
+    fn feedback(&self) -> Vec<(&'static str, f64)> {
+        if self.tally.clicks > 0 { self.by_detector.readings() } else { Vec::new() }
     }
 }
 

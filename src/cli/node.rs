@@ -1,6 +1,7 @@
 //! `keystill node`: one node over TCP.
 
 mod delivery;
+mod feedback;
 mod offload;
 mod status;
 
@@ -27,21 +28,24 @@ use super::summary::{block_json, moved_json, si};
 use super::world::{MethodName, NodeStore, Recordings, World, WorldArgs, parse_duration};
 use super::{Exit, Failure, OrExit};
 use delivery::Delivery;
+use feedback::Feedback;
 use offload::Offload;
 use status::Status;
 
 /// Run one node over TCP, both protocols at once.
 ///
 /// The configuration is TOML: `listen` or `connect` with an address, and a [world] with scenario, seed and
-/// duration, the same on both sides. Raw frames come from the simulated world, or from what [source.bb84] and
-/// [source.cv] name: `from` with recording, pipe, unix or tcp, and the file `pre_shared_key`; the world then says
-/// what the hardware is, and `seed` names the session. With a state folder the node
-/// remembers its pads, blocks and keys over crashes and goes on where it was; a lost connection is made anew.
-/// SIGTERM and SIGINT stop it in good order. `--status` tells how a running node is.
+/// duration, the same on both sides. With a state folder the node remembers its pads, blocks and keys over
+/// crashes and goes on where it was; a lost connection is made anew. SIGTERM and SIGINT stop it in good order.
+/// `--status` tells how a running node is.
+///
+/// Raw frames come from the simulated world, or from what [source.bb84] and [source.cv] name; the world then
+/// says what the hardware is, and `seed` names the session. A source that is cut is opened anew: its protocol
+/// rests meanwhile, the other goes on. The format of a stream stands in the documentation's page `formats`.
 ///
 /// Example: keystill node alice --config alice.toml --state alice.state
 #[derive(Debug, clap::Args)]
-#[command(verbatim_doc_comment)]
+#[command(verbatim_doc_comment, after_long_help = EXAMPLE)]
 pub(crate) struct Args {
     /// Which end of the link.
     #[arg(value_enum)]
@@ -62,6 +66,25 @@ pub(crate) struct Args {
     #[arg(long)]
     json: bool,
 }
+
+/// A configuration, as the help shows it.
+const EXAMPLE: &str = r#"Example of a configuration, alice.toml:
+
+  listen = "0.0.0.0:7000"         # Bob: connect = "alice.example:7000"
+  state = "alice.state"
+  patience_s = 60                 # how long the peer may be silent
+  store_mbit = 1024               # undelivered key at most
+  feedback = "feedback.ndjson"    # figures for the hardware, or { unix = "feedback.sock" }
+
+  [world]
+  scenario = "iown-47t2"          # or a file that describes your hardware
+  set = ["link.length_km=12.5"]
+  seed = 7                        # of the simulated world; with a source, it names the session
+
+  [source.bb84]
+  from = { unix = "bb84.sock" }   # or recording = "FILE", pipe = "FILE", tcp = "HOST:PORT"
+  pre_shared_key = "psk.key"      # installed when the state folder is new
+"#;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum RoleName {
@@ -88,6 +111,9 @@ struct Config {
     drop: Option<PathBuf>,
     /// A configuration of `keystill worker`: the site's workers decode, and hear how the node is.
     offload: Option<PathBuf>,
+    /// Where figures go that the hardware is adjusted by, a JSON object a block: a file or named pipe, or
+    /// `{ unix = "PATH" }`.
+    feedback: Option<feedback::Place>,
     /// Undelivered key that the store holds at most, in Mbit.
     #[serde(default = "default_store_mbit")]
     store_mbit: u64,
@@ -152,6 +178,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let (workers, offload) = Offload::start(&config, &args.config, workers)?;
     let limits = Limits { longest_message: world.longest_message(), patience };
     let mut told = Told::new(args.json, Status::new(role, state, store), (delivery, offload));
+    told.feedback = Feedback::start(config.feedback.as_ref(), &args.config, role)?;
     told.real = config.source.protocols();
     let mut door = Door::open(&config, patience, stop.clone())?;
     let outcome = serve(&mut door, &mut actors, &workers, limits, &mut told);
@@ -332,22 +359,16 @@ struct Told {
     offload: Offload,
     /// Protocols whose keys are secret: not even a digest of them is printed.
     real: Vec<&'static str>,
+    feedback: Feedback,
     /// Why the first protocol that stopped did.
     stopped: Option<Failure>,
 }
 
 impl Told {
     fn new(json: bool, status: Status, (delivery, offload): (Delivery, Offload)) -> Self {
-        Self {
-            json,
-            blocks: 0,
-            without: Vec::new(),
-            status,
-            delivery,
-            offload,
-            real: Vec::new(),
-            stopped: None,
-        }
+        let feedback = Feedback::default();
+        let (without, real) = (Vec::new(), Vec::new());
+        Self { json, blocks: 0, without, status, delivery, offload, real, feedback, stopped: None }
     }
 
     fn now_and_then(&mut self, actors: &[Box<dyn Actor>]) {
@@ -367,6 +388,7 @@ impl Told {
         match news {
             News::Event(Event::Block(report)) => {
                 self.blocks += 1;
+                self.feedback.tell(protocol, &report);
                 if let Outcome::Aborted(abort) = &report.outcome {
                     self.without.push(format!("{protocol}, block {}: {abort}", report.block));
                 }
@@ -403,5 +425,18 @@ impl Told {
                 None => {}
             },
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_example_of_the_help_is_a_configuration() {
+        let (_, text) = EXAMPLE.split_once("alice.toml:").expect("it names the file");
+        let config: Config = toml::from_str(text).expect("it is read");
+        assert_eq!(config.source.protocols(), ["bb84"], "one source");
+        assert!(world(&config.world).is_ok(), "the world can be built");
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod estimate;
 pub mod frame;
+mod offsets;
 pub mod recorded;
 pub mod rotation;
 pub mod security;

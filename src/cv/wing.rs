@@ -32,6 +32,7 @@ use crate::wire::{Malformed, Reader, Writer};
 use super::Cv;
 use super::estimate::{ChannelEstimate, Receiver, ShotUnit, Tally};
 use super::frame::{AliceFrame, BobFrame, CalibrationRecord, read_frame, write_frame};
+use super::offsets;
 use super::rotation::{self, Channel, Dimension, SideInfo};
 
 /// Frames between Bob's rotation and Alice's verdict.
@@ -71,7 +72,7 @@ impl Recordable for Frame {
 
 /// Results of the wing's computations.
 enum Done {
-    Sampled { tally: Result<Tally, Abort> },
+    Sampled { tally: Result<Tally, Abort>, phase_offset_rad: f64 },
     Hardened { frame: u32, hardened: Result<Hardened, Abort> },
     Softened { frame: u32, llrs: Result<Llrs, Abort> },
     Tallied { frame: u32, tally: Result<Tally, Abort> },
@@ -117,6 +118,8 @@ pub struct CvWing {
     earlier: Option<Tally>,
     reconciled: u32,
     failed: u32,
+    /// Offsets of the sample, by the names of records.
+    feedback: Vec<(&'static str, f64)>,
 }
 
 impl CvWing {
@@ -144,6 +147,7 @@ impl CvWing {
             earlier: None,
             reconciled: 0,
             failed: 0,
+            feedback: Vec::new(),
         }
     }
 
@@ -174,7 +178,10 @@ impl CvWing {
         self.sample_taken = true;
         let sample = self.take(wanted);
         match self.party.role {
-            Role::Bob => desk.send(self.sample_message(&sample)?),
+            Role::Bob => {
+                self.feedback.extend(offsets::means(&sample));
+                desk.send(self.sample_message(&sample)?);
+            }
             Role::Alice => {
                 self.sample = Some(sample);
                 self.compare_samples(desk);
@@ -199,6 +206,7 @@ impl CvWing {
         if self.calibration.replace(calibration).is_some() {
             return Err(out_of_turn());
         }
+        self.feedback.extend(offsets::means(&y));
         self.sample_heard = Some(y);
         self.compare_samples(desk);
         Ok(())
@@ -210,7 +218,10 @@ impl CvWing {
             return;
         }
         if let (Some(x), Some(y)) = (self.sample.take(), self.sample_heard.take()) {
-            desk.compute(move |bench| Done::Sampled { tally: Tally::of_sample(bench.isa(), &x, &y) });
+            desk.compute(move |bench| Done::Sampled {
+                tally: Tally::of_sample(bench.isa(), &x, &y),
+                phase_offset_rad: offsets::phase_rad(&x, &y),
+            });
         }
     }
 
@@ -480,7 +491,10 @@ impl Wing for CvWing {
     fn done(&mut self, result: Computed, desk: &mut Desk) -> Result<(), Fault> {
         let result = result.downcast::<Done>().expect("the wing's own computations come back to it");
         match *result {
-            Done::Sampled { tally } => self.sampled(tally?, desk),
+            Done::Sampled { tally, phase_offset_rad } => {
+                self.feedback.push(("phase_offset_rad", phase_offset_rad));
+                self.sampled(tally?, desk)
+            }
             Done::Hardened { frame, hardened } => self.hardened(frame, hardened?, desk),
             Done::Softened { frame, llrs } => {
                 let Some(plan) = self.plan.clone() else { return Err(out_of_turn()) };
@@ -550,5 +564,9 @@ impl Wing for CvWing {
             figures.push(("transmittance_later", course.later.value));
         }
         figures
+    }
+
+    fn feedback(&self) -> Vec<(&'static str, f64)> {
+        self.feedback.clone()
     }
 }

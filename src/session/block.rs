@@ -533,6 +533,7 @@ impl<P: Protocol> Block<P> {
             block: self.id(),
             outcome,
             figures: self.wing.figures(),
+            feedback: self.wing.feedback(),
             choice: self.wing.choice(),
             frames: self.frames_in_all,
             frames_failed: self.frames_failed,

@@ -183,6 +183,8 @@ pub struct BlockReport {
     pub outcome: Outcome,
     /// What this side estimated, by the names of records.
     pub figures: Vec<(&'static str, f64)>,
+    /// What the hardware is adjusted by, besides the figures: see the page on [formats](crate::formats).
+    pub feedback: Vec<(&'static str, f64)>,
     /// How the block was reconciled and why so, on the side that chose.
     pub choice: Option<String>,
     /// Frames reconciled or tried.
