@@ -101,11 +101,7 @@ impl Plan {
         if qber > MOST_QBER {
             return Err(Abort::TooNoisy { qber, limit: MOST_QBER });
         }
-        let fits = |(columns, lift): &(usize, usize)| columns * lift <= available_bits;
-        let size = SIZES.iter().position(fits).unwrap_or(SIZES.len() - 1);
-        let longest = SIZES[size].0 * SIZES[size].1;
-        let frames = available_bits.div_ceil(longest);
-        let frame_bits = available_bits.div_ceil(frames);
+        let (size, frame_bits) = cut(available_bits);
         let qber = qber.max(EFFICIENCY[0].0);
         let leak = first_leak(qber, size, frame_bits as f64) / 64.0;
         #[expect(
@@ -216,6 +212,25 @@ impl Plan {
         let first = reveal * step;
         (first..(first + step).min(length)).map(move |k| (k as u64 * stride as u64 % length as u64) as usize)
     }
+}
+
+/// Size of the code, and length of a frame, for so many bits.
+fn cut(available_bits: usize) -> (usize, usize) {
+    let fits = |(columns, lift): &(usize, usize)| columns * lift <= available_bits;
+    let size = SIZES.iter().position(fits).unwrap_or(SIZES.len() - 1);
+    let longest = SIZES[size].0 * SIZES[size].1;
+    let frames = available_bits.div_ceil(longest);
+    (size, available_bits.div_ceil(frames.max(1)))
+}
+
+/// Bits that the first shots for `available_bits` of error rate `qber` tell, foretold without building a code:
+/// what [`Plan::choose`] aims at, in bits.
+#[must_use]
+pub fn expected_leak_bits(qber: f64, available_bits: usize) -> f64 {
+    let (size, frame_bits) = cut(available_bits);
+    let share =
+        first_leak(qber.clamp(EFFICIENCY[0].0, MOST_QBER), size, frame_bits as f64) / frame_bits as f64;
+    share * available_bits as f64
 }
 
 /// The fewest words of syndrome at a size: four block rows.

@@ -2,7 +2,7 @@
 
 use keystill::channel::{Budget, DataChannel, Mechanism, Scattering, Scenario};
 
-use super::key::{EXPECTED_BETA, EXPECTED_F};
+use super::key::{expected_beta, expected_efficiency};
 use super::record::fibre;
 use crate::cli::summary::si;
 
@@ -31,8 +31,9 @@ pub(super) fn print(scenario: &Scenario, budget: &Budget, [bb84, cv]: [f64; 2]) 
     println!("  sifted, key basis  {}/s", si(b.sifted_bit_per_s, "bit"));
     println!("  QBER               {:.2} %", 100.0 * b.qber);
     println!(
-        "  secret key         {}/s at f = {EXPECTED_F}, blocks of {} s\n",
+        "  secret key         {}/s at f = {:.3}, blocks of {} s\n",
         si(bb84, "bit"),
+        expected_efficiency(scenario, b),
         scenario.bb84.block_s
     );
     let c = &budget.cv;
@@ -47,8 +48,9 @@ pub(super) fn print(scenario: &Scenario, budget: &Budget, [bb84, cv]: [f64; 2]) 
     );
     println!("  SNR                {:.4} ({:.2} dB) a quadrature", c.snr, 10.0 * c.snr.log10());
     println!(
-        "  secret key         {}/s at β = {EXPECTED_BETA}, blocks of {} s",
+        "  secret key         {}/s at β = {:.3}, blocks of {} s",
         si(cv, "bit"),
+        expected_beta(scenario, c.snr),
         scenario.cv.block_s
     );
 }
