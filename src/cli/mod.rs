@@ -4,6 +4,7 @@ mod amplify;
 mod bench;
 #[cfg(feature = "serve")]
 mod certs;
+mod combination;
 mod completions;
 mod distill;
 mod doctor;

@@ -23,6 +23,7 @@ use keystill::session::{Event, Outcome};
 use keystill::stage::Role;
 use keystill::store::{self, Folder, Store};
 
+use super::combination::CombinationName;
 use super::source::Sources;
 use super::summary::{block_json, moved_json, si};
 use super::world::{MethodName, NodeStore, Recordings, World, WorldArgs, parse_duration};
@@ -74,6 +75,7 @@ const EXAMPLE: &str = r#"Example of a configuration, alice.toml:
   state = "alice.state"
   patience_s = 60                 # how long the peer may be silent
   store_mbit = 1024               # undelivered key at most
+  combination = "either"          # keys of both protocols, or "xor": sums, secret if one of them is
   feedback = "feedback.ndjson"    # figures for the hardware, or { unix = "feedback.sock" }
 
   [world]
@@ -117,6 +119,9 @@ struct Config {
     /// Undelivered key that the store holds at most, in Mbit.
     #[serde(default = "default_store_mbit")]
     store_mbit: u64,
+    /// What consumers get of the two protocols; the same at both ends.
+    #[serde(default)]
+    combination: CombinationName,
     world: WorldConfig,
     /// Raw frames that are not simulated.
     #[serde(default)]
@@ -165,7 +170,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let patience = Duration::from_secs_f64(config.patience_s.clamp(1.0, 86_400.0));
     let store = state.as_deref().map(|state| open_store(state, &config)).transpose()?;
     let delivery = Delivery::start(&config, &args.config, store.as_ref())?;
-    let world = world(&config.world)?.of_node(store.clone(), patience, config.source.clone());
+    let world = world(&config)?.of_node(store.clone(), patience, config.source.clone());
     let mut actors: Vec<Box<dyn Actor>> = Vec::new();
     if world.has(Bb84::NAME) {
         actors.push(Box::new(Alone::new(world.bb84_actor(role, &Recordings::None, Pace::Max)?)));
@@ -208,6 +213,10 @@ fn open_store(state: &Path, config: &Config) -> Result<NodeStore, Failure> {
         store::Limits { capacity_bits: config.store_mbit.saturating_mul(1_000_000), ..Default::default() };
     let opened = Folder::open(state).map_err(anyhow::Error::from);
     let opened = opened.and_then(|folder| Ok(Store::open(folder, limits)?));
+    let opened = opened.and_then(|mut store| {
+        store.combine(config.combination.into())?;
+        Ok(store)
+    });
     let opened = opened.with_context(|| format!("state {}", state.display())).or_exit(Exit::Storage)?;
     Ok(Arc::new(Mutex::new(opened)))
 }
@@ -257,7 +266,8 @@ fn read(path: &Path) -> Result<Config, Failure> {
     toml::from_str(&text).with_context(|| path.display().to_string()).or_exit(Exit::Configuration)
 }
 
-fn world(config: &WorldConfig) -> Result<World, Failure> {
+fn world(node: &Config) -> Result<World, Failure> {
+    let config = &node.world;
     let duration = parse_duration(&config.duration)
         .map_err(|why| anyhow!("world.duration: {why}"))
         .or_exit(Exit::Configuration)?;
@@ -266,6 +276,10 @@ fn world(config: &WorldConfig) -> Result<World, Failure> {
             Exit::Configuration,
             anyhow!("world.protocol: bb84 or cv, or leave it out for both"),
         ));
+    }
+    if config.protocol.is_some() && node.combination == CombinationName::Xor {
+        let why = anyhow!("combination: `xor` adds the keys of both protocols; leave world.protocol out");
+        return Err(Failure::new(Exit::Configuration, why));
     }
     let args = WorldArgs {
         scenario: config.scenario.clone(),
@@ -437,6 +451,16 @@ mod tests {
         let (_, text) = EXAMPLE.split_once("alice.toml:").expect("it names the file");
         let config: Config = toml::from_str(text).expect("it is read");
         assert_eq!(config.source.protocols(), ["bb84"], "one source");
-        assert!(world(&config.world).is_ok(), "the world can be built");
+        assert!(world(&config).is_ok(), "the world can be built");
+    }
+
+    #[test]
+    fn sums_need_both_protocols() {
+        let text = "connect = \"a:1\"\ncombination = \"xor\"\n[world]\nseed = 1\n";
+        let both: Config = toml::from_str(text).expect("it is read");
+        assert!(world(&both).is_ok(), "both are there");
+        let one: Config = toml::from_str(&format!("{text}protocol = \"cv\"\n")).expect("it is read");
+        let failure = world(&one).expect_err("nothing to add");
+        assert!(failure.error.to_string().contains("combination"), "{:#}", failure.error);
     }
 }

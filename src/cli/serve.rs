@@ -15,6 +15,7 @@ use keystill::deliver::{
 };
 use keystill::store::{self, Folder, KeyStore, Store};
 
+use super::combination::CombinationName;
 use super::{Exit, Failure, OrExit};
 
 /// Deliver keys to applications by ETSI GS QKD 014 and Cisco SKIP, over mutual TLS.
@@ -26,7 +27,8 @@ use super::{Exit, Failure, OrExit};
 ///
 /// With --state, keys come from the state folder of a node that has ended; a node that runs serves by
 /// itself if its own configuration says `serve = "kme.toml"`. With --demo, pools are filled with random bits,
-/// to try clients out.
+/// to try clients out. `combination = "xor"` delivers sums of a key of each protocol instead of the keys of
+/// both, at both ends.
 ///
 /// With a [database] in the configuration, keys lie in PostgreSQL, and any number of front-ends of the site
 /// deliver them: `connection` as PostgreSQL writes it, `site_key`, a file of 32 bytes that
@@ -72,6 +74,8 @@ pub(crate) struct Config {
     pub(crate) tls: TlsFiles,
     #[serde(default)]
     limits: Limits,
+    /// What consumers get of the two protocols of a state folder; a running node says so itself.
+    combination: Option<CombinationName>,
     /// Where keys lie if several front-ends deliver them.
     database: Option<DatabaseConfig>,
     /// Applications that share keys.
@@ -124,7 +128,11 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         (Some(state), None) => {
             let limits = store::Limits { capacity_bits: u64::MAX, ..store::Limits::default() };
             let opened = Folder::open(state).map_err(anyhow::Error::from);
-            let opened = opened.and_then(|folder| Ok(Store::open(folder, limits)?));
+            let opened = opened.and_then(|folder| {
+                let mut store = Store::open(folder, limits)?;
+                store.combine(config.combination.unwrap_or_default().into())?;
+                Ok(store)
+            });
             let opened =
                 opened.with_context(|| format!("state {}", state.display())).or_exit(Exit::Storage)?;
             Source::new(&config, Some(Arc::new(Mutex::new(opened))))?
@@ -252,6 +260,10 @@ impl Alongside {
     /// Serves a store by a configuration of `keystill serve`, on one thread.
     pub(crate) fn start<K: KeyStore + 'static>(path: &Path, store: Arc<Mutex<K>>) -> Result<Self, Failure> {
         let config = Config::read(path)?;
+        if config.combination.is_some() {
+            let why = anyhow::anyhow!("{}: say `combination` in the node's configuration", path.display());
+            return Err(Failure::new(Exit::Configuration, why));
+        }
         let source = Source::new(&config, Some(store))?;
         let kme = kme(&config, source.keys.clone())?;
         let metrics = kme.metrics().clone();

@@ -27,6 +27,8 @@ pub(super) struct Book {
     pub(super) next_pair: u64,
     /// What a prepared block refills and what it leaves as keys.
     pub(super) prepared: Option<(Slots, Slots)>,
+    /// Blocks below it are over, as far as is known since the store was opened: not in the journal.
+    pub(super) over_below: u64,
 }
 
 impl Book {
@@ -39,6 +41,7 @@ impl Book {
             pads: Vec::new(),
             next_pair: 0,
             prepared: None,
+            over_below: 0,
         }
     }
 
@@ -210,6 +213,21 @@ impl Held {
             self.next += 1;
         }
         Some(slot)
+    }
+
+    /// Whether a place was delivered or given up.
+    pub(super) fn is_spent(&self, place: u32) -> bool {
+        place < self.keys() && self.slot(place).is_none()
+    }
+
+    /// Gives up the keys from a place on and returns their slots.
+    pub(super) fn give_up_from(&mut self, place: u32) -> Slots {
+        let left = self.places().filter(|left| *left >= place).filter_map(|left| self.slot(left));
+        let given_up = Slots(left.map(|slot| (slot, 1)).collect());
+        self.slots = self.slots.split_front(place.into());
+        self.next = self.next.min(place);
+        self.gone.split_off(&place);
+        given_up
     }
 
     pub(super) fn slots(&self) -> impl Iterator<Item = u64> + '_ {

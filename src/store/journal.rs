@@ -18,7 +18,10 @@ use super::disk::Disk;
 use super::error::StoreError;
 
 /// The version of the file format.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
+
+/// The oldest that is read: version 2 added the record of keys that are given up.
+const OLDEST: u32 = 1;
 
 const NAME: &str = "journal";
 const NEXT: &str = "journal.next";
@@ -116,7 +119,7 @@ pub(super) fn read(disk: &mut dyn Disk) -> Result<Option<Found>, StoreError> {
     let damaged = |offset: usize| StoreError::Damaged { file: NAME, offset: offset as u64 };
     let header = bytes.get(..HEADER).filter(|header| header.starts_with(MAGIC)).ok_or(damaged(0))?;
     let version = number(&header[8..12]);
-    if version != u64::from(VERSION) {
+    if !(u64::from(OLDEST)..=u64::from(VERSION)).contains(&version) {
         return Err(StoreError::Version { file: NAME, found: version, known: VERSION.into() });
     }
     let generation = number(&header[12..20]);

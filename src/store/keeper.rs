@@ -90,7 +90,7 @@ impl<D: Disk> Keeper for Kept<D> {
     }
 
     fn has_room(&mut self, bits: u64) -> bool {
-        self.with(|store| store.has_room(bits))
+        self.with(|store| store.has_room_for(self.protocol, bits))
     }
 }
 

@@ -11,6 +11,7 @@
 //! opening it again, never guessed. Everything has a limit ([`Limits`]).
 
 mod book;
+mod combine;
 mod disk;
 mod error;
 mod journal;
@@ -36,6 +37,7 @@ use book::{Book, Held};
 use journal::Journal;
 use vault::{Contents, SECRET, Slots, Vault};
 
+pub use combine::Combination;
 pub use disk::{Disk, Folder, InMemory};
 pub use error::StoreError;
 pub use journal::VERSION as JOURNAL_VERSION;
@@ -210,6 +212,7 @@ pub struct Store<D: Disk> {
     /// Slots to overwrite once the group lasts.
     spent: Vec<Slots>,
     closed: Option<StoreError>,
+    combination: Combination,
 }
 
 impl<D: Disk> Store<D> {
@@ -231,6 +234,7 @@ impl<D: Disk> Store<D> {
             pending: Vec::new(),
             spent: Vec::new(),
             closed: None,
+            combination: Combination::default(),
         };
         let (generation, groups) = found.unwrap_or_default();
         for group in &groups {
@@ -335,7 +339,8 @@ impl<D: Disk> Store<D> {
         let mut writer = Writer::new();
         writer.u8(record::ENTRY).count(book);
         book::write_entry(&mut writer, entry, &slots);
-        self.add_record(&writer.finish())
+        self.add_record(&writer.finish())?;
+        self.learn(book, entry)
     }
 
     /// Makes everything written last, and overwrites what it spent.
@@ -473,10 +478,17 @@ impl<D: Disk> Store<D> {
                 let Some(slot) = held.spend(place) else { return Ok(None) };
                 self.spent.push(Slots(vec![(slot, 1)]));
                 self.held_keys -= 1;
-                if held.left() == 0 {
-                    self.held.remove(&(number, block));
-                    self.order.retain(|key| *key != (number, block));
-                }
+                self.forget_if_empty(number, block);
+            }
+            record::GIVEN_UP => {
+                let number = reader.count(self.books.len(), "book")?;
+                let block = reader.varint()?;
+                let Ok(place) = u32::try_from(reader.varint()?) else { return Ok(None) };
+                let Some(held) = self.held.get_mut(&(number, block)) else { return Ok(None) };
+                let given_up = held.give_up_from(place);
+                self.held_keys -= given_up.len();
+                self.spent.push(given_up);
+                self.forget_if_empty(number, block);
             }
             _ => return Ok(None),
         }
@@ -488,6 +500,13 @@ impl<D: Disk> Store<D> {
             self.held_keys += held.left();
             self.held.insert((number, block), held);
             self.order.push_back((number, block));
+        }
+    }
+
+    fn forget_if_empty(&mut self, number: usize, block: u64) {
+        if self.held.get(&(number, block)).is_some_and(|held| held.left() == 0) {
+            self.held.remove(&(number, block));
+            self.order.retain(|key| *key != (number, block));
         }
     }
 
@@ -507,6 +526,9 @@ impl<D: Disk> Store<D> {
 
     /// As [`Store::take`], by the key's ID.
     fn take_by_id(&mut self, id: KeyId) -> Result<Key, StoreError> {
+        if self.combination == Combination::Xor {
+            return self.take_joined_by_id(id);
+        }
         let (link, block, place) = id.parts();
         let number = self.books.iter().position(|book| book.link() == link);
         let number = number.ok_or(StoreError::Unknown { id })?;
@@ -521,24 +543,35 @@ impl<D: Disk> Store<D> {
 
     /// The first keys of a share that can be delivered.
     fn next_places(&self, share: Share, most: usize) -> Vec<(usize, u64, u32)> {
-        let places = self.order.iter().flat_map(|(number, block)| {
+        let joins = self.combination == Combination::Xor;
+        // Of blocks that are joined, the first protocol's stands for all.
+        let blocks = self.order.iter().filter(|(number, _)| !joins || *number == 0);
+        let places = blocks.flat_map(|(number, block)| {
             let held = self.held.get(&(*number, *block));
             held.into_iter().flat_map(Held::places).map(|place| (*number, *block, place))
         });
-        places.filter(|(_, _, place)| share.holds(*place)).take(most).collect()
+        let mine = places.filter(|(_, _, place)| share.holds(*place));
+        mine.filter(|(_, block, place)| !joins || self.is_joined(*block, *place)).take(most).collect()
     }
 }
 
 impl<D: Disk> KeyStore for Store<D> {
     fn available(&self) -> u64 {
-        self.held_keys
+        match self.combination {
+            Combination::Either => self.held_keys,
+            Combination::Xor => self.joined_keys(),
+        }
     }
 
     fn deliver_next(&mut self, share: Share, most: usize) -> Result<Vec<Key>, StoreError> {
         self.check_open()?;
         let mut keys = Vec::new();
         for (number, block, place) in self.next_places(share, most) {
-            match self.take(number, block, place) {
+            let key = match self.combination {
+                Combination::Either => self.take(number, block, place),
+                Combination::Xor => self.take_joined(block, place),
+            };
+            match key {
                 Ok(key) => keys.push(key),
                 // It is spent, and the next one does as well.
                 Err(StoreError::Spoilt { .. }) => {}
@@ -571,6 +604,7 @@ mod record {
     pub(super) const ENTRY: u8 = 2;
     pub(super) const HELD: u8 = 3;
     pub(super) const SPENT: u8 = 4;
+    pub(super) const GIVEN_UP: u8 = 5;
 }
 
 #[cfg(test)]

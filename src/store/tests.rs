@@ -4,13 +4,13 @@ use super::*;
 
 const LINKS: [&str; 2] = ["bb84", "cv"];
 
-fn bits(block: u64, bits: usize) -> BitBlock {
+pub(super) fn bits(block: u64, bits: usize) -> BitBlock {
     let mut bytes = vec![0; bits.div_ceil(8)];
     blake3::Hasher::new().update(&block.to_le_bytes()).finalize_xof().fill(&mut bytes);
     BitBlock::from_bytes(&bytes, bits)
 }
 
-fn empty(limits: Limits) -> Store<InMemory> {
+pub(super) fn empty(limits: Limits) -> Store<InMemory> {
     let mut store = Store::open(InMemory::new(), limits).expect("an empty disk");
     for protocol in LINKS {
         store.install(protocol, 7, &[0x5a; 32 * 9]).expect("installed");
@@ -18,7 +18,7 @@ fn empty(limits: Limits) -> Store<InMemory> {
     store
 }
 
-fn commit(
+pub(super) fn commit(
     store: &mut Store<InMemory>,
     protocol: &str,
     block: u64,

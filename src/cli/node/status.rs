@@ -9,7 +9,7 @@ use anyhow::{Context, anyhow};
 use keystill::pipeline::{Actor, News};
 use keystill::session::{Event, Outcome};
 use keystill::stage::Role;
-use keystill::store::KeyStore;
+use keystill::store::{Combination, KeyStore};
 use serde_json::{Value, json};
 
 use crate::cli::world::NodeStore;
@@ -128,7 +128,12 @@ impl Status {
         });
         let store = self.store.as_ref().map(|store| {
             let store = store.lock().unwrap_or_else(PoisonError::into_inner);
-            json!({ "keys": store.available(), "bits": store.held_bits() })
+            json!({
+                "keys": store.available(),
+                "bits": store.held_bits(),
+                "combination": if store.combination() == Combination::Xor { "xor" } else { "either" },
+                "epsilon": store.epsilon(),
+            })
         });
         json!({
             "event": "status",
