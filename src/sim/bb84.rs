@@ -1,6 +1,6 @@
 //! Detections of the BB84 receiver, gate by gate but only where something may happen.
 //!
-//! Gates are cut into cells of 4096. In each, candidates are drawn at the greatest probability that a
+//! Gates are cut into cells of 16 384. In each, candidates are drawn at the greatest probability that a
 //! gate clicks of itself (geometric gaps), and the setting of a candidate's gate, which is a function of
 //! its index on Alice's side too, decides whether it clicks and how. Afterpulses and dead gates are added
 //! in order; they need the cell before, which is drawn again. Where the link drifts, a run of cells clicks by the
@@ -14,13 +14,17 @@ use crate::channel::{ClickModel, Course, Scenario};
 use super::world_key;
 
 /// Gates of a cell.
-const CELL: u64 = 4096;
+const CELL: u64 = 1 << 14;
 /// Cells that click by one rule: 4 ms at 1 GHz.
-const RUN: u64 = 1024;
-/// Words that a cell draws at a time, a multiple of a block; three a candidate.
-const DRAW: usize = 768;
-/// Room for a cell's words in the stream.
-const CELL_STRIDE: u64 = 1 << 14;
+const RUN: u64 = 256;
+/// Candidates that a cell draws at a time: one group of the kernel.
+const DRAW: usize = 256;
+/// Blocks of so many words.
+const DRAW_BLOCKS: u64 = DRAW as u64 / 16;
+/// Room for a cell's words in each stream, in blocks.
+const CELL_STRIDE: u64 = CELL / 16 + DRAW_BLOCKS;
+/// Cells whose candidates are looked at together: they stay in the cache.
+const TOGETHER: usize = 16;
 
 /// The raw frames of both ends of a BB84 link.
 #[derive(Clone, Debug)]
@@ -33,16 +37,80 @@ pub struct Bb84Source {
     clock_hz: f64,
     /// Bob's threshold for the test basis, of 2^32.
     test_threshold: f64,
-    candidate_key: [u32; 8],
+    gap_key: [u32; 8],
+    accept_key: [u32; 8],
+    basis_key: [u32; 8],
     afterpulse_key: [u32; 8],
     delay_key: [u32; 8],
 }
 
-/// A gate that clicked of itself.
+/// A gate that clicked, of itself or by an afterpulse.
 #[derive(Clone, Copy)]
 struct Click {
     gate: u64,
     byte: u8,
+}
+
+/// An afterpulse that is due, and the word that says whether it causes another.
+#[derive(Clone, Copy)]
+struct Due {
+    click: Click,
+    trigger: u32,
+}
+
+const BOTH: u8 = click::DETECTOR_0 | click::DETECTOR_1;
+
+/// What becomes of a candidate, by Alice's setting and Bob's basis.
+struct Outcomes {
+    /// The word below which Bob measures in the test basis.
+    test: u64,
+    /// For each setting, and behind them again in the test basis: the words below which the right detector clicks,
+    /// one of them, any.
+    bounds: [[u64; 3]; 32],
+}
+
+impl Outcomes {
+    /// Of candidates drawn at the greatest probability of a rule.
+    fn new(rule: &ClickModel, test: f64) -> Self {
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 2^32")]
+        let words = |share: f64| libm::round(share.clamp(0.0, 1.0) * 4_294_967_296.0) as u64;
+        let bounds = std::array::from_fn(|place| {
+            let (setting, bob_test) = (place % 16, place >= 16);
+            let (bit, alice_test, intensity) = (setting & 1, setting & 2 != 0, (setting >> 2).min(2));
+            let table = if alice_test == bob_test { &rule.matched } else { &rule.crossed };
+            let [right, wrong, both] = table[bit][intensity];
+            [right, right + wrong, right + wrong + both].map(|share| words(share / rule.most()))
+        });
+        Self { test: words(test), bounds }
+    }
+
+    /// The click's byte; no detector's bit is set if there is none.
+    fn of(&self, setting: u8, accept: u32, basis: u32) -> u8 {
+        let (accept, test) = (u64::from(accept), u64::from(basis) < self.test);
+        let bounds = &self.bounds[usize::from(setting & 15) + 16 * usize::from(test)];
+        let kind = bounds.iter().filter(|bound| accept >= **bound).count();
+        let (right, wrong) = match setting & 1 {
+            0 => (click::DETECTOR_0, click::DETECTOR_1),
+            _ => (click::DETECTOR_1, click::DETECTOR_0),
+        };
+        [right, wrong, BOTH, 0][kind] | (u8::from(test) * click::TEST_BASIS)
+    }
+}
+
+/// Gates at which something may happen, and two words for what becomes of each.
+#[derive(Default)]
+struct Candidates {
+    gates: Vec<u64>,
+    accept: Vec<u32>,
+    basis: Vec<u32>,
+}
+
+impl Candidates {
+    fn clear(&mut self) {
+        self.gates.clear();
+        self.accept.clear();
+        self.basis.clear();
+    }
 }
 
 impl Bb84Source {
@@ -61,7 +129,9 @@ impl Bb84Source {
             course,
             clock_hz: bb84.clock_ghz * 1e9,
             test_threshold: bb84.test_probability,
-            candidate_key: world_key(seed, "bb84 candidates"),
+            gap_key: world_key(seed, "bb84 gaps"),
+            accept_key: world_key(seed, "bb84 candidates"),
+            basis_key: world_key(seed, "bb84 bases"),
             afterpulse_key: world_key(seed, "bb84 afterpulses"),
             delay_key: world_key(seed, "bb84 delays"),
         }
@@ -124,93 +194,87 @@ impl Bb84Source {
     /// The same of cells that click by one rule.
     fn own_clicks_by(&self, isa: Isa, cells: std::ops::Range<u64>, rule: &ClickModel, own: &mut Vec<Click>) {
         let most = rule.most();
-        let mut candidates: Vec<(u64, u32, u32)> = Vec::new();
-        if most > 0.0 {
-            let inverse = 1.0 / libm::log1p(-most);
-            let mut words = [0; DRAW];
-            cells.for_each(|cell| self.candidates(isa, cell, inverse, &mut words, &mut candidates));
+        if most <= 0.0 {
+            return;
         }
-        let gates: Vec<u64> = candidates.iter().map(|(gate, ..)| *gate).collect();
-        let mut settings = vec![0; gates.len()];
-        noise::gate_words(isa, &self.settings.key, &gates, &mut settings);
-        let drawn = candidates.iter().zip(&settings);
-        own.extend(drawn.filter_map(|((gate, accept, basis), word)| {
-            let place = unit(*accept) * most;
-            self.click(rule, *gate, self.settings.setting(*word), (place, *basis))
-        }));
-    }
-
-    /// The candidates of a cell: gate, and two words for what becomes of it.
-    fn candidates(
-        &self,
-        isa: Isa,
-        cell: u64,
-        inverse: f64,
-        words: &mut [u32; DRAW],
-        out: &mut Vec<(u64, u32, u32)>,
-    ) {
-        let mut gate = cell * CELL;
-        let end = gate + CELL;
-        let mut block = cell * CELL_STRIDE;
-        loop {
-            noise::words(isa, &self.candidate_key, block, words);
-            block += (DRAW / 16) as u64;
-            for draw in words.chunks_exact(3) {
-                // Gates without a candidate before the next one.
-                let gap = libm::floor(libm::log(unit(draw[0])) * inverse);
-                if gap >= (end - gate) as f64 {
-                    return;
-                }
-                #[expect(
-                    clippy::cast_possible_truncation,
-                    clippy::cast_sign_loss,
-                    reason = "below a cell's size"
-                )]
-                let place = gate + gap as u64;
-                out.push((place, draw[1], draw[2]));
-                gate = place + 1;
-                if gate >= end {
-                    return;
+        #[expect(clippy::cast_possible_truncation, reason = "the kernel's precision")]
+        let inverse = (1.0 / libm::log1p(-most)) as f32;
+        let outcomes = Outcomes::new(rule, self.test_threshold);
+        let (mut candidates, mut settings) = (Candidates::default(), Vec::new());
+        for first in cells.clone().step_by(TOGETHER) {
+            candidates.clear();
+            let cells = first..cells.end.min(first + TOGETHER as u64);
+            cells.for_each(|cell| self.candidates(isa, cell, inverse, &mut candidates));
+            settings.resize(candidates.gates.len(), 0);
+            noise::gate_words(isa, &self.settings.key, &candidates.gates, &mut settings);
+            let Candidates { gates, accept, basis } = &candidates;
+            let words = accept.iter().zip(basis).zip(&settings);
+            for (gate, ((accept, basis), word)) in gates.iter().zip(words) {
+                let byte = outcomes.of(self.settings.setting(*word), *accept, *basis);
+                if byte & BOTH != 0 {
+                    own.push(Click { gate: *gate, byte });
                 }
             }
         }
     }
 
-    /// Whether a candidate clicks of itself, and how.
-    fn click(&self, rule: &ClickModel, gate: u64, setting: u8, (place, basis): (f64, u32)) -> Option<Click> {
-        let (bit, alice_test, intensity) =
-            (setting & 1 == 1, setting & 2 != 0, usize::from(setting >> 2).min(2));
-        let bob_test = unit(basis) < self.test_threshold;
-        let table = if alice_test == bob_test { &rule.matched } else { &rule.crossed };
-        let [right, wrong, both] = table[usize::from(bit)][intensity];
-        let detector = |value: bool| if value { click::DETECTOR_1 } else { click::DETECTOR_0 };
-        let detectors = if place < right {
-            detector(bit)
-        } else if place < right + wrong {
-            detector(!bit)
-        } else if place < right + wrong + both {
-            click::DETECTOR_0 | click::DETECTOR_1
-        } else {
-            return None;
-        };
-        Some(Click { gate, byte: detectors | (u8::from(bob_test) * click::TEST_BASIS) })
+    /// Adds the candidates of a cell.
+    fn candidates(&self, isa: Isa, cell: u64, inverse: f32, out: &mut Candidates) {
+        let (mut gate, end) = (cell * CELL, (cell + 1) * CELL);
+        let mut block = cell * CELL_STRIDE;
+        let mut words = [0; DRAW];
+        while gate < end {
+            noise::gaps(isa, &self.gap_key, block, inverse, &mut words);
+            let before = out.gates.len();
+            for gap in words {
+                // Gates without a candidate before the next one.
+                gate += u64::from(gap);
+                if gate >= end {
+                    break;
+                }
+                out.gates.push(gate);
+                gate += 1;
+            }
+            let found = out.gates.len() - before;
+            noise::words_across(isa, &self.accept_key, block, &mut words);
+            out.accept.extend_from_slice(&words[..found]);
+            noise::words_across(isa, &self.basis_key, block, &mut words);
+            out.basis.extend_from_slice(&words[..found]);
+            block += DRAW_BLOCKS;
+        }
     }
 
     /// Adds afterpulses and takes away what falls into dead gates.
     fn add_memory(&self, isa: Isa, own: &[Click], end: u64, mut emit: impl FnMut(Click)) {
-        let triggers = self.words_at(isa, &self.afterpulse_key, own);
-        let delays = self.words_at(isa, &self.delay_key, own);
+        let mut caused = self.caused(isa, own).into_iter().peekable();
         let (mut pending, mut live_from) = (Vec::new(), 0);
-        for ((click, trigger), delay) in own.iter().zip(&triggers).zip(&delays) {
+        for (place, click) in own.iter().enumerate() {
+            let due = caused.next_if(|(cause, _)| *cause == place);
             self.due_before(isa, click.gate, &mut pending, &mut live_from, &mut emit);
-            pending.retain(|due: &Click| due.gate != click.gate);
+            pending.retain(|due: &Due| due.click.gate != click.gate);
             if click.gate >= live_from {
                 live_from = click.gate + 1 + u64::from(self.clicks.dead_gates);
                 emit(*click);
-                pending.extend(self.afterpulse(*click, *trigger, *delay));
+                pending.extend(due.map(|(_, due)| due));
             }
         }
         self.due_before(isa, end, &mut pending, &mut live_from, &mut emit);
+    }
+
+    /// The afterpulses that clicks cause where they are not lost themselves, and by which of them.
+    fn caused(&self, isa: Isa, own: &[Click]) -> Vec<(usize, Due)> {
+        let triggers = self.words_at(isa, &self.afterpulse_key, own);
+        let causes = |trigger: u32| unit(trigger) < self.clicks.afterpulse_probability;
+        let places: Vec<usize> = (0..own.len()).filter(|place| causes(triggers[*place])).collect();
+        let clicks: Vec<Click> = places.iter().map(|place| own[*place]).collect();
+        let delays = self.words_at(isa, &self.delay_key, &clicks);
+        let afterpulses = places.iter().zip(&delays).zip(&clicks);
+        let afterpulses: Vec<Click> = afterpulses
+            .map(|((place, delay), click)| self.afterpulse(*click, triggers[*place], *delay))
+            .collect();
+        let further = self.words_at(isa, &self.afterpulse_key, &afterpulses);
+        let dues = afterpulses.into_iter().zip(further).map(|(click, trigger)| Due { click, trigger });
+        places.into_iter().zip(dues).collect()
     }
 
     /// Emits the afterpulses due before a gate, in order; each may cause another.
@@ -218,21 +282,24 @@ impl Bb84Source {
         &self,
         isa: Isa,
         gate: u64,
-        pending: &mut Vec<Click>,
+        pending: &mut Vec<Due>,
         live_from: &mut u64,
         emit: &mut impl FnMut(Click),
     ) {
-        while let Some(place) = (0..pending.len()).min_by_key(|place| pending[*place].gate) {
-            if pending[place].gate >= gate {
+        while let Some(place) = (0..pending.len()).min_by_key(|place| pending[*place].click.gate) {
+            if pending[place].click.gate >= gate {
                 break;
             }
-            let due = pending.swap_remove(place);
-            if due.gate >= *live_from {
-                *live_from = due.gate + 1 + u64::from(self.clicks.dead_gates);
-                emit(due);
-                let words = self.words_at(isa, &self.afterpulse_key, &[due]);
-                let delay = self.words_at(isa, &self.delay_key, &[due]);
-                pending.extend(self.afterpulse(due, words[0], delay[0]));
+            let Due { click, trigger } = pending.swap_remove(place);
+            if click.gate >= *live_from {
+                *live_from = click.gate + 1 + u64::from(self.clicks.dead_gates);
+                emit(click);
+                if unit(trigger) < self.clicks.afterpulse_probability {
+                    let delay = self.words_at(isa, &self.delay_key, &[click]);
+                    let click = self.afterpulse(click, trigger, delay[0]);
+                    let further = self.words_at(isa, &self.afterpulse_key, &[click]);
+                    pending.push(Due { click, trigger: further[0] });
+                }
             }
         }
     }
@@ -244,25 +311,21 @@ impl Bb84Source {
         words
     }
 
-    /// The afterpulse of a click, if it has one: in the detector that clicked, in a random basis.
-    fn afterpulse(&self, click: Click, trigger: u32, delay: u32) -> Option<Click> {
-        if unit(trigger) >= self.clicks.afterpulse_probability {
-            return None;
-        }
+    /// The afterpulse of a click that causes one: in the detector that clicked, in a random basis.
+    fn afterpulse(&self, click: Click, trigger: u32, delay: u32) -> Click {
         // The trigger's rest is uniform again; its bits choose detector and basis.
         let rest = unit(trigger) / self.clicks.afterpulse_probability;
         let test = rest < self.test_threshold;
         let inverse = 1.0 / libm::log1p(-1.0 / self.clicks.afterpulse_gates.max(1.000_001));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a delay of few gates")]
         let beyond = libm::floor(libm::log(unit(delay)) * inverse) as u64;
-        let both = click::DETECTOR_0 | click::DETECTOR_1;
-        let detector = match click.byte & both {
+        let detector = match click.byte & BOTH {
             one @ (click::DETECTOR_0 | click::DETECTOR_1) => one,
             _ if delay & 1 == 0 => click::DETECTOR_0,
             _ => click::DETECTOR_1,
         };
         let gate = click.gate + 1 + u64::from(self.clicks.dead_gates) + beyond;
-        Some(Click { gate, byte: detector | (u8::from(test) * click::TEST_BASIS) })
+        Click { gate, byte: detector | (u8::from(test) * click::TEST_BASIS) }
     }
 }
 

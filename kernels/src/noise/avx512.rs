@@ -2,15 +2,88 @@
 
 use std::arch::x86_64::*;
 
-pub(super) use super::avx2::{gate_words, words};
 use super::{Receiver, scalar};
 
 /// Lanes of a register.
 const LANES: usize = 16;
 
 #[target_feature(enable = "avx512f,avx512dq,avx2")]
+pub(super) fn gate_words(key: &[u32; 8], gates: &[u64], out: &mut [u32]) {
+    assert_eq!(gates.len(), out.len(), "a word a gate");
+    let whole = gates.as_chunks::<LANES>().0.iter().zip(out.as_chunks_mut::<LANES>().0);
+    for (gates, out) in whole {
+        *out = words_of(key, gates);
+    }
+    let rest = gates.len() - gates.len() % LANES;
+    let mut last = [0; LANES];
+    last.iter_mut().zip(&gates[rest..]).for_each(|(last, gate)| *last = *gate);
+    if rest < gates.len() {
+        let words = words_of(key, &last);
+        out[rest..].iter_mut().zip(words).for_each(|(out, word)| *out = word);
+    }
+}
+
+/// The words of sixteen gates.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx2")]
+fn words_of(key: &[u32; 8], gates: &[u64; LANES]) -> [u32; LANES] {
+    // Loops, because a closure handed to `map` would be compiled without these features.
+    let (mut counters, mut places) = ([0; LANES], [0; LANES]);
+    for lane in 0..LANES {
+        (counters[lane], places[lane]) = (gates[lane] / 16, (gates[lane] % 16) as u32);
+    }
+    let (blocks, places) = (blocks(key, &counters), load_words(&places));
+    let mut words = blocks[0];
+    for (place, block) in blocks.iter().enumerate().skip(1) {
+        let here = _mm512_cmpeq_epi32_mask(places, _mm512_set1_epi32(place as i32));
+        words = _mm512_mask_mov_epi32(words, here, *block);
+    }
+    let mut out = [0; LANES];
+    store_words(&mut out, words);
+    out
+}
+
+#[target_feature(enable = "avx512f,avx512dq,avx2")]
+pub(super) fn words(key: &[u32; 8], first_block: u64, out: &mut [u32]) {
+    scalar::check_groups(out.len());
+    let mut across = [0; 16 * LANES];
+    for (group, out) in out.as_chunks_mut::<{ 16 * LANES }>().0.iter_mut().enumerate() {
+        words_across(key, first_block + (group * LANES) as u64, &mut across);
+        for (lane, out) in out.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+            *out = std::array::from_fn(|word| across[word * LANES + lane]);
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512dq,avx2")]
+pub(super) fn words_across(key: &[u32; 8], first_block: u64, out: &mut [u32]) {
+    scalar::check_groups(out.len());
+    for (group, out) in out.as_chunks_mut::<{ 16 * LANES }>().0.iter_mut().enumerate() {
+        let blocks = blocks(key, &scalar::run(first_block, group));
+        for (out, words) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(blocks) {
+            store_words(out, words);
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512dq,avx2")]
+pub(super) fn gaps(key: &[u32; 8], first_block: u64, inverse: f32, out: &mut [u32]) {
+    scalar::check_groups(out.len());
+    assert!(inverse < 0.0, "1/ln(1 - p) is negative, not {inverse}");
+    let (inverse, most) = (_mm512_set1_ps(inverse), _mm512_set1_ps(scalar::MOST_GAP));
+    for (group, out) in out.as_chunks_mut::<{ 16 * LANES }>().0.iter_mut().enumerate() {
+        let blocks = blocks(key, &scalar::run(first_block, group));
+        for (out, words) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(blocks) {
+            let x = _mm512_add_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32::<8>(words)), _mm512_set1_ps(0.5));
+            let gaps = _mm512_min_ps(_mm512_mul_ps(ln_unit(x), inverse), most);
+            store_words(out, _mm512_cvttps_epu32(gaps));
+        }
+    }
+}
+
+#[target_feature(enable = "avx512f,avx512dq,avx2")]
 pub(super) fn gaussians(key: &[u32; 8], first_block: u64, out: &mut [f32]) {
-    assert!(out.len().is_multiple_of(16 * LANES), "whole groups of blocks, not {} samples", out.len());
+    scalar::check_groups(out.len());
     for (group, out) in out.as_chunks_mut::<{ 16 * LANES }>().0.iter_mut().enumerate() {
         let blocks = blocks(key, &scalar::run(first_block, group));
         for (pair, out) in out.as_chunks_mut::<LANES>().0.as_chunks_mut::<2>().0.iter_mut().enumerate() {
@@ -83,8 +156,10 @@ fn woven(x: __m512, p: __m512) -> [__m512; 2] {
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn blocks(key: &[u32; 8], counters: &[u64; LANES]) -> [__m512i; 16] {
-    let low = counters.map(|counter| counter as u32);
-    let high = counters.map(|counter| (counter >> 32) as u32);
+    let (mut low, mut high) = ([0; LANES], [0; LANES]);
+    for lane in 0..LANES {
+        (low[lane], high[lane]) = (counters[lane] as u32, (counters[lane] >> 32) as u32);
+    }
     let mut start = [_mm512_setzero_si512(); 16];
     for (word, constant) in scalar::CONSTANTS.into_iter().chain(*key).enumerate() {
         start[word] = _mm512_set1_epi32(constant.cast_signed());
@@ -192,6 +267,13 @@ fn polynomial<const N: usize>(x: __m512, coefficients: &[f32; N]) -> __m512 {
 fn load_words(words: &[u32; LANES]) -> __m512i {
     // SAFETY: the array has the 64 bytes that an unaligned load reads.
     unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store_words(out: &mut [u32; LANES], words: __m512i) {
+    // SAFETY: the array has the 64 bytes that an unaligned store writes.
+    unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), words) }
 }
 
 #[inline]

@@ -8,7 +8,7 @@
 //! | rung | way |
 //! |---|---|
 //! | avx2 | the lanes of the scalar body, sixteen blocks or samples at once, by the compiler |
-//! | avx512 | Gaussians and receiver in registers of sixteen by hand: the compiler's of the same body are slower than avx2 |
+//! | avx512 | registers of sixteen by hand, so that sixteen blocks stay in registers: the compiler's of the same body spill |
 //! | portable, scalar | the same body for the baseline |
 
 kernel! {
@@ -21,6 +21,18 @@ kernel! {
     ///
     /// `out`: a multiple of 256 words (sixteen blocks). Panics otherwise.
     pub fn words(key: &[u32; 8], first_block: u64, out: &mut [u32]);
+
+    /// The words of sixteen blocks at a time, in the order in which they are computed: the first word of each, the
+    /// second of each, and so on.
+    ///
+    /// `out`: a multiple of 256 words. Panics otherwise.
+    pub fn words_across(key: &[u32; 8], first_block: u64, out: &mut [u32]);
+
+    /// Geometric gaps, ⌊ln(u)·`inverse`⌋ with u from 24 bits of a word each in the order of [`words_across`]: failures
+    /// before a success of probability p, where `inverse` is 1/ln(1 − p).
+    ///
+    /// `inverse`: negative. `out`: a multiple of 256. Panics otherwise. A gap beyond 2^31 is 2^31.
+    pub fn gaps(key: &[u32; 8], first_block: u64, inverse: f32, out: &mut [u32]);
 
     /// Standard normal samples from the words of block `first_block` on, a word a sample.
     ///
@@ -77,6 +89,16 @@ mod avx2 {
     }
 
     #[target_feature(enable = "avx2")]
+    pub(super) fn words_across(key: &[u32; 8], first_block: u64, out: &mut [u32]) {
+        scalar::words_across(key, first_block, out);
+    }
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn gaps(key: &[u32; 8], first_block: u64, inverse: f32, out: &mut [u32]) {
+        scalar::gaps(key, first_block, inverse, out);
+    }
+
+    #[target_feature(enable = "avx2")]
     pub(super) fn gaussians(key: &[u32; 8], first_block: u64, out: &mut [f32]) {
         scalar::gaussians(key, first_block, out);
     }
@@ -114,6 +136,39 @@ mod tests {
             let mut out = vec![0; 1024];
             words(isa, &KEY, 64, &mut out);
             assert_eq!(out, want[1024..], "{isa}: in order");
+            words_across(isa, &KEY, 64, &mut out);
+            let across = (0..1024).map(|place| place / 256 * 256 + place % 16 * 16 + place % 256 / 16);
+            assert!(across.zip(&out).all(|(place, word)| want[1024 + place] == *word), "{isa}: across");
+        }
+    }
+
+    #[test]
+    fn gaps_are_geometric_and_the_same_on_every_level() {
+        for p in [0.3, 0.008, 1e-5] {
+            let inverse = (1.0 / f64::ln_1p(-p)) as f32;
+            let mut want = vec![0; 1 << 18];
+            gaps(Isa::SCALAR, &KEY, 9, inverse, &mut want);
+            for isa in Isa::available() {
+                let mut out = vec![0; 1 << 18];
+                gaps(isa, &KEY, 9, inverse, &mut out);
+                assert_eq!(out, want, "{isa}, {p}");
+            }
+            let n = want.len() as f64;
+            let mean = want.iter().map(|gap| f64::from(*gap)).sum::<f64>() / n;
+            let expected = (1.0 - p) / p;
+            let sigma = (1.0 - p).sqrt() / p / n.sqrt();
+            assert!((mean - expected).abs() < 4.0 * sigma, "{p}: mean {mean}, not {expected} ± {sigma}");
+            // One below the median, and one far out.
+            for share in [0.5, 0.01] {
+                let gap = (f64::ln(share) / f64::ln_1p(-p)).floor();
+                let beyond = want.iter().filter(|found| f64::from(**found) >= gap).count() as f64 / n;
+                let expected = (1.0 - p).powf(gap);
+                let sigma = (expected * (1.0 - expected) / n).sqrt();
+                assert!(
+                    (beyond - expected).abs() < 4.0 * sigma,
+                    "{p}: {beyond} of {gap} or more, not {expected}"
+                );
+            }
         }
     }
 

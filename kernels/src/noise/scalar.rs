@@ -28,7 +28,7 @@ pub(super) fn gate_words(key: &[u32; 8], gates: &[u64], out: &mut [u32]) {
 
 #[inline(always)]
 pub(super) fn words(key: &[u32; 8], first_block: u64, out: &mut [u32]) {
-    assert!(out.len().is_multiple_of(16 * LANES), "whole groups of blocks, not {} words", out.len());
+    check_groups(out.len());
     for (group, out) in out.chunks_exact_mut(16 * LANES).enumerate() {
         let blocks = blocks(key, &run(first_block, group));
         for (lane, out) in out.chunks_exact_mut(16).enumerate() {
@@ -40,8 +40,36 @@ pub(super) fn words(key: &[u32; 8], first_block: u64, out: &mut [u32]) {
 }
 
 #[inline(always)]
+pub(super) fn words_across(key: &[u32; 8], first_block: u64, out: &mut [u32]) {
+    check_groups(out.len());
+    for (group, out) in out.chunks_exact_mut(16 * LANES).enumerate() {
+        let blocks = blocks(key, &run(first_block, group));
+        for (out, word) in out.chunks_exact_mut(LANES).zip(&blocks) {
+            out.copy_from_slice(word);
+        }
+    }
+}
+
+#[inline(always)]
+pub(super) fn gaps(key: &[u32; 8], first_block: u64, inverse: f32, out: &mut [u32]) {
+    words_across(key, first_block, out);
+    assert!(inverse < 0.0, "1/ln(1 - p) is negative, not {inverse}");
+    for gap in out {
+        let gaps = ln_unit((*gap >> 8) as f32 + 0.5) * inverse;
+        *gap = gaps.min(MOST_GAP) as u32;
+    }
+}
+
+/// Greater gaps are cut.
+pub(super) const MOST_GAP: f32 = 2_147_483_648.0;
+
+pub(super) fn check_groups(words: usize) {
+    assert!(words.is_multiple_of(16 * LANES), "whole groups of blocks, not {words} words");
+}
+
+#[inline(always)]
 pub(super) fn gaussians(key: &[u32; 8], first_block: u64, out: &mut [f32]) {
-    assert!(out.len().is_multiple_of(16 * LANES), "whole groups of blocks, not {} samples", out.len());
+    check_groups(out.len());
     for (group, out) in out.chunks_exact_mut(16 * LANES).enumerate() {
         let blocks = blocks(key, &run(first_block, group));
         for (pair, out) in out.chunks_exact_mut(2 * LANES).enumerate() {
