@@ -8,7 +8,9 @@ use anyhow::{Context, anyhow};
 
 use keystill::Isa;
 use keystill::auth::Pool;
+use keystill::bb84::frame::{AliceFrame, Settings};
 use keystill::bb84::security::Vacuum;
+use keystill::bb84::settings::settings_at;
 use keystill::bb84::{self, Bb84};
 use keystill::channel::Scenario;
 use keystill::cv::frame::CalibrationRecord;
@@ -284,6 +286,7 @@ impl World {
         let source = SimulatedBb84 {
             source: Arc::new(Bb84Source::new(&self.scenario, self.args.seed)),
             role,
+            packed: matches!(recordings, Recordings::Cache),
             frames,
             frame_duration: Duration::from_secs_f64(self.scenario.bb84.frame_ms * 1e-3),
         };
@@ -468,17 +471,18 @@ where
     }
 }
 
-/// Frames made beforehand.
+/// Frames made beforehand, each handed out once.
 #[derive(Debug)]
 struct Cached<F> {
-    frames: Arc<Vec<F>>,
+    frames: Arc<Vec<Mutex<Option<F>>>>,
     frame_duration: Duration,
 }
 
-impl<F: Clone + Send + Sync + std::fmt::Debug + 'static> Cached<F> {
+impl<F: Send + std::fmt::Debug + 'static> Cached<F> {
     fn new(source: &dyn FrameSource<F>) -> Result<Self, Failure> {
         let jobs: Vec<FrameJob<F>> = (0..source.frames()).map(|index| source.frame(index)).collect();
-        let frames: Result<Vec<F>, _> = jobs.into_par_iter().map(|job| job(Isa::best())).collect();
+        let held = |job: FrameJob<F>| job(Isa::best()).map(|frame| Mutex::new(Some(frame)));
+        let frames: Result<Vec<_>, _> = jobs.into_par_iter().map(held).collect();
         Ok(Self {
             frames: Arc::new(frames.or_exit(Exit::Configuration)?),
             frame_duration: source.frame_duration(),
@@ -486,12 +490,13 @@ impl<F: Clone + Send + Sync + std::fmt::Debug + 'static> Cached<F> {
     }
 }
 
-impl<F: Clone + Send + Sync + std::fmt::Debug + 'static> FrameSource<F> for Cached<F> {
+impl<F: Send + std::fmt::Debug + 'static> FrameSource<F> for Cached<F> {
     fn frame(&self, index: u64) -> FrameJob<F> {
         let frames = self.frames.clone();
         Box::new(move |_| {
-            let frame = usize::try_from(index).ok().and_then(|index| frames.get(index)).cloned();
-            frame.ok_or_else(|| SourceError { index, reason: "it was not made".into() })
+            let held = usize::try_from(index).ok().and_then(|index| frames.get(index));
+            let frame = held.and_then(|frame| frame.lock().unwrap_or_else(PoisonError::into_inner).take());
+            frame.ok_or_else(|| SourceError { index, reason: "it was not made, or was taken".into() })
         })
     }
 
@@ -522,15 +527,18 @@ fn whole(value: f64) -> u64 {
 struct SimulatedBb84 {
     source: Arc<Bb84Source>,
     role: Role,
+    /// Whether Alice's settings are written out as a source's would be, not told as the rule they follow.
+    packed: bool,
     frames: u64,
     frame_duration: Duration,
 }
 
 impl FrameSource<bb84::Frame> for SimulatedBb84 {
     fn frame(&self, index: u64) -> FrameJob<bb84::Frame> {
-        let (source, role) = (self.source.clone(), self.role);
+        let (source, role, packed) = (self.source.clone(), self.role, self.packed);
         Box::new(move |isa: Isa| {
             Ok(match role {
+                Role::Alice if packed => bb84::Frame::Alice(packed_frame(&source, isa, index)?),
                 Role::Alice => bb84::Frame::Alice(source.alice_frame(index)),
                 Role::Bob => bb84::Frame::Bob(source.bob_frame(isa, index)),
             })
@@ -544,6 +552,20 @@ impl FrameSource<bb84::Frame> for SimulatedBb84 {
     fn frame_duration(&self) -> Duration {
         self.frame_duration
     }
+}
+
+/// Alice's frame with its settings written out; those of gates without a click, which nobody reads, are zero.
+fn packed_frame(source: &Bb84Source, isa: Isa, index: u64) -> Result<AliceFrame, SourceError> {
+    let frame = source.alice_frame(index);
+    let offsets = source.bob_frame(isa, index).offsets;
+    let mut settings = Vec::with_capacity(offsets.len());
+    settings_at(isa, &frame, &offsets, &mut settings)
+        .map_err(|error| SourceError { index, reason: error.to_string() })?;
+    let mut packed = vec![0; (frame.gates as usize).div_ceil(2)];
+    for (offset, setting) in offsets.iter().zip(&settings) {
+        packed[*offset as usize / 2] |= setting << (4 * (offset % 2));
+    }
+    Ok(AliceFrame { settings: Settings::Packed(packed), ..frame })
 }
 
 #[derive(Debug)]
