@@ -14,41 +14,75 @@
 use std::fmt;
 use std::ops::AddAssign;
 
+use keystill_kernels::{Isa, bits};
 use zeroize::Zeroize;
 
 use crate::bits::BitBlock;
-use crate::stage::Role;
+use crate::stage::Abort;
 use crate::wire::{Malformed, Reader, Writer};
 
 use super::frame::{BobFrame, click};
 
 /// The bits of a packed setting (see [`super::settings`]).
-const BIT: u8 = 1;
-const TEST_BASIS: u8 = 2;
+const BIT_SHIFT: u8 = 0;
+const TEST_BASIS_SHIFT: u8 = 1;
 const INTENSITY_SHIFT: u8 = 2;
 
-/// What one side remembers of a frame's detected gates.
-pub(super) enum Record {
-    /// Alice: a packed setting a gate.
-    Prepared(Vec<u8>),
-    /// Bob: basis and bit of each click.
-    Measured { test_basis: BitBlock, bits: BitBlock },
+/// What one side remembers of a frame's detected gates, a bit a gate in each plane.
+pub(super) struct Record {
+    test_basis: BitBlock,
+    bits: BitBlock,
+    /// Alice: the low and high bits of the intensity.
+    intensity: Option<[BitBlock; 2]>,
+}
+
+impl Record {
+    /// Alice's, from a packed setting a gate; these are wiped.
+    ///
+    /// # Errors
+    /// [`Abort::Unusable`] if one names an intensity that there is not.
+    pub(super) fn prepared(mut settings: Vec<u8>) -> Result<Self, Abort> {
+        let plane = |shift: u8| {
+            let words = settings.chunks(64).map(|gates| plane_word(gates, shift)).collect();
+            BitBlock::from_words(words, settings.len())
+        };
+        let intensity = Some([plane(INTENSITY_SHIFT), plane(INTENSITY_SHIFT + 1)]);
+        let record = Self { test_basis: plane(TEST_BASIS_SHIFT), bits: plane(BIT_SHIFT), intensity };
+        settings.zeroize();
+        if both_set(record.intensity.as_ref()) {
+            let reason = "Alice's source names a fourth intensity: there are three".to_owned();
+            return Err(Abort::Unusable { reason });
+        }
+        Ok(record)
+    }
+
+    fn clicks(&self) -> usize {
+        self.bits.len()
+    }
+}
+
+/// Whether an intensity is 3: there are but 0, 1 and 2.
+fn both_set(intensity: Option<&[BitBlock; 2]>) -> bool {
+    intensity
+        .is_some_and(|[low, high]| low.words().iter().zip(high.words()).any(|(low, high)| low & high != 0))
+}
+
+/// One bit of each of 64 settings.
+fn plane_word(settings: &[u8], shift: u8) -> u64 {
+    let eight = |settings: &[u8]| {
+        let mut bytes = [0; 8];
+        bytes[..settings.len()].copy_from_slice(settings);
+        // The product moves bit 8i to bit 56 + i.
+        let bits = u64::from_le_bytes(bytes) >> shift & 0x0101_0101_0101_0101;
+        bits.wrapping_mul(0x0102_0408_1020_4080) >> 56
+    };
+    settings.chunks(8).enumerate().fold(0, |word, (i, settings)| word | eight(settings) << (8 * i))
 }
 
 impl fmt::Debug for Record {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Prepared(settings) => write!(f, "Prepared({} settings)", settings.len()),
-            Self::Measured { bits, .. } => write!(f, "Measured({} clicks)", bits.len()),
-        }
-    }
-}
-
-impl Drop for Record {
-    fn drop(&mut self) {
-        if let Self::Prepared(settings) = self {
-            settings.zeroize();
-        }
+        let kind = if self.intensity.is_some() { "Prepared" } else { "Measured" };
+        write!(f, "{kind}({} clicks)", self.clicks())
     }
 }
 
@@ -147,29 +181,76 @@ pub(super) struct Sifted {
 /// lives must not be alone to answer. A detector is dead for `dead_gates` after each of its clicks, also
 /// after those that are dropped, and before gate `live_from` because of clicks before this frame.
 pub(super) fn measure(frame: &BobFrame, random: &[u8], dead_gates: u32, live_from: u32) -> (Vec<u8>, Record) {
-    let mut writer = Writer::new();
-    let (mut test_basis, mut bits) = (BitBlock::default(), BitBlock::default());
-    let mut gaps = Vec::with_capacity(frame.offsets.len());
-    let mut previous: Option<u32> = None;
+    let mut positions = Vec::with_capacity(frame.offsets.len() + frame.offsets.len() / 4);
+    let (mut test_basis, mut bits) = (Plane::of(frame.offsets.len()), Plane::of(frame.offsets.len()));
+    let mut next = 0;
     let mut live_from = live_from;
-    for (place, (offset, clicks)) in frame.offsets.iter().zip(&frame.clicks).enumerate() {
-        let dead = *offset < live_from;
-        live_from = live_after(*offset, dead_gates);
-        if dead {
-            continue;
+    let clicks = frame.offsets.chunks(8).zip(frame.clicks.chunks(8)).zip(random);
+    for ((offsets, clicks), coins) in clicks {
+        for (place, (offset, clicks)) in offsets.iter().zip(clicks).enumerate() {
+            let dead = *offset < live_from;
+            live_from = live_after(*offset, dead_gates);
+            if dead {
+                continue;
+            }
+            write_gap(offset + 1 - next, &mut positions);
+            next = offset + 1;
+            let first = (clicks / click::DETECTOR_0) & 1;
+            let second = (clicks / click::DETECTOR_1) & 1;
+            let coin = coins >> place & 1;
+            test_basis.push(clicks & click::TEST_BASIS);
+            bits.push(second & (!first | coin));
         }
-        gaps.push(previous.map_or(offset + 1, |previous| offset - previous));
-        previous = Some(*offset);
-        let coin = random[place / 8] >> (place % 8) & 1 == 1;
-        let both = clicks & (click::DETECTOR_0 | click::DETECTOR_1) == click::DETECTOR_0 | click::DETECTOR_1;
-        test_basis.push(clicks & click::TEST_BASIS != 0);
-        bits.push(if both { coin } else { clicks & click::DETECTOR_1 != 0 });
     }
-    writer.count(gaps.len());
-    for gap in gaps {
+    let (test_basis, bits) = (test_basis.finish(), bits.finish());
+    let mut writer = Writer::new();
+    writer.count(bits.len()).bytes(&positions);
+    (writer.finish(), Record { test_basis, bits, intensity: None })
+}
+
+/// Appends a gap, a variable-length integer; almost all take one byte.
+#[inline]
+fn write_gap(gap: u32, out: &mut Vec<u8>) {
+    if gap < 0x80 {
+        out.push(gap.to_le_bytes()[0]);
+    } else {
+        let mut writer = Writer::new();
         writer.varint(gap.into());
+        out.extend_from_slice(&writer.finish());
     }
-    (writer.finish(), Record::Measured { test_basis, bits })
+}
+
+/// A string of bits that grows bit by bit.
+struct Plane {
+    words: Vec<u64>,
+    word: u64,
+    filled: usize,
+}
+
+impl Plane {
+    /// Room for so many bits: it never moves, so that nothing of it is left behind.
+    fn of(bits: usize) -> Self {
+        Self { words: Vec::with_capacity(bits.div_ceil(64)), word: 0, filled: 0 }
+    }
+
+    /// Appends the lowest bit.
+    #[inline]
+    fn push(&mut self, bit: u8) {
+        self.word |= u64::from(bit) << self.filled;
+        self.filled += 1;
+        if self.filled == 64 {
+            self.words.push(std::mem::take(&mut self.word));
+            self.filled = 0;
+        }
+    }
+
+    fn finish(mut self) -> BitBlock {
+        let len = 64 * self.words.len() + self.filled;
+        if self.filled > 0 {
+            self.words.push(self.word);
+        }
+        BitBlock::from_words(self.words, len)
+    }
 }
 
 /// The first gate at which a detector that clicked is alive again.
@@ -197,125 +278,112 @@ pub(super) fn read_positions(mut reader: Reader<'_>, gates: u32, most: usize) ->
     let malformed = Malformed::Field { field: "positions" };
     let count = reader.count(most, "positions")?;
     let mut offsets = Vec::with_capacity(count.min(reader.remaining()));
-    let mut next: u64 = 0;
-    for _ in 0..count {
-        let gap = reader.varint()?;
-        let offset = next.checked_add(gap).and_then(|after| after.checked_sub(1)).ok_or(malformed)?;
-        if gap == 0 || offset >= u64::from(gates) {
-            return Err(malformed);
+    let mut next: u32 = 0;
+    while offsets.len() < count {
+        let (short, left) = (reader.while_below(0x80, count - offsets.len()), count - offsets.len());
+        for gap in short {
+            next = next
+                .checked_add(u32::from(*gap))
+                .filter(|next| *gap > 0 && *next <= gates)
+                .ok_or(malformed)?;
+            offsets.push(next - 1);
         }
-        next = offset + 1;
-        offsets.push(u32::try_from(offset).map_err(|_| malformed)?);
+        if short.len() < left {
+            let gap = u32::try_from(reader.varint()?).map_err(|_| malformed)?;
+            next = next.checked_add(gap).filter(|next| gap > 0 && *next <= gates).ok_or(malformed)?;
+            offsets.push(next - 1);
+        }
     }
     reader.end()?;
     Ok(offsets)
 }
 
 /// What a side tells of a frame after the block's last gate.
-pub(super) fn announce(record: &Record) -> Vec<u8> {
+pub(super) fn announce(isa: Isa, record: &Record) -> Vec<u8> {
     let mut writer = Writer::new();
-    match record {
-        Record::Measured { test_basis, bits } => {
-            writer.bits(test_basis).bits(&pick(test_basis, bits));
-        }
-        Record::Prepared(settings) => {
-            let plane = |mask: u8| {
-                let mut plane = BitBlock::default();
-                settings.iter().for_each(|setting| plane.push(setting & mask != 0));
-                plane
-            };
-            let test_basis = plane(TEST_BASIS);
-            let test_bits = pick(&test_basis, &plane(BIT));
-            writer.bits(&test_basis).bits(&plane(1 << INTENSITY_SHIFT)).bits(&plane(2 << INTENSITY_SHIFT));
-            writer.bits(&test_bits);
-        }
+    writer.bits(&record.test_basis);
+    if let Some([low, high]) = &record.intensity {
+        writer.bits(low).bits(high);
     }
+    writer.bits(&pick(isa, &record.test_basis, &record.bits));
     writer.finish()
 }
 
 /// The bits of `from` where `mask` is set.
-fn pick(mask: &BitBlock, from: &BitBlock) -> BitBlock {
-    let mut picked = BitBlock::default();
-    (0..mask.len()).filter(|i| mask.bit(*i)).for_each(|i| picked.push(from.bit(i)));
-    picked
+fn pick(isa: Isa, mask: &BitBlock, from: &BitBlock) -> BitBlock {
+    let mut words = vec![0; mask.words().len()];
+    let len = bits::compress(isa, from.words(), mask.words(), &mut words);
+    BitBlock::from_words(words, len)
 }
 
 /// Sifts a frame: our record against the peer's announcement.
-pub(super) fn sift(record: &Record, mut reader: Reader<'_>) -> Result<Sifted, Malformed> {
-    match record {
-        Record::Prepared(settings) => {
-            let announced = Announced::read(&mut reader, settings.len(), &[])?;
-            reader.end()?;
-            let (test, bit) = (|s: u8| s & TEST_BASIS != 0, |s: u8| s & BIT != 0);
-            let own = settings.iter().map(|s| (test(*s), bit(*s), s >> INTENSITY_SHIFT));
-            Ok(join(own, &announced, Role::Alice))
-        }
-        Record::Measured { test_basis, bits } => {
-            let mut planes = [BitBlock::default(), BitBlock::default()];
-            let announced = Announced::read_with(&mut reader, bits.len(), &mut planes)?;
-            reader.end()?;
-            let [low, high] = &planes;
-            let intensity = |i| u8::from(low.bit(i)) | u8::from(high.bit(i)) << 1;
-            if (0..bits.len()).any(|i| intensity(i) > 2) {
-                return Err(Malformed::Field { field: "intensity" });
-            }
-            let own = (0..bits.len()).map(|i| (test_basis.bit(i), bits.bit(i), intensity(i)));
-            Ok(join(own, &announced, Role::Bob))
-        }
+pub(super) fn sift(isa: Isa, record: &Record, mut reader: Reader<'_>) -> Result<Sifted, Malformed> {
+    let told = if record.intensity.is_some() { None } else { Some(record.clicks()) };
+    let announced = Announced::read(&mut reader, record.clicks(), told)?;
+    reader.end()?;
+    let intensity = record.intensity.as_ref().or(announced.intensity.as_ref());
+    match intensity.filter(|planes| !both_set(Some(planes))) {
+        Some(planes) => Ok(join(isa, record, planes, &announced)),
+        None => Err(Malformed::Field { field: "intensity" }),
     }
 }
 
 /// The peer's announcement of a frame.
 struct Announced {
     test_basis: BitBlock,
+    intensity: Option<[BitBlock; 2]>,
     test_bits: BitBlock,
 }
 
 impl Announced {
-    fn read(reader: &mut Reader<'_>, clicks: usize, _planes: &[BitBlock]) -> Result<Self, Malformed> {
-        Self::read_with(reader, clicks, &mut [])
-    }
-
-    fn read_with(reader: &mut Reader<'_>, clicks: usize, planes: &mut [BitBlock]) -> Result<Self, Malformed> {
-        let exactly = |bits: BitBlock, len: usize| {
+    /// Reads it, with so many intensities if it tells any.
+    fn read(reader: &mut Reader<'_>, clicks: usize, intensities: Option<usize>) -> Result<Self, Malformed> {
+        let mut exactly = |len: usize| {
+            let bits = reader.bits(clicks, "announcement")?;
             if bits.len() == len { Ok(bits) } else { Err(Malformed::Field { field: "announcement" }) }
         };
-        let test_basis = exactly(reader.bits(clicks, "announcement")?, clicks)?;
-        for plane in planes {
-            *plane = exactly(reader.bits(clicks, "announcement")?, clicks)?;
-        }
+        let test_basis = exactly(clicks)?;
+        let intensity = match intensities {
+            Some(len) => Some([exactly(len)?, exactly(len)?]),
+            None => None,
+        };
         let tests = usize::try_from(test_basis.count_ones()).unwrap_or(usize::MAX);
-        let test_bits = exactly(reader.bits(clicks, "announcement")?, tests)?;
-        Ok(Self { test_basis, test_bits })
+        Ok(Self { test_basis, intensity, test_bits: exactly(tests)? })
     }
 }
 
-/// Joins what `role` knows of its own clicks with what the peer announced.
-fn join(own: impl Iterator<Item = (bool, bool, u8)>, announced: &Announced, role: Role) -> Sifted {
+/// Joins what we know of our own clicks with what the peer announced.
+fn join(isa: Isa, own: &Record, [low, high]: &[BitBlock; 2], announced: &Announced) -> Sifted {
+    let words = own.bits.words().len();
+    let mut their_bits = vec![0; words];
+    bits::expand(isa, announced.test_bits.words(), announced.test_basis.words(), &mut their_bits);
     let mut sifted = Sifted::default();
-    let mut tests = 0;
-    for (i, (test, bit, intensity)) in own.enumerate() {
-        let theirs = announced.test_basis.bit(i);
-        let k = usize::from(intensity).min(2);
-        sifted.tally.clicks += 1;
-        match (test, theirs) {
-            (false, false) => {
-                sifted.tally.key[k] += 1;
-                sifted.bits.push(bit);
+    let mut kept = Vec::with_capacity(words);
+    for (i, their_bits) in their_bits.into_iter().enumerate() {
+        let word = |plane: &BitBlock| plane.words()[i];
+        let (ours, theirs) = (word(&own.test_basis), word(&announced.test_basis));
+        let in_frame = u64::MAX >> (64 * (i + 1)).saturating_sub(own.clicks());
+        let (key, test) = (!(ours | theirs) & in_frame, ours & theirs);
+        let wrong = test & (word(&own.bits) ^ their_bits);
+        let detector = if own.intensity.is_none() { word(&own.bits) } else { their_bits };
+        let classes = [!(word(low) | word(high)), word(low), word(high)];
+        for (k, class) in classes.into_iter().enumerate() {
+            let count = |bits: u64| u64::from((bits & class).count_ones());
+            let (events, errors) = (&mut sifted.by_detector.events[k], &mut sifted.by_detector.errors[k]);
+            sifted.tally.key[k] += count(key);
+            for (place, mask) in [!detector, detector].into_iter().enumerate() {
+                events[place] += count(test & mask);
+                errors[place] += count(wrong & mask);
             }
-            (true, true) => {
-                let their_bit = announced.test_bits.bit(tests);
-                let wrong = u64::from(bit != their_bit);
-                let detector = usize::from(if role == Role::Bob { bit } else { their_bit });
-                sifted.tally.test[k] += 1;
-                sifted.tally.test_errors[k] += wrong;
-                sifted.by_detector.events[k][detector] += 1;
-                sifted.by_detector.errors[k][detector] += wrong;
-            }
-            _ => {}
         }
-        tests += usize::from(theirs);
+        kept.push(key);
     }
+    for k in 0..3 {
+        sifted.tally.test[k] = sifted.by_detector.events[k].iter().sum();
+        sifted.tally.test_errors[k] = sifted.by_detector.errors[k].iter().sum();
+    }
+    sifted.tally.clicks = own.clicks() as u64;
+    sifted.bits = pick(isa, &BitBlock::from_words(kept, own.clicks()), &own.bits);
     sifted
 }
 
@@ -335,7 +403,7 @@ mod tests {
             for (gap, setting, test, wrong) in &events {
                 gate += gap;
                 frame.offsets.push(gate - 1);
-                let bit = (setting & BIT != 0) != *wrong;
+                let bit = (setting & 1 != 0) != *wrong;
                 let detector = if bit { click::DETECTOR_1 } else { click::DETECTOR_0 };
                 frame.clicks.push(detector | if *test { click::TEST_BASIS } else { 0 });
                 settings.push(*setting);
@@ -344,30 +412,32 @@ mod tests {
             let (positions, bob) = measure(&frame, &[0; 64], 0, 0);
             let offsets = read_positions(Reader::new(&positions), frame.gates, 200);
             prop_assert_eq!(offsets.as_ref(), Ok(&frame.offsets));
-            let alice = Record::Prepared(settings);
-            let (from_alice, from_bob) = (announce(&alice), announce(&bob));
-            let ours = sift(&alice, Reader::new(&from_bob)).expect("an honest announcement");
-            let theirs = sift(&bob, Reader::new(&from_alice)).expect("an honest announcement");
+            let alice = Record::prepared(settings).expect("three intensities");
+            let isa = Isa::best();
+            let (from_alice, from_bob) = (announce(isa, &alice), announce(isa, &bob));
+            let ours = sift(isa, &alice, Reader::new(&from_bob)).expect("an honest announcement");
+            let theirs = sift(isa, &bob, Reader::new(&from_alice)).expect("an honest announcement");
             prop_assert_eq!(ours.tally, theirs.tally);
             prop_assert_eq!(ours.by_detector, theirs.by_detector);
             let by_intensity = theirs.by_detector.errors.map(|[first, second]| first + second);
             prop_assert_eq!(by_intensity, theirs.tally.test_errors);
-            let lit = |(_, s, t, w): &(u32, u8, bool, bool)| *t && s & TEST_BASIS != 0 && (s & BIT != 0) != *w;
+            let lit = |(_, s, t, w): &(u32, u8, bool, bool)| *t && s & 2 != 0 && (s & 1 != 0) != *w;
             let of_detector_1: u64 = ours.by_detector.events.iter().map(|[_, events]| events).sum();
             prop_assert_eq!(of_detector_1, events.iter().filter(|event| lit(event)).count() as u64);
-            let wrong = events.iter().filter(|(_, s, t, w)| *w && !*t && s & TEST_BASIS == 0).count();
+            let wrong = events.iter().filter(|(_, s, t, w)| *w && !*t && s & 2 == 0).count();
             let distance = ours.bits.words().iter().zip(theirs.bits.words());
             prop_assert_eq!(distance.map(|(a, b)| (a ^ b).count_ones() as usize).sum::<usize>(), wrong);
-            let test_errors = events.iter().filter(|(_, s, t, w)| *w && *t && s & TEST_BASIS != 0).count();
+            let test_errors = events.iter().filter(|(_, s, t, w)| *w && *t && s & 2 != 0).count();
             prop_assert_eq!(ours.tally.test_errors.iter().sum::<u64>(), test_errors as u64);
         }
 
         #[test]
         fn no_bytes_make_sifting_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
             let _ = read_positions(Reader::new(&bytes), 1000, 100);
-            let _ = sift(&Record::Prepared(vec![3; 20]), Reader::new(&bytes));
-            let measured = Record::Measured { test_basis: BitBlock::zeros(20), bits: BitBlock::zeros(20) };
-            let _ = sift(&measured, Reader::new(&bytes));
+            let prepared = Record::prepared(vec![3; 20]).expect("intensity 0");
+            let _ = sift(Isa::best(), &prepared, Reader::new(&bytes));
+            let measured = Record { test_basis: BitBlock::zeros(20), bits: BitBlock::zeros(20), intensity: None };
+            let _ = sift(Isa::best(), &measured, Reader::new(&bytes));
         }
     }
 
@@ -381,8 +451,21 @@ mod tests {
             clicks: vec![both, click::DETECTOR_1, both],
         };
         let (_, record) = measure(&frame, &[0b001], 1, 0);
-        let Record::Measured { bits, .. } = &record else { panic!("Bob measures") };
-        assert_eq!(bits, &BitBlock::from_bools(&[true, false]), "gate 4 is dead; coins 1 and 0");
+        assert_eq!(&record.bits, &BitBlock::from_bools(&[true, false]), "gate 4 is dead; coins 1 and 0");
+    }
+
+    #[test]
+    fn a_fourth_intensity_is_refused_on_either_side() {
+        let refused = Record::prepared(vec![0, 4, 12, 8]);
+        assert!(matches!(refused, Err(Abort::Unusable { .. })), "our own source's: {refused:?}");
+        let measured = Record { test_basis: BitBlock::zeros(2), bits: BitBlock::zeros(2), intensity: None };
+        let mut told = Writer::new();
+        for plane in [[false, false], [false, true], [false, true]] {
+            told.bits(&BitBlock::from_bools(&plane));
+        }
+        told.bits(&BitBlock::default());
+        let heard = sift(Isa::best(), &measured, Reader::new(&told.finish()));
+        assert!(heard.is_err_and(|wrong| wrong == Malformed::Field { field: "intensity" }), "the peer's");
     }
 
     /// The gates that are told of a frame with clicks in these, all of the same detector.

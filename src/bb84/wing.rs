@@ -170,7 +170,7 @@ impl Bb84Wing {
                 let mut packed = Vec::with_capacity(offsets.len());
                 settings::settings_at(bench.isa(), &raw, &offsets, &mut packed)
                     .map_err(|error| Abort::Unusable { reason: error.to_string() })?;
-                Ok(Record::Prepared(packed))
+                Ok(Record::prepared(packed)?)
             });
             raw.wipe();
             Done::Prepared { frame: index, record }
@@ -201,8 +201,8 @@ impl Bb84Wing {
         self.announced = true;
         for (frame, record) in &self.records {
             let (frame, record) = (*frame, record.clone());
-            desk.compute(move |_| {
-                let body = sift::announce(&record);
+            desk.compute(move |bench| {
+                let body = sift::announce(bench.isa(), &record);
                 Done::Announced { frame, body }
             });
         }
@@ -216,8 +216,8 @@ impl Bb84Wing {
         }
         let Some(record) = self.records.get(&frame).cloned() else { return };
         let Some(announcement) = self.announcements.remove(&frame) else { return };
-        desk.compute(move |_| {
-            let sifted = sift::sift(&record, Reader::new(&announcement));
+        desk.compute(move |bench| {
+            let sifted = sift::sift(bench.isa(), &record, Reader::new(&announcement));
             Done::Sifted { frame, sifted }
         });
     }

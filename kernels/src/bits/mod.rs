@@ -4,6 +4,7 @@
 //! |---|---|---|---|---|
 //! | [`xor`] | the scalar body, 64-byte vectors | 32-byte vectors | scalar | loads and stores |
 //! | [`count_ones`] | `vpopcntq` by the compiler | `popcnt` | scalar | loads |
+//! | [`compress`], [`expand`] | as avx2 | `pext`, `pdep` | scalar | a word in two clocks |
 
 kernel! {
     /// `dst ^= src`, word by word.
@@ -20,6 +21,18 @@ kernel! {
     ///
     /// Panics if the lengths differ. Time depends on the length only.
     pub fn distance(a: &[u64], b: &[u64]) -> u64;
+
+    /// Moves the bits of `words` where `mask` is set together, in order, into the front of `out`; returns how
+    /// many they are. Words of `out` behind them stay.
+    ///
+    /// Panics if the lengths differ, or if `out` has no room. Time depends on the mask only.
+    pub fn compress(words: &[u64], mask: &[u64], out: &mut [u64]) -> usize;
+
+    /// Undoes [`compress`]: lays the bits of `packed`, in order, where `mask` is set, zeros elsewhere. What
+    /// `packed` lacks is zero.
+    ///
+    /// Panics if `out` and `mask` differ in length. Time depends on the mask only.
+    pub fn expand(packed: &[u64], mask: &[u64], out: &mut [u64]);
 }
 
 mod scalar;
@@ -45,10 +58,22 @@ mod avx2 {
     pub(super) fn distance(a: &[u64], b: &[u64]) -> u64 {
         super::scalar::distance(a, b)
     }
+
+    #[target_feature(enable = "bmi2,popcnt")]
+    pub(super) fn compress(words: &[u64], mask: &[u64], out: &mut [u64]) -> usize {
+        super::scalar::compress_by(words, mask, out, |word, mask| std::arch::x86_64::_pext_u64(word, mask))
+    }
+
+    #[target_feature(enable = "bmi2,popcnt")]
+    pub(super) fn expand(packed: &[u64], mask: &[u64], out: &mut [u64]) {
+        super::scalar::expand_by(packed, mask, out, |word, mask| std::arch::x86_64::_pdep_u64(word, mask));
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
 mod avx512 {
+    pub(super) use super::avx2::{compress, expand};
+
     #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
     pub(super) fn xor(dst: &mut [u64], src: &[u64]) {
         super::scalar::xor(dst, src);
@@ -95,6 +120,29 @@ mod tests {
                 prop_assert_eq!(&got, &want, "{}", isa);
                 prop_assert_eq!(count_ones(isa, &a), count_ones(Isa::SCALAR, &a));
                 prop_assert_eq!(distance(isa, &a, &b), count_ones(Isa::SCALAR, &got));
+            }
+        }
+
+        #[test]
+        fn compressed_bits_are_those_under_the_mask_and_expand_again(
+            words in proptest::collection::vec(any::<(u64, u64, u8)>(), 0..60),
+        ) {
+            let (bits, mask): (Vec<u64>, Vec<u64>) = words
+                .into_iter()
+                .map(|(word, mask, form)| (word, match form { 0..50 => 0, 50..100 => u64::MAX, _ => mask }))
+                .unzip();
+            let bit = |words: &[u64], i: usize| words[i / 64] >> (i % 64) & 1;
+            let chosen: Vec<usize> = (0..64 * mask.len()).filter(|i| bit(&mask, *i) == 1).collect();
+            for isa in Isa::available() {
+                let mut packed = vec![u64::MAX; mask.len()];
+                prop_assert_eq!(compress(isa, &bits, &mask, &mut packed), chosen.len(), "{}", isa);
+                for (place, i) in chosen.iter().enumerate() {
+                    prop_assert_eq!(bit(&packed, place), bit(&bits, *i), "{}, bit {}", isa, i);
+                }
+                let mut spread = vec![u64::MAX; mask.len()];
+                expand(isa, &packed[..chosen.len().div_ceil(64)], &mask, &mut spread);
+                let want: Vec<u64> = bits.iter().zip(&mask).map(|(bits, mask)| bits & mask).collect();
+                prop_assert_eq!(&spread, &want, "{}", isa);
             }
         }
     }
