@@ -4,9 +4,9 @@
 //! lengths only.
 
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
-use zeroize::Zeroize;
+use keystill_kernels::{Wipeable, wipe};
 
 /// A string of bits, packed in words of 64, lowest bit first.
 ///
@@ -28,7 +28,7 @@ impl BitBlock {
     #[must_use]
     pub fn from_words(mut words: Vec<u64>, len: usize) -> Self {
         let kept = len.div_ceil(64).min(words.len());
-        words[kept..].zeroize();
+        wipe(&mut words[kept..]);
         words.resize(len.div_ceil(64), 0);
         let mut block = Self { words, len };
         block.clear_padding();
@@ -190,13 +190,37 @@ impl BitBlock {
 
 impl Drop for BitBlock {
     fn drop(&mut self) {
-        self.words.zeroize();
+        wipe(&mut self.words);
     }
 }
 
 impl fmt::Debug for BitBlock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "BitBlock({} bits)", self.len)
+    }
+}
+
+/// A list of secret numbers, wiped on drop at the speed of memory. Its `Debug` shows the length only.
+#[derive(Default)]
+pub(crate) struct Wiped<T: Wipeable>(pub(crate) Vec<T>);
+
+impl<T: Wipeable> Deref for Wiped<T> {
+    type Target = [T];
+
+    fn deref(&self) -> &[T] {
+        &self.0
+    }
+}
+
+impl<T: Wipeable> Drop for Wiped<T> {
+    fn drop(&mut self) {
+        wipe(&mut self.0);
+    }
+}
+
+impl<T: Wipeable> fmt::Debug for Wiped<T> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Wiped({} numbers)", self.0.len())
     }
 }
 
@@ -247,7 +271,7 @@ impl Llrs {
 impl Drop for Llrs {
     fn drop(&mut self) {
         if let Self::Soft(values) = self {
-            values.zeroize();
+            wipe(values);
         }
     }
 }

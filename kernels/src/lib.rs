@@ -14,6 +14,7 @@
 //! | [`rotation`] | multidimensional rotations of CV reconciliation |
 //! | [`noise`] | counter-mode random words and Gaussian samples for the simulated world |
 //! | [`parity`] | parities of ranges and subsets, woven permutations of bits |
+//! | [`wipe`] | overwriting that is not optimised away |
 //! | [`os`] | read-only file maps, huge pages, locked memory |
 
 #![allow(
@@ -36,5 +37,7 @@ pub mod noise;
 pub mod os;
 pub mod parity;
 pub mod rotation;
+mod wipe;
 
 pub use isa::{Isa, UnknownIsa};
+pub use wipe::{Wipeable, wipe};

@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use keystill_kernels::wipe;
 use zeroize::Zeroize;
 
 use crate::wire::{Malformed, Reader, Writer};
@@ -108,7 +109,7 @@ impl AliceFrame {
     /// Overwrites the settings.
     pub(super) fn wipe(&mut self) {
         match &mut self.settings {
-            Settings::Packed(packed) => packed.zeroize(),
+            Settings::Packed(packed) => wipe(packed),
             Settings::SimulatedCounter(rule) => rule.key.zeroize(),
         }
     }

@@ -14,8 +14,7 @@
 use std::fmt;
 use std::ops::AddAssign;
 
-use keystill_kernels::{Isa, bits};
-use zeroize::Zeroize;
+use keystill_kernels::{Isa, bits, wipe};
 
 use crate::bits::BitBlock;
 use crate::stage::Abort;
@@ -48,7 +47,7 @@ impl Record {
         };
         let intensity = Some([plane(INTENSITY_SHIFT), plane(INTENSITY_SHIFT + 1)]);
         let record = Self { test_basis: plane(TEST_BASIS_SHIFT), bits: plane(BIT_SHIFT), intensity };
-        settings.zeroize();
+        wipe(&mut settings);
         if both_set(record.intensity.as_ref()) {
             let reason = "Alice's source names a fourth intensity: there are three".to_owned();
             return Err(Abort::Unusable { reason });

@@ -10,9 +10,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use zeroize::{Zeroize, Zeroizing};
+use keystill_kernels::wipe;
 
-use crate::bits::{BitBlock, Llrs};
+use crate::bits::{BitBlock, Llrs, Wiped};
 use crate::protocol::{Desk, Kept, KeyLength, Party, Recordable, Validity, Wing};
 use crate::random::{Draw, Purpose, RandomFailure, health};
 use crate::reconcile::choice::{self, Choice, Conditions};
@@ -147,10 +147,10 @@ impl Bb84Wing {
         let dead_gates = self.protocol.dead_gates;
         let live_from = std::mem::replace(&mut self.live_from, sift::live_from_next(&frame, dead_gates));
         desk.compute(move |_| {
-            let mut coins = Zeroizing::new(vec![0; frame.offsets.len().div_ceil(8)]);
-            let drawn = random.draw(draw, &mut coins);
+            let mut coins = Wiped(vec![0; frame.offsets.len().div_ceil(8)]);
+            let drawn = random.draw(draw, &mut coins.0);
             let (positions, record) = sift::measure(&frame, &coins, dead_gates, live_from);
-            frame.clicks.zeroize();
+            wipe(&mut frame.clicks);
             Done::Measured { frame: index, positions, record: drawn.map(|()| record) }
         });
         Ok(())

@@ -20,9 +20,9 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use zeroize::{Zeroize, Zeroizing};
+use keystill_kernels::wipe;
 
-use crate::bits::{BitBlock, Llrs};
+use crate::bits::{BitBlock, Llrs, Wiped};
 use crate::protocol::{Course, Desk, Kept, KeyLength, Party, Recordable, Validity, Wing};
 use crate::random::{Draw, Purpose};
 use crate::reconcile::{Plan, Reconciled, Task};
@@ -81,12 +81,12 @@ enum Done {
 struct Hardened {
     side: SideInfo,
     bits: BitBlock,
-    quadratures: Arc<Zeroizing<Vec<f32>>>,
+    quadratures: Arc<Wiped<f32>>,
 }
 
 /// Alice's data of a frame until its reconciliation has ended.
 struct Held {
-    x: Arc<Zeroizing<Vec<f32>>>,
+    x: Arc<Wiped<f32>>,
     side: Option<Arc<SideInfo>>,
 }
 
@@ -107,7 +107,7 @@ pub struct CvWing {
     plan: Option<Plan>,
     next_frame: u32,
     /// Bob: quadratures of frames under way, to be opened if they fail.
-    opened_if_failed: BTreeMap<u32, Arc<Zeroizing<Vec<f32>>>>,
+    opened_if_failed: BTreeMap<u32, Arc<Wiped<f32>>>,
     hardening: usize,
     /// Alice: her data of frames under way; side information that came before them.
     held: BTreeMap<u32, Held>,
@@ -162,8 +162,8 @@ impl CvWing {
         let from_front = front.len().min(count);
         let (front, back) = (&mut front[..from_front], &mut back[..count - from_front]);
         let taken = [&*front, &*back].concat();
-        front.zeroize();
-        back.zeroize();
+        wipe(front);
+        wipe(back);
         self.buffer.drain(..count);
         taken
     }
@@ -259,7 +259,7 @@ impl CvWing {
         while self.next_frame < frames && self.buffer.len() >= size && self.under_way() < UNDER_WAY {
             let frame = self.next_frame;
             self.next_frame += 1;
-            let quadratures = Arc::new(Zeroizing::new(self.take(size)));
+            let quadratures = Arc::new(Wiped(self.take(size)));
             match self.party.role {
                 Role::Bob => self.harden(frame, quadratures, desk),
                 Role::Alice => {
@@ -284,13 +284,13 @@ impl CvWing {
     }
 
     /// Bob: maps uniform bits on his quadratures.
-    fn harden(&mut self, frame: u32, quadratures: Arc<Zeroizing<Vec<f32>>>, desk: &mut Desk) {
+    fn harden(&mut self, frame: u32, quadratures: Arc<Wiped<f32>>, desk: &mut Desk) {
         self.hardening += 1;
         let random = self.party.random.clone();
         let draw = Draw { block: self.party.block, purpose: Purpose::KeyBits, index: frame.into() };
         desk.compute(move |bench| {
-            let mut bytes = Zeroizing::new(vec![0; quadratures.len().div_ceil(8)]);
-            let drawn = random.draw(draw, &mut bytes);
+            let mut bytes = Wiped(vec![0; quadratures.len().div_ceil(8)]);
+            let drawn = random.draw(draw, &mut bytes.0);
             let bits = BitBlock::from_bytes(&bytes, quadratures.len());
             let side = rotation::harden(bench.isa(), Dimension::Eight, &quadratures, &bits);
             let hardened = drawn.map_err(Abort::from).and(side);
@@ -333,7 +333,7 @@ impl CvWing {
         let Some(Held { x, side: Some(side) }) = self.held.remove(&frame) else { return Err(out_of_turn()) };
         let bits = BitBlock::from_words(bits.words().to_vec(), bits.len());
         desk.compute(move |bench| {
-            let rebuilt = rotation::rebuild(bench.isa(), &side, &bits).map(Zeroizing::new);
+            let rebuilt = rotation::rebuild(bench.isa(), &side, &bits).map(Wiped);
             let tally = rebuilt.and_then(|y| Tally::of_frame(bench.isa(), &x, &y, &side));
             Done::Tallied { frame, tally }
         });
@@ -400,8 +400,8 @@ impl fmt::Debug for CvWing {
 impl Drop for CvWing {
     fn drop(&mut self) {
         let (front, back) = self.buffer.as_mut_slices();
-        front.zeroize();
-        back.zeroize();
+        wipe(front);
+        wipe(back);
     }
 }
 
@@ -439,7 +439,7 @@ impl Wing for CvWing {
         self.offered += 1;
         // A block that could not become key need not be distilled.
         Validity::epsilon(self.protocol.validity.as_ref(), self.party.block, self.protocol.epsilon)?;
-        let quadratures = Zeroizing::new(match (frame, self.party.role, &self.calibration) {
+        let quadratures = Wiped(match (frame, self.party.role, &self.calibration) {
             (Frame::Alice(frame), Role::Alice, _) => frame.quadratures,
             (Frame::Bob(mut frame), Role::Bob, Some(calibration)) => {
                 ShotUnit::new(calibration)?.normalise(&mut frame.quadratures);
