@@ -161,8 +161,11 @@ fn blocks(key: &[u32; 8], counters: &[u64; LANES]) -> [__m512i; 16] {
         (low[lane], high[lane]) = (counters[lane] as u32, (counters[lane] >> 32) as u32);
     }
     let mut start = [_mm512_setzero_si512(); 16];
-    for (word, constant) in scalar::CONSTANTS.into_iter().chain(*key).enumerate() {
-        start[word] = _mm512_set1_epi32(constant.cast_signed());
+    for word in 0..4 {
+        start[word] = _mm512_set1_epi32(scalar::CONSTANTS[word].cast_signed());
+    }
+    for word in 0..8 {
+        start[4 + word] = _mm512_set1_epi32(key[word].cast_signed());
     }
     (start[12], start[13]) = (load_words(&low), load_words(&high));
     let mut state = start;
