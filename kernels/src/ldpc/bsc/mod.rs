@@ -89,22 +89,11 @@ impl Graph<'_> {
     }
 
     /// The checks that are told, 64 of them at once.
-    fn told(&self, syndrome: &[u64], halves: &[u64]) -> impl Iterator<Item = Told> {
+    #[inline(always)]
+    fn told<'a>(&'a self, syndrome: &'a [u64], halves: &'a [u64]) -> Walk<'a> {
         assert_eq!(syndrome.len(), self.syndrome_words(), "a bit a check");
         assert!(halves.len() <= syndrome.len(), "more halves than checks");
-        let words = self.lift / LANES;
-        let part = move |word: usize, [from, to]: [usize; 2], parity: u64| {
-            let [start, from, to, end] =
-                [0, from, to, 2].map(|half| self.rows[word / words * 2 + half] as usize);
-            let word = word % words;
-            let messages = start * self.lift + (word * (end - start) + from - start) * LANES;
-            Told { edges: from..to, parity, word, messages }
-        };
-        let split = halves.iter().zip(syndrome).enumerate().flat_map(move |(word, (half, whole))| {
-            [part(word, [0, 1], *half), part(word, [1, 2], half ^ whole)]
-        });
-        let rest = syndrome.iter().enumerate().skip(halves.len());
-        split.chain(rest.map(move |(word, parity)| part(word, [0, 2], *parity)))
+        Walk { graph: self, syndrome, halves, next: 0, row: 0, word: 0, is_within: false }
     }
 
     fn check(&self) {
@@ -119,6 +108,61 @@ impl Graph<'_> {
         let inside =
             |(column, shift): &(u32, u32)| (*column as usize) < self.columns && (*shift as usize) < self.lift;
         assert!(self.edges.iter().all(inside), "an edge leads out of the graph");
+    }
+}
+
+/// A walk over the checks, row by row: where only the first half of a check is told too, its halves come one by one.
+///
+/// By hand, because it stands in the innermost loop but one: no division, and inlined into each rung.
+struct Walk<'a> {
+    graph: &'a Graph<'a>,
+    syndrome: &'a [u64],
+    halves: &'a [u64],
+    /// The next word of the syndrome: its block row, and its place in it.
+    next: usize,
+    row: usize,
+    word: usize,
+    /// Whether the first half of that word is behind us.
+    is_within: bool,
+}
+
+impl Walk<'_> {
+    #[inline(always)]
+    fn part(&self, [from, to]: [usize; 2], parity: u64) -> Told {
+        let rows = &self.graph.rows[2 * self.row..];
+        let (start, end) = (rows[0] as usize, rows[2] as usize);
+        let edges = rows[from] as usize..rows[to] as usize;
+        let messages = start * self.graph.lift + (self.word * (end - start) + edges.start - start) * LANES;
+        Told { edges, parity, word: self.word, messages }
+    }
+
+    #[inline(always)]
+    fn advance(&mut self) {
+        self.next += 1;
+        self.word += 1;
+        if self.word * LANES == self.graph.lift {
+            (self.row, self.word) = (self.row + 1, 0);
+        }
+    }
+}
+
+impl Iterator for Walk<'_> {
+    type Item = Told;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Told> {
+        let whole = *self.syndrome.get(self.next)?;
+        let told = match self.halves.get(self.next) {
+            None => self.part([0, 2], whole),
+            Some(half) if self.is_within => self.part([1, 2], half ^ whole),
+            Some(half) => {
+                self.is_within = true;
+                return Some(self.part([0, 1], *half));
+            }
+        };
+        self.is_within = false;
+        self.advance();
+        Some(told)
     }
 }
 
