@@ -288,6 +288,7 @@ fn world(node: &Config) -> Result<World, Failure> {
         seed: config.seed,
         protocol: config.protocol.clone(),
         method: MethodName::default(),
+        code_margin: 0.0,
     };
     args.build()
 }

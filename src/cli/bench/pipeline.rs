@@ -11,7 +11,7 @@ use keystill::protocol::Protocol;
 use keystill::session::{BlockReport, Event, Outcome};
 use serde_json::json;
 
-use crate::cli::world::{MethodName, Recordings, WorldArgs, parse_duration};
+use crate::cli::world::{MethodName, Recordings, WorldArgs, parse_duration, parse_margin};
 use crate::cli::{Exit, Failure, OrExit};
 
 /// A protocol end to end, both ends on this machine: from raw frames, made beforehand and held in memory, to
@@ -38,6 +38,10 @@ pub(crate) struct Args {
     /// Link time [default: 1s of BB84, 6s of CV].
     #[arg(long, value_parser = parse_duration)]
     duration: Option<Duration>,
+    /// By what share the error rate that BB84's code is chosen for lies above the estimate: 0 tells least, and
+    /// takes twice the computing.
+    #[arg(long, default_value_t = 0.1, value_parser = parse_margin)]
+    code_margin: f64,
     /// Computing threads; 0 for one a core.
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -122,6 +126,7 @@ fn world(args: &Args) -> WorldArgs {
         seed: 1,
         protocol: Some(args.protocol.clone()),
         method: MethodName::default(),
+        code_margin: args.code_margin,
     }
 }
 
@@ -153,6 +158,9 @@ fn report(args: &Args, run: &Run, threads: usize) {
             "seconds": run.seconds, "input_mbit_per_cpu_s": unshared, "stage_s": run.stage_s,
         });
         object[name] = json!(value);
+        if args.protocol == Bb84::NAME {
+            object["code_margin"] = json!(args.code_margin);
+        }
         println!("{object}");
     } else {
         println!(

@@ -35,6 +35,7 @@ pub fn small_bb84() -> Arc<Bb84> {
         most_clicks_per_frame: GATES as usize / 2,
         epsilon: 0.1,
         method: Method::Cascade,
+        code_margin: 0.0,
         ..Bb84::default()
     })
 }
