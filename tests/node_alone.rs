@@ -51,7 +51,7 @@ impl Nodes {
             [("alice", "listen", r#"{ recording = "raw/cv-alice.rec" }"#), ("bob", "connect", bobs_source)];
         for (name, way, from) in sources {
             let text = format!(
-                "{way} = \"{port}\"\npatience_s = {patience_s}\nfeedback = \"{name}.feedback\"\n[world]\nseed = 9\nduration = \"{}s\"\nset = {SET:?}\n\
+                "{way} = \"{port}\"\npatience_s = {patience_s}\nfeedback = \"{name}.feedback\"\nmetrics = \"{name}.prom\"\n[world]\nseed = 9\nduration = \"{}s\"\nset = {SET:?}\n\
                  [source.cv]\nfrom = {from}\npre_shared_key = \"key\"\n",
                 0.02 * BLOCKS as f64
             );
@@ -174,6 +174,17 @@ fn a_source_that_is_cut_comes_back_alone() {
             "{name}: the connection stayed: {}",
             nodes.log()
         );
+        let status = nodes.status(name);
+        let cv = &status["protocols"][1];
+        assert!(status["resident_bytes"].as_u64().is_none_or(|bytes| bytes > 1 << 20), "{name}: {status}");
+        assert!(
+            cv["pads_for_blocks"].as_u64() > Some(0) && cv["epsilon_spent"].as_f64() > Some(0.0),
+            "{name}: {cv}"
+        );
+        assert_eq!((&cv["resting"], &cv["stopped"]), (&Value::Null, &Value::Null), "{name}: it is back");
+        let metrics = fs::read_to_string(nodes.path(&format!("{name}.prom"))).expect("they were told");
+        let expected = format!("keystill_blocks{{protocol=\"bb84\"}} {BLOCKS}");
+        assert!(metrics.lines().any(|line| line == expected), "{name}: {metrics}");
         let feedback = nodes.feedback(name);
         assert_eq!(feedback.len(), bb84.len() + numbers.len(), "{name}: a line a block");
         let is_told = |field: &str| feedback.iter().any(|line| line[field].is_number());
@@ -185,7 +196,7 @@ fn a_source_that_is_cut_comes_back_alone() {
             "{name}: she holds both halves of the sample"
         );
     }
-    assert!(nodes.log().contains("cv rests until its source is back"), "{}", nodes.log());
+    assert!(nodes.log().contains("rests until its source is back protocol=\"cv\""), "{}", nodes.log());
 }
 
 #[test]

@@ -113,13 +113,18 @@ fn start(folder: &Path, name: &str, config: &str) -> Running {
     let file = |ending: &str| fs::File::create(folder.join(format!("{name}.{ending}"))).expect("writable");
     let mut command = Command::new(env!("CARGO_BIN_EXE_keystill"));
     command.args(["node", name, "--threads", "1", "--json", "--config"]).arg(path);
-    command.arg("--state").arg(folder.join(format!("{name}.state")));
+    command.arg("--state").arg(folder.join(format!("{name}.state"))).env("KEYSTILL_LOG", "trace");
     Running(command.stdout(file("out")).stderr(file("err")).spawn().expect("it starts"))
 }
 
-/// Whether any 16 bytes of a secret stand in bytes.
+/// All that a node can tell.
+const TOLD: &str = "feedback = \"node.feedback\"\nmetrics = \"node.prom\"\n";
+
+/// Whether any 16 bytes of a secret stand in bytes, or are spelled there in hexadecimal.
 fn holds(bytes: &[u8], secret: &[u8]) -> bool {
-    secret.chunks_exact(16).any(|part| bytes.windows(16).any(|window| window == part))
+    let stands = |part: &[u8]| bytes.windows(part.len()).any(|window| window == part);
+    let spelled = |part: &[u8]| part.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    secret.chunks_exact(16).any(|part| stands(part) || stands(spelled(part).as_bytes()))
 }
 
 fn all_files(folder: &Path) -> Vec<PathBuf> {
@@ -136,8 +141,8 @@ fn delivered_keys_stand_in_no_file() {
     let address = format!("127.0.0.1:{}", port.port());
     drop(TcpListener::bind("127.0.0.1:0"));
     let mut nodes = [
-        start(folder.path(), "alice", &format!("listen = \"{address}\"\n")),
-        start(folder.path(), "bob", &format!("connect = \"{address}\"\n")),
+        start(folder.path(), "alice", &format!("listen = \"{address}\"\n{TOLD}")),
+        start(folder.path(), "bob", &format!("connect = \"{address}\"\n{TOLD}")),
     ];
     let began = Instant::now();
     while nodes.iter_mut().any(|node| node.0.try_wait().expect("a child").is_none()) {

@@ -10,6 +10,7 @@ mod distill;
 mod doctor;
 mod keylen;
 mod link;
+mod log;
 mod machine;
 mod man;
 mod node;
@@ -61,6 +62,20 @@ enum Command {
     Top(top::Args),
     #[cfg(feature = "nats")]
     Worker(worker::Args),
+}
+
+impl Command {
+    /// What it logs by default: commands that run for long tell how they are.
+    fn log(&self) -> &'static str {
+        match self {
+            Self::Node(_) => log::LONG,
+            #[cfg(feature = "serve")]
+            Self::Serve(_) => log::LONG,
+            #[cfg(feature = "nats")]
+            Self::Worker(_) => log::LONG,
+            _ => log::SHORT,
+        }
+    }
 }
 
 /// Why a command ends: the number is its exit code.
@@ -151,6 +166,7 @@ fn is_closed_pipe(words: &str) -> bool {
 }
 
 fn run(command: Command) -> Result<(), Failure> {
+    log::start(command.log())?;
     match command {
         Command::Amplify(args) => amplify::run(args),
         Command::Bench(args) => bench::run(args),

@@ -2,6 +2,7 @@
 
 mod delivery;
 mod feedback;
+mod metrics;
 mod offload;
 mod status;
 
@@ -30,6 +31,7 @@ use super::world::{MethodName, NodeStore, Recordings, World, WorldArgs, parse_du
 use super::{Exit, Failure, OrExit};
 use delivery::Delivery;
 use feedback::Feedback;
+use metrics::TextFile;
 use offload::Offload;
 use status::Status;
 
@@ -38,7 +40,8 @@ use status::Status;
 /// The configuration is TOML: `listen` or `connect` with an address, and a [world] with scenario, seed and
 /// duration, the same on both sides. With a state folder the node remembers its pads, blocks and keys over
 /// crashes and goes on where it was; a lost connection is made anew. SIGTERM and SIGINT stop it in good order.
-/// `--status` tells how a running node is.
+/// `--status` tells how a running node is. The log goes to standard error, a line an event with its fields;
+/// `KEYSTILL_LOG` chooses what is told: error, warn, info, debug or trace.
 ///
 /// Raw frames come from the simulated world, or from what [source.bb84] and [source.cv] name; the world then
 /// says what the hardware is, and `seed` names the session. A source that is cut is opened anew: its protocol
@@ -76,6 +79,7 @@ const EXAMPLE: &str = r#"Example of a configuration, alice.toml:
   patience_s = 60                 # how long the peer may be silent
   store_mbit = 1024               # undelivered key at most
   combination = "either"          # keys of both protocols, or "xor": sums, secret if one of them is
+  metrics = "keystill.prom"       # for Prometheus' collector of text files
   feedback = "feedback.ndjson"    # figures for the hardware, or { unix = "feedback.sock" }
 
   [world]
@@ -116,6 +120,8 @@ struct Config {
     /// Where figures go that the hardware is adjusted by, a JSON object a block: a file or named pipe, or
     /// `{ unix = "PATH" }`.
     feedback: Option<feedback::Place>,
+    /// A file that is written anew every second, for Prometheus' collector of text files.
+    metrics: Option<PathBuf>,
     /// Undelivered key that the store holds at most, in Mbit.
     #[serde(default = "default_store_mbit")]
     store_mbit: u64,
@@ -184,6 +190,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let limits = Limits { longest_message: world.longest_message(), patience };
     let mut told = Told::new(args.json, Status::new(role, state, store), (delivery, offload));
     told.feedback = Feedback::start(config.feedback.as_ref(), &args.config, role)?;
+    told.metrics = TextFile::new(config.metrics.as_deref(), &args.config);
     told.real = config.source.protocols();
     let mut door = Door::open(&config, patience, stop.clone())?;
     let outcome = serve(&mut door, &mut actors, &workers, limits, &mut told);
@@ -375,15 +382,16 @@ struct Told {
     /// Protocols whose keys are secret: not even a digest of them is printed.
     real: Vec<&'static str>,
     feedback: Feedback,
+    metrics: TextFile,
     /// Why the first protocol that stopped did.
     stopped: Option<Failure>,
 }
 
 impl Told {
     fn new(json: bool, status: Status, (delivery, offload): (Delivery, Offload)) -> Self {
-        let feedback = Feedback::default();
+        let (feedback, metrics) = (Feedback::default(), TextFile::default());
         let (without, real) = (Vec::new(), Vec::new());
-        Self { json, blocks: 0, without, status, delivery, offload, real, feedback, stopped: None }
+        Self { json, blocks: 0, without, status, delivery, offload, real, feedback, metrics, stopped: None }
     }
 
     fn now_and_then(&mut self, actors: &[Box<dyn Actor>]) {
@@ -395,6 +403,7 @@ impl Told {
     fn tell(&mut self, actors: &[Box<dyn Actor>], state: &str) {
         let status = self.status.tell(actors, state);
         self.delivery.measure(&status);
+        self.metrics.tell(&status);
         self.offload.tell(&status);
     }
 
@@ -426,12 +435,9 @@ impl Told {
                     serde_json::json!({ "event": "key", "protocol": protocol, "block": key.block(), "bits": key.bits().len(), "key_digest": digest.as_str() })
                 );
             }
-            News::Took { .. } => {}
-            News::Restarted(error) => eprintln!("keystill: {protocol} begins again: {error}"),
-            News::Resting(error) => eprintln!("keystill: {protocol} rests until its source is back: {error}"),
-            News::Back => eprintln!("keystill: {protocol}: its source is back"),
+            // The log tells of them.
+            News::Took { .. } | News::Restarted(_) | News::Resting(_) | News::Back => {}
             News::Stopped(error) => {
-                eprintln!("keystill: {protocol} stops: {error}");
                 self.stopped.get_or_insert(fatal(error));
             }
             News::Event(event) => match moved_json(protocol, &event) {

@@ -102,6 +102,17 @@ pub enum News {
     Stopped(ActorError),
 }
 
+/// What a session lives on; it ends when either is used up.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Reserves {
+    /// Blocks whose tags the pads still cover.
+    pub pads_for_blocks: usize,
+    /// ε of all blocks so far, aborted ones in full.
+    pub epsilon_spent: f64,
+    /// What it may add up to.
+    pub epsilon_cap: f64,
+}
+
 /// Whether an actor takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
@@ -204,6 +215,9 @@ pub trait Actor: Send + fmt::Debug {
 
     /// Whether it takes part.
     fn condition(&self) -> Condition;
+
+    /// What its session lives on.
+    fn reserves(&self) -> Reserves;
 }
 
 /// A session and its source.
@@ -608,5 +622,13 @@ impl<P: Protocol> Actor for Party<P> {
 
     fn condition(&self) -> Condition {
         if self.resting { Condition::Resting } else { Condition::Running }
+    }
+
+    fn reserves(&self) -> Reserves {
+        Reserves {
+            pads_for_blocks: self.session.pads_for_blocks(),
+            epsilon_spent: self.session.epsilon_spent(),
+            epsilon_cap: self.config.epsilon_cap,
+        }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::session::LinkState;
 use crate::stage::{Computed, Role};
 
-use super::actor::{Actor, ActorError, Condition, News};
+use super::actor::{Actor, ActorError, Condition, News, Reserves};
 use super::workers::Workers;
 
 /// An actor whose failures stop nobody else, but for those of the storage that all share.
@@ -94,5 +94,9 @@ impl Actor for Alone {
 
     fn condition(&self) -> Condition {
         if self.stopped { Condition::Stopped } else { self.actor.condition() }
+    }
+
+    fn reserves(&self) -> Reserves {
+        self.actor.reserves()
     }
 }

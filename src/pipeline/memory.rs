@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use crate::session::LinkState;
 
 use super::actor::{Actor, ActorError, Told};
+use super::log;
 use super::workers::{Arrival, Workers};
 
 /// Drives actors until every block is over.
@@ -31,6 +32,7 @@ pub fn drive(actors: &mut [Box<dyn Actor>], workers: &Workers, told: Told<'_>) -
                 actors[number ^ 1].deliver(&message)?;
             }
             for news in actors[number].take_news() {
+                log::tell(&*actors[number], &news);
                 if !told(actors, Some((number, news))) {
                     return Ok(());
                 }

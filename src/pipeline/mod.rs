@@ -7,6 +7,7 @@
 mod actor;
 mod alone;
 mod lanes;
+mod log;
 mod memory;
 mod recording;
 mod reopening;
@@ -14,7 +15,9 @@ mod stream;
 mod tcp;
 mod workers;
 
-pub use actor::{Actor, ActorError, Condition, FrameJob, FrameSource, News, Pace, Party, SourceError, Told};
+pub use actor::{
+    Actor, ActorError, Condition, FrameJob, FrameSource, News, Pace, Party, Reserves, SourceError, Told,
+};
 pub use alone::Alone;
 pub use memory::drive;
 pub use recording::{Description, Recorder, RecordingError, Replay};

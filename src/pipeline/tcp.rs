@@ -28,6 +28,7 @@ use crate::session::LinkState;
 
 use super::actor::{Actor, ActorError, Condition, Told};
 use super::lanes::{Change, Lane, Signal};
+use super::log;
 use super::workers::Workers;
 
 /// Messages that may wait in either direction before back-pressure is felt.
@@ -121,6 +122,7 @@ fn talk_over(
                 moved |= wire.tend(number, &mut *actors[number])?;
             }
             for news in actors[number].take_news() {
+                log::tell(&*actors[number], &news);
                 if !told(actors, Some((number, news))) {
                     return Ok(());
                 }

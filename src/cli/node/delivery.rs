@@ -79,37 +79,16 @@ impl Delivery {
     }
 }
 
-/// The figures of each protocol that have a metric.
+/// The figures that have a metric.
 #[cfg(feature = "serve")]
 fn gauges(status: &Value) -> Vec<keystill::deliver::Gauge> {
-    let metrics = [
-        ("secret_bits", "keystill_secret_bits", "Secret key that the proof left, in bits."),
-        ("blocks", "keystill_blocks", "Blocks that ended."),
-        ("blocks_without_key", "keystill_blocks_without_key", "Blocks that ended without key."),
-        ("restarts", "keystill_restarts", "Sessions begun anew after an error."),
-        ("frames_taken", "keystill_frames", "Raw frames taken in."),
-        ("qber", "keystill_qber_ratio", "Bit errors of the last block, as a ratio."),
-        ("transmittance", "keystill_cv_transmittance_ratio", "T of the last block."),
-        (
-            "excess_noise_snu",
-            "keystill_cv_excess_noise_snu",
-            "Excess noise of the last block at the channel's input.",
-        ),
-        ("snr", "keystill_cv_snr_ratio", "Signal-to-noise ratio of the last block, a quadrature."),
-    ];
-    let mut gauges = Vec::new();
-    for own in status["protocols"].as_array().into_iter().flatten() {
-        for (field, name, help) in metrics {
-            let value = own[field].as_f64().or_else(|| own["last_block"][field].as_f64());
-            gauges.extend(value.map(|value| keystill::deliver::Gauge {
-                name: name.to_owned(),
-                labels: vec![("protocol".to_owned(), own["protocol"].as_str().unwrap_or("?").to_owned())],
-                help: help.to_owned(),
-                value,
-            }));
-        }
-    }
-    gauges
+    let gauge = |sample: super::metrics::Sample| keystill::deliver::Gauge {
+        name: sample.name.to_owned(),
+        labels: sample.protocol.into_iter().map(|own| ("protocol".to_owned(), own)).collect(),
+        help: sample.help.to_owned(),
+        value: sample.value,
+    };
+    super::metrics::samples(status).into_iter().map(gauge).collect()
 }
 
 #[cfg(all(test, feature = "serve"))]

@@ -106,6 +106,7 @@ impl Status {
     fn json(&self, actors: &[Box<dyn Actor>], state: &str) -> Value {
         let protocols = actors.iter().map(|actor| {
             let (taken, all) = actor.progress();
+            let reserves = actor.reserves();
             let default = Counts::default();
             let counts = self.protocols.get(actor.protocol()).unwrap_or(&default);
             let figures: serde_json::Map<String, Value> =
@@ -121,6 +122,9 @@ impl Status {
                 "restarts": counts.restarts,
                 "resting": counts.resting,
                 "stopped": counts.stopped,
+                "pads_for_blocks": reserves.pads_for_blocks,
+                "epsilon_spent": reserves.epsilon_spent,
+                "epsilon_cap": reserves.epsilon_cap,
                 "last_abort": counts.last_abort,
                 "last_error": counts.last_error,
                 "last_block": figures,
@@ -141,6 +145,8 @@ impl Status {
             "state": state,
             "process": std::process::id(),
             "uptime_s": self.began.elapsed().as_secs_f64(),
+            "version": env!("CARGO_PKG_VERSION"),
+            "resident_bytes": crate::cli::machine::resident_bytes(),
             "connections_lost": self.connections,
             "protocols": protocols.collect::<Vec<_>>(),
             "store": store,
