@@ -50,7 +50,8 @@
 //! one block or frame are [`stage::Stage`]s whose types the session forgets
 //! ([`stage::Conversation`]), so that a new method adds no line to the session.
 //!
-//! What a key rests on, and what it does not: [`promises`]. What is read and written: [`formats`].
+//! What a key rests on, and what it does not: [`promises`]. What is read and written: [`formats`]. Bring-up and care of a
+//! link: [`bring_up`].
 //!
 //! # Which rooms an embedder needs
 //!
@@ -71,6 +72,7 @@ pub mod auth;
 pub mod bb84;
 pub mod bits;
 pub mod bounds;
+pub mod bring_up;
 #[cfg(feature = "sim")]
 pub mod channel;
 pub mod cv;

@@ -9,6 +9,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("main", 11),
     ("promises", 11),
     ("formats", 11),
+    ("bring_up", 11),
     ("sim", 10),
     ("deliver", 10),
     ("offload", 10),

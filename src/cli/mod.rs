@@ -14,6 +14,7 @@ mod log;
 mod machine;
 mod man;
 mod node;
+mod pads;
 mod report;
 mod run;
 mod secrecy;
@@ -55,6 +56,7 @@ enum Command {
     Link(link::Args),
     Man(man::Args),
     Node(node::Args),
+    Pads(pads::Args),
     Report(report::Args),
     Run(run::Args),
     #[cfg(feature = "serve")]
@@ -179,6 +181,7 @@ fn run(command: Command) -> Result<(), Failure> {
         Command::Link(args) => link::run(&args),
         Command::Man(args) => man::run(&args),
         Command::Node(args) => node::run(&args),
+        Command::Pads(args) => pads::run(&args),
         Command::Report(args) => report::run(&args),
         Command::Run(args) => run::run(&args),
         #[cfg(feature = "serve")]

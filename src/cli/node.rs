@@ -89,7 +89,7 @@ const EXAMPLE: &str = r#"Example of a configuration, alice.toml:
 
   [source.bb84]
   from = { unix = "bb84.sock" }   # or recording = "FILE", pipe = "FILE", tcp = "HOST:PORT"
-  pre_shared_key = "psk.key"      # installed when the state folder is new
+  pre_shared_key = "psk.key"      # or `keystill pads install` puts it into the state
 "#;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
@@ -284,6 +284,11 @@ fn world(node: &Config) -> Result<World, Failure> {
             anyhow!("world.protocol: bb84 or cv, or leave it out for both"),
         ));
     }
+    if node.source.share_a_key() {
+        let why =
+            anyhow!("source: both protocols name one pre_shared_key; each needs its own: pads serve once");
+        return Err(Failure::new(Exit::Configuration, why));
+    }
     if config.protocol.is_some() && node.combination == CombinationName::Xor {
         let why = anyhow!("combination: `xor` adds the keys of both protocols; leave world.protocol out");
         return Err(Failure::new(Exit::Configuration, why));
@@ -469,5 +474,19 @@ mod tests {
         let one: Config = toml::from_str(&format!("{text}protocol = \"cv\"\n")).expect("it is read");
         let failure = world(&one).expect_err("nothing to add");
         assert!(failure.error.to_string().contains("combination"), "{:#}", failure.error);
+    }
+
+    #[test]
+    fn two_protocols_do_not_share_a_key() {
+        let source = |protocol: &str, key: &str| {
+            format!("[source.{protocol}]\nfrom = {{ pipe = \"p\" }}\npre_shared_key = \"{key}\"\n")
+        };
+        let config = |key: &str| {
+            let text =
+                format!("connect = \"a:1\"\n[world]\nseed = 1\n{}{}", source("bb84", "a"), source("cv", key));
+            toml::from_str::<Config>(&text).expect("it is read")
+        };
+        assert!(world(&config("b")).is_ok(), "two keys");
+        assert!(world(&config("a")).is_err(), "the same pads twice");
     }
 }

@@ -24,6 +24,12 @@ pub(crate) struct Sources {
 }
 
 impl Sources {
+    /// Whether both would install the same file.
+    pub(crate) fn share_a_key(&self) -> bool {
+        let file = |origin: &Option<Origin>| origin.as_ref()?.pre_shared_key.clone();
+        file(&self.bb84).is_some_and(|key| file(&self.cv) == Some(key))
+    }
+
     /// The protocols whose frames are not simulated.
     pub(crate) fn protocols(&self) -> Vec<&'static str> {
         let named = [(Bb84::NAME, &self.bb84), (Cv::NAME, &self.cv)];

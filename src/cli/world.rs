@@ -37,8 +37,8 @@ use super::{Exit, Failure, OrExit};
 const PRE_SHARED_BYTES: usize = 32 + 64 * 100;
 
 /// Bytes of a real pre-shared key: two hash keys and the pads of ten blocks at least.
-const LEAST_PRE_SHARED_BYTES: usize = 32 + 64 * 10;
-const MOST_PRE_SHARED_BYTES: usize = 1 << 24;
+pub(crate) const LEAST_PRE_SHARED_BYTES: usize = 32 + 64 * 10;
+pub(crate) const MOST_PRE_SHARED_BYTES: usize = 1 << 24;
 
 /// What names a simulated world.
 #[derive(Clone, Debug, clap::Args)]
@@ -76,6 +76,11 @@ pub(crate) enum MethodName {
     Ldpc,
     /// Interactive, by parities.
     Cascade,
+}
+
+/// The number of the session that a seed names.
+pub(crate) fn session_of(seed: u64) -> u128 {
+    u128::from(seed) + 1
 }
 
 /// A length of time with its unit.
@@ -206,7 +211,7 @@ impl World {
     }
 
     pub(crate) fn session(&self) -> u128 {
-        u128::from(self.args.seed) + 1
+        session_of(self.args.seed)
     }
 
     pub(crate) fn block_time(&self, protocol: &str) -> Duration {

@@ -274,6 +274,12 @@ impl<D: Disk> Store<D> {
         self.book(protocol).is_some()
     }
 
+    /// The session that a protocol's pre-shared key was installed for.
+    #[must_use]
+    pub fn session(&self, protocol: &str) -> Option<u128> {
+        self.book(protocol).map(|book| self.books[book].session)
+    }
+
     /// What a party of a protocol goes on from.
     ///
     /// # Errors
