@@ -473,10 +473,9 @@ impl Shot {
             iterations += 1;
             met = kernel::is_satisfied(isa, graph, syndrome, halves, posteriors);
         }
-        let bits = met.then(|| {
-            kernel::decide(isa, graph, &scratch.posteriors, &mut scratch.words);
-            self.plan.unweave(&scratch.words, self.bits.len())
-        });
+        kernel::decide(isa, graph, &scratch.posteriors, &mut scratch.words);
+        met = met || chain::mend(isa, graph, &mut scratch.words, syndrome, halves);
+        let bits = met.then(|| self.plan.unweave(&scratch.words, self.bits.len()));
         scratch.wipe();
         (bits, iterations)
     }
@@ -573,6 +572,7 @@ impl Stage for Corrector {
     }
 }
 
+mod chain;
 mod elsewhere;
 #[cfg(test)]
 mod tests;

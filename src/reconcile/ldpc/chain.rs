@@ -1,0 +1,171 @@
+//! What is left when the decoder stands still: two violated checks at the ends of a path of light columns.
+//!
+//! The columns of degree 2 form a zigzag through the rows ([`codes::bsc`](super::super::codes::bsc)), so that every
+//! check lies on one path of them. If all bits of a stretch of a path are wrong, only the two checks at its ends are
+//! violated, and both push with equal strength at bits that know little else: the decoder carries the
+//! violations to and fro. Here they are joined: the bits between two violated checks of one path are flipped. What
+//! comes out has the syndrome; that it is the reference side's is what verification shows.
+
+use keystill_kernels::Isa;
+use keystill_kernels::ldpc::bsc::{self as kernel, Graph};
+
+/// More violated checks than these are no residue.
+const MOST_VIOLATED: usize = 64;
+
+/// A check, or a half of one whose halves are told: half row and place in the row. Whole checks stand under their
+/// first half.
+type Part = (usize, usize);
+
+/// A bit: block column, and place in it.
+type Bit = (usize, usize);
+
+/// The paths of columns of degree 2 in a graph, of which the first `split` checks have their halves told.
+struct Paths<'a> {
+    graph: Graph<'a>,
+    split: usize,
+    /// By half row: the light columns in it, with their shifts there.
+    light: Vec<Vec<(usize, usize)>>,
+    /// By column: the half rows it stands in, with its shifts. Filled for light ones.
+    ends: Vec<Vec<(usize, usize)>>,
+}
+
+impl<'a> Paths<'a> {
+    fn new(graph: Graph<'a>, split: usize) -> Self {
+        let mut ends = vec![Vec::new(); graph.columns];
+        for (half, bounds) in graph.rows.windows(2).enumerate() {
+            for (column, shift) in &graph.edges[bounds[0] as usize..bounds[1] as usize] {
+                ends[*column as usize].push((half, *shift as usize));
+            }
+        }
+        let mut light = vec![Vec::new(); graph.rows.len() - 1];
+        for (column, ends) in ends.iter().enumerate().filter(|(_, ends)| ends.len() == 2) {
+            ends.iter().for_each(|(half, shift)| light[*half].push((column, *shift)));
+        }
+        Self { graph, split, light, ends }
+    }
+
+    /// The part that a half of a check belongs to.
+    fn part(&self, half: usize, place: usize) -> Part {
+        let is_split = half / 2 * self.graph.lift + place < self.split;
+        (if is_split { half } else { half / 2 * 2 }, place)
+    }
+
+    /// The light bits of a part.
+    fn bits_of(&self, (half, place): Part) -> impl Iterator<Item = Bit> + '_ {
+        let halves = if self.part(half + 1 - half % 2, place).0 == half && half % 2 == 0 { 2 } else { 1 };
+        let light = self.light[half..half + halves].iter().flatten();
+        light.map(move |(column, shift)| (*column, (place + shift) % self.graph.lift))
+    }
+
+    /// The part at the other end of a light bit.
+    fn across(&self, (column, place): Bit, from: Part) -> Option<Part> {
+        let lift = self.graph.lift;
+        let ends =
+            self.ends[column].iter().map(|(half, shift)| self.part(*half, (place + lift - shift) % lift));
+        ends.into_iter().find(|part| *part != from)
+    }
+
+    /// The bits from a violated part to the next one, along the path that begins with `first`.
+    fn walk(&self, start: Part, first: Bit, violated: &[Part]) -> Option<(Vec<Bit>, Part)> {
+        let (mut bits, mut bit, mut from) = (Vec::new(), first, start);
+        while bits.len() < self.graph.columns {
+            bits.push(bit);
+            let part = self.across(bit, from)?;
+            if violated.contains(&part) {
+                return Some((bits, part));
+            }
+            bit = self.bits_of(part).find(|other| *other != bit)?;
+            from = part;
+        }
+        None
+    }
+}
+
+/// Joins what is violated, and tells whether nothing is any more.
+///
+/// `bits`: a code word as decided; `syndrome`, `halves`: what was told, 64 a word.
+pub(super) fn mend(isa: Isa, graph: Graph<'_>, bits: &mut [u64], syndrome: &[u64], halves: &[u64]) -> bool {
+    let mut violated = violations(isa, graph, bits, (syndrome, halves));
+    if violated.is_empty() || violated.len() > MOST_VIOLATED {
+        return violated.is_empty();
+    }
+    let paths = Paths::new(graph, 64 * halves.len());
+    while let Some(start) = violated.pop() {
+        let walks = paths.bits_of(start).filter_map(|first| paths.walk(start, first, &violated));
+        let Some((between, end)) = walks.min_by_key(|(bits, _)| bits.len()) else { return false };
+        violated.retain(|part| *part != end);
+        for (column, place) in between {
+            bits[(column * graph.lift + place) / 64] ^= 1 << (place % 64);
+        }
+    }
+    violations(isa, graph, bits, (syndrome, halves)).is_empty()
+}
+
+/// The parts that bits violate, as many as are looked at.
+fn violations(isa: Isa, graph: Graph<'_>, bits: &[u64], (syndrome, halves): (&[u64], &[u64])) -> Vec<Part> {
+    let words = graph.syndrome_words();
+    let (mut whole, mut first) = (vec![0; words], vec![0; words]);
+    kernel::syndrome(isa, graph, bits, &mut whole, &mut first);
+    let mut violated = Vec::new();
+    for word in 0..words {
+        let both = whole[word] ^ syndrome[word];
+        let parts = match halves.get(word) {
+            Some(told) => [first[word] ^ told, both ^ first[word] ^ told],
+            None => [both, 0],
+        };
+        for (half, mut wrong) in parts.into_iter().enumerate() {
+            while wrong != 0 && violated.len() <= MOST_VIOLATED {
+                let check = 64 * word + wrong.trailing_zeros() as usize;
+                violated.push((2 * (check / graph.lift) + half, check % graph.lift));
+                wrong &= wrong - 1;
+            }
+        }
+    }
+    violated
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::reconcile::codes::bsc::Code;
+
+    /// A word of zeros of which a stretch of a path is wrong; what is told has `split` words of halves.
+    fn mended(split: usize, rows: std::ops::Range<usize>) -> Option<Vec<u64>> {
+        let code = Code::build(256, 40, 256, 1).expect("a code");
+        let graph = code.graph();
+        let words = graph.syndrome_words();
+        let mut bits = vec![0; code.bits() / 64];
+        let paths = Paths::new(graph, 0);
+        // Column c of degree 2 joins rows c and c + 1.
+        let mut part = (2 * rows.start, 77);
+        for row in rows {
+            let bit = paths.bits_of(part).find(|(column, _)| *column == row).expect("a light column a row");
+            bits[(bit.0 * graph.lift + bit.1) / 64] ^= 1 << (bit.1 % 64);
+            part = paths.across(bit, part).expect("a second row");
+        }
+        let told = (vec![0; words], vec![0; split]);
+        mend(Isa::best(), graph, &mut bits, &told.0, &told.1).then_some(bits)
+    }
+
+    #[test]
+    fn stretches_of_a_path_are_joined_with_and_without_halves() {
+        for split in [0, 40, 160] {
+            for rows in [3..4, 3..9, 20..31] {
+                let bits = mended(split, rows.clone()).expect("two violated checks of one path");
+                assert!(bits.iter().all(|word| *word == 0), "rows {rows:?}, {split} words of halves");
+            }
+        }
+    }
+
+    #[test]
+    fn what_no_path_joins_stays() {
+        let code = Code::build(256, 40, 256, 1).expect("a code");
+        let graph = code.graph();
+        let syndrome = vec![0; graph.syndrome_words()];
+        let mut bits = vec![0; code.bits() / 64];
+        assert!(mend(Isa::best(), graph, &mut bits, &syndrome, &[]), "nothing is violated");
+        // One bit of a heavy column.
+        *bits.last_mut().expect("bits") ^= 1;
+        assert!(!mend(Isa::best(), graph, &mut bits, &syndrome, &[]), "far more than two");
+    }
+}
