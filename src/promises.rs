@@ -29,6 +29,9 @@
 //! is ever reckoned from an efficiency. There is one floor, at the end, after rounding outward
 //! ([`bounds`](crate::bounds)).
 //!
+//! Keys of two protocols may be joined ([`store::Combination`](crate::store::Combination)): a sum is secret if one of its
+//! summands is, and its ε, as that of a stream of both protocols' keys, is counted as the sum of theirs.
+//!
 //! # ε of the default configuration
 //!
 //! A block of BB84 or CV claims ε = 1e-10. Three quarters are spent by the key length; a quarter is left for
