@@ -417,14 +417,60 @@ fn a_silent_peer_is_given_up_and_a_quiet_one_is_not() {
 }
 
 fn run_cv(noise: f32) -> (End, [Party<Cv>; 2]) {
+    run_cv_on(noise, &mut untouched)
+}
+
+fn run_cv_on(noise: f32, tamper: Tamper<'_>) -> (End, [Party<Cv>; 2]) {
     let mut ends = [Role::Alice, Role::Bob].map(|role| Party::new(role, cv_protocol(role), &[3; 544]));
     for index in 0..30 {
         let (alice, bob) = cv_frames(index, noise);
         ends[0].frames.push_back(alice);
         ends[1].frames.push_back(bob);
     }
-    let end = talk(&mut ends, 1, 5, &mut untouched);
+    let end = talk(&mut ends, 1, 5, tamper);
     (end, ends)
+}
+
+/// `KEYSTILL_FLIPS=100 cargo test --release --test session altered_cv` flips as many bits of each message as one likes.
+#[test]
+fn an_altered_cv_message_releases_no_key_of_its_block() {
+    let flips = std::env::var("KEYSTILL_FLIPS").ok().and_then(|count| count.parse().ok()).unwrap_or(1u64);
+    let mut messages: Vec<(Role, u64, Vec<u8>)> = Vec::new();
+    run_cv_on(0.0, &mut |role, number, message| messages.push((role, number, message.clone())));
+    let mut dice = Lcg(17);
+    let mut tried = 0;
+    let mut attempt = |from: Role, place: u64, what: &str, change: &mut dyn FnMut(&mut Vec<u8>)| {
+        let (end, [alice, bob]) = run_cv_on(0.0, &mut |role, number, message| {
+            if role == from && number == place {
+                change(message);
+            }
+        });
+        let receiver = if from == Role::Alice { &bob } else { &alice };
+        assert!(receiver.keys.is_empty(), "{from:?} {place}, {what}: the receiver released a key");
+        assert!(!matches!(end, End::Over) || alice.keys.is_empty(), "{from:?} {place}, {what}: {end:?}");
+        assert_no_key_differs(&alice, &bob);
+        tried += 1;
+    };
+    for (index, (role, number, message)) in messages.iter().enumerate() {
+        for _ in 0..flips {
+            let bit = dice.next(8 * message.len() as u64) as usize;
+            let mut flip = |message: &mut Vec<u8>| message[bit / 8] ^= 1 << (bit % 8);
+            attempt(*role, *number, &format!("bit {bit}"), &mut flip);
+        }
+        // What both sides say alike, such as "fixed", is no replay.
+        let before = &messages[index.saturating_sub(1)].2;
+        match index % 3 {
+            2 if before != message => {
+                attempt(*role, *number, "replayed", &mut |message| message.clone_from(before));
+            }
+            0 => attempt(*role, *number, "cut", &mut |message| message.truncate(message.len() / 2)),
+            _ => attempt(*role, *number, "doubled", &mut |message| message.extend_from_within(..)),
+        }
+    }
+    println!(
+        "{{\"protocol\":\"cv\",\"messages\":{},\"alterations\":{tried},\"accepted\":0}}",
+        messages.len()
+    );
 }
 
 #[test]

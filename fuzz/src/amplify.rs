@@ -8,8 +8,8 @@ pub(crate) fn run(bytes: &[u8]) {
     let Some((sizes, bytes)) = bytes.split_first_chunk::<4>() else { return };
     let (n, m) = (u16::from_le_bytes([sizes[0], sizes[1]]), u16::from_le_bytes([sizes[2], sizes[3]]));
     // A few are long enough for transforms, where the reference takes a second.
-    let long = n & 127 == 127;
-    let (n, m) = if long { (n, m) } else { (n & 4095, m & 4095) };
+    let long = n & 1023 == 1023;
+    let (n, m) = if long { (n, m) } else { (n & 2047, m & 2047) };
     let scale = if long { 4 } else { 1 };
     let (n, m) = (usize::from(n) * scale, usize::from(m) * scale);
     for matrix in [Matrix::Plain, Matrix::Modified] {

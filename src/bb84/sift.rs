@@ -16,7 +16,7 @@ use std::ops::AddAssign;
 
 use keystill_kernels::{Isa, bits, wipe};
 
-use crate::bits::BitBlock;
+use crate::bits::{BitBlock, Wiped};
 use crate::stage::Abort;
 use crate::wire::{Malformed, Reader, Writer};
 
@@ -41,10 +41,7 @@ impl Record {
     /// # Errors
     /// [`Abort::Unusable`] if one names an intensity that there is not.
     pub(super) fn prepared(mut settings: Vec<u8>) -> Result<Self, Abort> {
-        let plane = |shift: u8| {
-            let words = settings.chunks(64).map(|gates| plane_word(gates, shift)).collect();
-            BitBlock::from_words(words, settings.len())
-        };
+        let plane = |shift| plane(&settings, shift);
         let intensity = Some([plane(INTENSITY_SHIFT), plane(INTENSITY_SHIFT + 1)]);
         let record = Self { test_basis: plane(TEST_BASIS_SHIFT), bits: plane(BIT_SHIFT), intensity };
         wipe(&mut settings);
@@ -66,16 +63,22 @@ fn both_set(intensity: Option<&[BitBlock; 2]>) -> bool {
         .is_some_and(|[low, high]| low.words().iter().zip(high.words()).any(|(low, high)| low & high != 0))
 }
 
-/// One bit of each of 64 settings.
-fn plane_word(settings: &[u8], shift: u8) -> u64 {
-    let eight = |settings: &[u8]| {
-        let mut bytes = [0; 8];
-        bytes[..settings.len()].copy_from_slice(settings);
-        // The product moves bit 8i to bit 56 + i.
-        let bits = u64::from_le_bytes(bytes) >> shift & 0x0101_0101_0101_0101;
-        bits.wrapping_mul(0x0102_0408_1020_4080) >> 56
+/// One bit of each byte of a list.
+fn plane(bytes: &[u8], shift: u8) -> BitBlock {
+    let words = bytes.chunks(64).map(|bytes| plane_word(bytes, shift)).collect();
+    BitBlock::from_words(words, bytes.len())
+}
+
+/// One bit of each of 64 bytes.
+fn plane_word(bytes: &[u8], shift: u8) -> u64 {
+    // The product moves bit 8i to bit 56 + i.
+    let eight = |bytes: [u8; 8]| {
+        (u64::from_le_bytes(bytes) >> shift & 0x0101_0101_0101_0101).wrapping_mul(0x0102_0408_1020_4080) >> 56
     };
-    settings.chunks(8).enumerate().fold(0, |word, (i, settings)| word | eight(settings) << (8 * i))
+    let (eights, rest) = bytes.as_chunks::<8>();
+    let word = eights.iter().enumerate().fold(0, |word, (i, bytes)| word | eight(*bytes) << (8 * i));
+    let rest = rest.iter().enumerate().fold(0, |word, (i, byte)| word | u64::from(byte >> shift & 1) << i);
+    word | rest << (8 * eights.len() % 64)
 }
 
 impl fmt::Debug for Record {
@@ -180,76 +183,48 @@ pub(super) struct Sifted {
 /// lives must not be alone to answer. A detector is dead for `dead_gates` after each of its clicks, also
 /// after those that are dropped, and before gate `live_from` because of clicks before this frame.
 pub(super) fn measure(frame: &BobFrame, random: &[u8], dead_gates: u32, live_from: u32) -> (Vec<u8>, Record) {
-    let mut positions = Vec::with_capacity(frame.offsets.len() + frame.offsets.len() / 4);
-    let (mut test_basis, mut bits) = (Plane::of(frame.offsets.len()), Plane::of(frame.offsets.len()));
-    let mut next = 0;
-    let mut live_from = live_from;
-    let clicks = frame.offsets.chunks(8).zip(frame.clicks.chunks(8)).zip(random);
-    for ((offsets, clicks), coins) in clicks {
-        for (place, (offset, clicks)) in offsets.iter().zip(clicks).enumerate() {
-            let dead = *offset < live_from;
-            live_from = live_after(*offset, dead_gates);
-            if dead {
-                continue;
-            }
-            write_gap(offset + 1 - next, &mut positions);
-            next = offset + 1;
-            let first = (clicks / click::DETECTOR_0) & 1;
-            let second = (clicks / click::DETECTOR_1) & 1;
-            let coin = coins >> place & 1;
-            test_basis.push(clicks & click::TEST_BASIS);
-            bits.push(second & (!first | coin));
-        }
+    let mut offsets = vec![0; frame.offsets.len()];
+    let mut kept = Wiped(vec![0; frame.offsets.len()]);
+    let (mut count, mut live_from) = (0, live_from);
+    for (place, (offset, clicks)) in frame.offsets.iter().zip(&frame.clicks).enumerate() {
+        let coin = random[place / 8] >> (place % 8);
+        let first = clicks / click::DETECTOR_0;
+        let second = clicks / click::DETECTOR_1;
+        // The next click that is kept takes the place of one that is not.
+        offsets[count] = *offset;
+        kept.0[count] = (clicks & click::TEST_BASIS) | (second & (!first | coin) & 1) << 1;
+        count += usize::from(*offset >= live_from);
+        live_from = live_after(*offset, dead_gates);
     }
-    let (test_basis, bits) = (test_basis.finish(), bits.finish());
+    let kept = &kept[..count];
+    let record = Record { test_basis: plane(kept, 0), bits: plane(kept, 1), intensity: None };
     let mut writer = Writer::new();
-    writer.count(bits.len()).bytes(&positions);
-    (writer.finish(), Record { test_basis, bits, intensity: None })
+    writer.count(count).bytes(&write_gaps(&offsets[..count]));
+    (writer.finish(), record)
 }
 
-/// Appends a gap, a variable-length integer; almost all take one byte.
-#[inline]
-fn write_gap(gap: u32, out: &mut Vec<u8>) {
-    if gap < 0x80 {
-        out.push(gap.to_le_bytes()[0]);
-    } else {
+/// The gaps between offsets, variable-length integers; almost all take one byte.
+fn write_gaps(offsets: &[u32]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(offsets.len() + offsets.len() / 4);
+    let mut next = 0;
+    for offsets in offsets.chunks(16) {
+        let mut gaps = [0u32; 16];
+        for (gap, offset) in gaps.iter_mut().zip(offsets) {
+            *gap = offset + 1 - next;
+            next = offset + 1;
+        }
+        if gaps.iter().fold(0, |all, gap| all | gap) < 0x80 {
+            let short = gaps.map(|gap| gap.to_le_bytes()[0]);
+            out.extend_from_slice(&short[..offsets.len()]);
+            continue;
+        }
         let mut writer = Writer::new();
-        writer.varint(gap.into());
+        gaps[..offsets.len()].iter().for_each(|gap| {
+            writer.varint((*gap).into());
+        });
         out.extend_from_slice(&writer.finish());
     }
-}
-
-/// A string of bits that grows bit by bit.
-struct Plane {
-    words: Vec<u64>,
-    word: u64,
-    filled: usize,
-}
-
-impl Plane {
-    /// Room for so many bits: it never moves, so that nothing of it is left behind.
-    fn of(bits: usize) -> Self {
-        Self { words: Vec::with_capacity(bits.div_ceil(64)), word: 0, filled: 0 }
-    }
-
-    /// Appends the lowest bit.
-    #[inline]
-    fn push(&mut self, bit: u8) {
-        self.word |= u64::from(bit) << self.filled;
-        self.filled += 1;
-        if self.filled == 64 {
-            self.words.push(std::mem::take(&mut self.word));
-            self.filled = 0;
-        }
-    }
-
-    fn finish(mut self) -> BitBlock {
-        let len = 64 * self.words.len() + self.filled;
-        if self.filled > 0 {
-            self.words.push(self.word);
-        }
-        BitBlock::from_words(self.words, len)
-    }
+    out
 }
 
 /// The first gate at which a detector that clicked is alive again.
