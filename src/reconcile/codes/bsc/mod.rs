@@ -49,11 +49,26 @@ impl Code {
     /// 4 to 3/4 as many block rows, no row of which gets too heavy for the decoder.
     #[must_use]
     pub fn build(columns: usize, checks: usize, lift: usize, seed: u64) -> Option<Self> {
+        Self::with_shares(columns, checks, lift, seed, &node_shares(checks as f64 / columns as f64))
+    }
+
+    /// Builds the code of column degrees of one's own: `shares` are degrees, each with the share of the columns that
+    /// have it, lightest first.
+    ///
+    /// `None` as for [`build`](Self::build).
+    #[must_use]
+    pub fn with_shares(
+        columns: usize,
+        checks: usize,
+        lift: usize,
+        seed: u64,
+        shares: &[(u32, f64)],
+    ) -> Option<Self> {
         let sizes = lift.is_power_of_two() && (64..=4096).contains(&lift) && (16..=1024).contains(&columns);
         if !sizes || checks < 4 || checks * 4 > columns * 3 {
             return None;
         }
-        let degrees = column_degrees(columns, checks);
+        let degrees = column_degrees(columns, checks, shares);
         let mut builder = Builder::new(columns, checks, lift, seed);
         degrees.iter().enumerate().for_each(|(place, degree)| builder.add(place, *degree));
         builder.finish()
@@ -85,11 +100,10 @@ impl Code {
 }
 
 /// The degrees of all columns, lightest first.
-fn column_degrees(columns: usize, checks: usize) -> Vec<u32> {
-    let shares = node_shares(checks as f64 / columns as f64);
+fn column_degrees(columns: usize, checks: usize, shares: &[(u32, f64)]) -> Vec<u32> {
     let mut degrees = Vec::with_capacity(columns);
     let mut owed = 0.0;
-    for (degree, share) in &shares {
+    for (degree, share) in shares {
         owed += share * columns as f64;
         while (degrees.len() as f64) + 0.5 < owed && degrees.len() < columns {
             degrees.push((*degree).min(u32::try_from(checks).unwrap_or(u32::MAX)));
