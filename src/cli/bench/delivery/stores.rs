@@ -36,6 +36,7 @@ impl Kind {
 const AHEAD: u64 = 4096;
 
 /// Both ends, each with the same `keys` fresh keys and some to spare.
+#[cfg_attr(not(feature = "postgres"), expect(unused_variables, reason = "a database only with PostgreSQL"))]
 pub(super) fn two_ends(
     kind: Kind,
     (folder, database): (&Path, &str),
