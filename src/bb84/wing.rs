@@ -262,7 +262,7 @@ impl Bb84Wing {
         let sigma = libm::sqrt(qber * (1.0 - qber) / events as f64);
         let bits = usize::try_from(bits).unwrap_or(usize::MAX);
         // The proof books both directions.
-        let qber = ((qber + 0.5 * sigma) * (1.0 + self.protocol.code_margin)).max(1e-4);
+        let qber = ((qber + 1.5 * sigma) * (1.0 + self.protocol.code_margin)).max(1e-4);
         let conditions = Conditions { bits, qber, ..Conditions::default() };
         Ok(choice::choose(self.protocol.method, &conditions)?)
     }

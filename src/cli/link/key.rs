@@ -6,11 +6,11 @@ use keystill::cv::security as cv_security;
 use keystill::reconcile::{ldpc, leaf};
 
 /// Bits that the first shots tell for so many sifted bits, of which so many were seen in the test basis: what the
-/// engine aims at, half a standard error above the test basis' rate.
+/// engine aims at, one and a half standard errors above the test basis' rate.
 pub(crate) fn bb84_leak_bits(qber: f64, key_events: f64, test_events: f64) -> f64 {
     let sigma = (qber * (1.0 - qber) / test_events.max(1.0)).sqrt();
     let bits = usize::try_from(count(key_events)).unwrap_or(usize::MAX);
-    if bits == 0 { 0.0 } else { ldpc::expected_leak_bits(qber + 0.5 * sigma, bits) }
+    if bits == 0 { 0.0 } else { ldpc::expected_leak_bits(qber + 1.5 * sigma, bits) }
 }
 
 /// The efficiency f that the expected BB84 key reckons with.
