@@ -153,7 +153,9 @@ fn talk_and<P: Protocol>(
 
 /// Runs BB84 over `blocks` blocks; `tamper` may change what goes over the wire.
 fn run(blocks: u64, seed: u64, tamper: Tamper<'_>) -> (End, Party<Bb84>, Party<Bb84>) {
-    let pre_shared = vec![0x5a; 32 + 64 * 8];
+    // No two pads alike: a pad's number stands in the message, and one that was altered must lead to another pad.
+    let mut dice = Lcg(3);
+    let pre_shared: Vec<u8> = (0..32 + 64 * 8).map(|_| dice.next(256) as u8).collect();
     let protocol = protocol();
     let mut ends = [Role::Alice, Role::Bob].map(|role| Party::new(role, protocol.clone(), &pre_shared));
     for index in 0..blocks * protocol.frames_per_block() {
