@@ -42,7 +42,7 @@
 //! | 4 | [`stage`] · [`auth`] |
 //! | 3 | [`wire`] |
 //! | 2 | [`bits`] · [`random`] |
-//! | 1 | `keystill-kernels` · [`ledger`] · [`bounds`] · `channel` (feature `sim`, apart) |
+//! | 1 | `keystill-kernels` · [`ledger`] · [`bounds`] · [`columns`] · `channel` (feature `sim`, apart) |
 //!
 //! Where this differs from a first plan: the protocols meet the hall through one state machine each,
 //! [`protocol::Wing`], instead of a list of functions, because BB84 reconciles after its block's last
@@ -75,6 +75,7 @@ pub mod bounds;
 pub mod bring_up;
 #[cfg(feature = "sim")]
 pub mod channel;
+pub mod columns;
 pub mod cv;
 #[cfg(feature = "serve")]
 pub mod deliver;

@@ -1,6 +1,7 @@
 //! Decoy-state BB84, from detections to sifted bits, estimates and key length.
 
 pub mod frame;
+pub mod recorded;
 pub mod security;
 pub mod settings;
 mod sift;

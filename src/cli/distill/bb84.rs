@@ -11,11 +11,11 @@ use keystill::bits::BitBlock;
 use keystill::ledger::Disclosure;
 use keystill::reconcile::Method;
 use keystill::reconcile::choice::Accounting;
-use keystill_kernels::os::FileMap;
 use serde_json::json;
 use zeroize::Zeroizing;
 
 use super::bits::{Account, Distiller, Wish};
+use super::input::{self, Bits, Format};
 use super::say;
 use crate::cli::amplify::write_whole;
 use crate::cli::{Exit, Failure, OrExit};
@@ -25,8 +25,9 @@ const LONG: usize = 1 << 27;
 
 /// Reconcile and verify two files of sifted bits.
 ///
-/// Files are bits packed lowest bit first; Alice's are kept, Bob's corrected. Every message of both sides is
-/// made, read and booked. Exit 0 means that the strings are equal now, but for the probability of the
+/// Files are bits packed lowest bit first, a CSV column of 0 and 1, or sifted key of S-Fifteen's qcrypto (a folder of its
+/// type-3 files), as --format says or their names tell. Alice's are kept, Bob's corrected. Every message of both sides
+/// is made, read and booked. Exit 0 means that the strings are equal now, but for the probability of the
 /// 128-bit hash; 5, that they could not be corrected. Without --qber the error rate is estimated
 /// from parities, which are booked; with it, a wrong one costs efficiency only.
 ///
@@ -35,6 +36,8 @@ const LONG: usize = 1 << 27;
 /// errors and all pulses were single photons, without finite-size terms: a figure to compare by.
 ///
 /// Example: keystill distill bb84 --alice alice.bin --bob bob.bin --bits 1000000 --json
+///          keystill distill bb84 --alice alice.csv --bob bob.csv --column bit
+///          keystill distill bb84 --alice alice/t3 --bob bob/t3 --format type3
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
@@ -44,6 +47,12 @@ pub(crate) struct Args {
     /// Bob's bits.
     #[arg(long)]
     bob: PathBuf,
+    /// How the files are written.
+    #[arg(long, value_enum, default_value_t = Format::Auto)]
+    format: Format,
+    /// The column of CSV files that holds the bits, by its name in the first line or its number from 1.
+    #[arg(long)]
+    column: Option<String>,
     /// How many bits of each file are taken; all of them if it is not given.
     #[arg(long)]
     bits: Option<usize>,
@@ -102,20 +111,19 @@ impl Args {
         Ok(Wish { method, qber: self.qber, accounting })
     }
 
-    /// Both files, and how many bits of each are taken.
-    fn open(&self) -> Result<(FileMap, FileMap, usize), Failure> {
-        let open = |path: &Path| FileMap::open(path, None).or_exit(Exit::Storage);
-        let (alice, bob) = (open(&self.alice)?, open(&self.bob)?);
+    /// Both sides' bits, and how many of each are taken.
+    fn open(&self) -> Result<([Bits; 2], usize), Failure> {
+        let paths = [&self.alice, &self.bob];
+        let both = input::both(paths, self.format, self.column.as_deref())?;
+        let [alice, bob] = [both[0].count(), both[1].count()];
         let bits = match self.bits {
             Some(bits) => bits,
-            None if alice.len() == bob.len() => 8 * alice.len(),
+            None if alice == bob => alice,
             None => {
                 let error = anyhow!(
-                    "{} has {} bytes, {} has {}: say with --bits how many bits belong together",
-                    self.alice.display(),
-                    alice.len(),
-                    self.bob.display(),
-                    bob.len()
+                    "{} has {alice} bits, {} has {bob}: say with --bits how many belong together",
+                    paths[0].display(),
+                    paths[1].display(),
                 );
                 return Err(Failure::new(Exit::Configuration, error));
             }
@@ -126,24 +134,22 @@ impl Args {
                 anyhow!("no bits to reconcile: --bits must be at least 1"),
             ));
         }
-        for (path, file) in [(&self.alice, &alice), (&self.bob, &bob)] {
-            if file.len() < bits.div_ceil(8) {
-                let error = anyhow!(
-                    "{} has {} bytes; {bits} bits take {}: it was cut, or --bits is wrong",
-                    path.display(),
-                    file.len(),
-                    bits.div_ceil(8)
-                );
-                return Err(Failure::new(Exit::Configuration, error));
-            }
+        if let Some((path, found)) = paths.iter().zip([alice, bob]).find(|(_, found)| *found < bits) {
+            let error = anyhow!(
+                "{} has {found} bits ({} bytes); {bits} bits take {}: it was cut, or --bits is wrong",
+                path.display(),
+                found.div_ceil(8),
+                bits.div_ceil(8)
+            );
+            return Err(Failure::new(Exit::Configuration, error));
         }
-        Ok((alice, bob, bits))
+        Ok((both, bits))
     }
 }
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let wish = args.wish()?;
-    let (alice, bob, bits) = args.open()?;
+    let ([alice, bob], bits) = args.open()?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(args.threads).build().or_exit(Exit::Internal)?;
     let bar = (bits >= LONG && std::io::stderr().is_terminal()).then(|| bar(bits));
     let mut distiller = Distiller::new(wish);

@@ -3,6 +3,7 @@
 mod bb84;
 mod bits;
 mod cv;
+mod input;
 mod look;
 mod quadratures;
 
