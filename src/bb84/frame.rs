@@ -47,17 +47,17 @@ pub enum Settings {
     /// Four bits a gate, two gates a byte, low nibble first: bit 0 the bit, bit 1 the basis (1 for
     /// test), bits 2 and 3 the intensity.
     Packed(Vec<u8>),
-    /// Computed from the gate index by ChaCha8 under a seed: **simulation only**.
+    /// Computed from the gate index under a seed: **simulation only**.
     SimulatedCounter(SimulatedCounter),
 }
 
 /// The rule by which simulated settings follow from the gate index.
 ///
-/// The word of gate g is 32-bit word g mod 16 of ChaCha8 block ⌊g/16⌋ under the key. Bit 0 is the
-/// bit; the 31 others, as a number, choose basis and intensity by `thresholds`.
+/// The word of gate g is that of [`keystill_kernels::noise::gate_words`]. Bit 0 is the bit; the 31 others, as a
+/// number, choose basis and intensity by `thresholds`.
 #[derive(Clone, PartialEq)]
 pub struct SimulatedCounter {
-    /// The ChaCha key.
+    /// What the words follow from; no key of any cipher.
     pub key: [u32; 8],
     /// Cumulative counts of 2^31: (key basis, intensity 0), (key, 1), (key, 2), (test, 0), (test, 1);
     /// what is above the last is (test, 2).
@@ -130,7 +130,7 @@ pub mod click {
 /// ```text
 /// frame    = first gate:u64 · gates:u32 · kind:u8 · content
 /// content  = settings, four bits a gate                                  kind 0, Alice
-///          | ChaCha key:8 × u32 · thresholds:5 × u32                      kind 1, Alice, simulation only
+///          | rule's key:8 × u32 · thresholds:5 × u32                      kind 3, Alice, simulation only
 ///          | clicks:varint · offset:u32 each · click byte each            kind 2, Bob
 /// ```
 impl AliceFrame {
@@ -142,7 +142,7 @@ impl AliceFrame {
                 writer.u8(0).bytes(packed);
             }
             Settings::SimulatedCounter(rule) => {
-                writer.u8(1);
+                writer.u8(3);
                 rule.key.iter().chain(&rule.thresholds).for_each(|word| {
                     writer.u32(*word);
                 });
@@ -158,7 +158,7 @@ impl AliceFrame {
         let (first_gate, gates) = (reader.u64()?, reader.u32()?);
         let settings = match reader.u8()? {
             0 => Settings::Packed(reader.bytes((gates as usize).div_ceil(2))?.to_vec()),
-            1 => {
+            3 => {
                 let mut rule = SimulatedCounter { key: [0; 8], thresholds: [0; 5] };
                 for word in rule.key.iter_mut().chain(&mut rule.thresholds) {
                     *word = reader.u32()?;

@@ -7,40 +7,48 @@ use super::{Receiver, scalar};
 /// Lanes of a register.
 const LANES: usize = 16;
 
+/// Gates whose words are computed side by side: four registers, so that products wait for none.
+const GATES: usize = 32;
+
 #[target_feature(enable = "avx512f,avx512dq,avx2")]
 pub(super) fn gate_words(key: &[u32; 8], gates: &[u64], out: &mut [u32]) {
     assert_eq!(gates.len(), out.len(), "a word a gate");
-    let whole = gates.as_chunks::<LANES>().0.iter().zip(out.as_chunks_mut::<LANES>().0);
+    let whole = gates.as_chunks::<GATES>().0.iter().zip(out.as_chunks_mut::<GATES>().0);
     for (gates, out) in whole {
-        *out = words_of(key, gates);
+        words_of(key, gates, out);
     }
-    let rest = gates.len() - gates.len() % LANES;
-    let mut last = [0; LANES];
-    last.iter_mut().zip(&gates[rest..]).for_each(|(last, gate)| *last = *gate);
+    let rest = gates.len() - gates.len() % GATES;
+    let (mut last, mut words) = ([0; GATES], [0; GATES]);
+    last[..gates.len() - rest].copy_from_slice(&gates[rest..]);
     if rest < gates.len() {
-        let words = words_of(key, &last);
-        out[rest..].iter_mut().zip(words).for_each(|(out, word)| *out = word);
+        words_of(key, &last, &mut words);
+        out[rest..].copy_from_slice(&words[..gates.len() - rest]);
     }
 }
 
-/// The words of sixteen gates.
+/// The words of some gates: Philox2x32 with a counter in each half of a quarter register.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx2")]
-fn words_of(key: &[u32; 8], gates: &[u64; LANES]) -> [u32; LANES] {
-    // Loops, because a closure handed to `map` would be compiled without these features.
-    let (mut counters, mut places) = ([0; LANES], [0; LANES]);
-    for lane in 0..LANES {
-        (counters[lane], places[lane]) = (gates[lane] / 16, (gates[lane] % 16) as u32);
+fn words_of(key: &[u32; 8], gates: &[u64; GATES], out: &mut [u32; GATES]) {
+    let mask = _mm512_set1_epi64(scalar::gate_mask(key).cast_signed());
+    let multiplier = _mm512_set1_epi64(i64::from(scalar::PHILOX[0]));
+    let mut counters = [mask; GATES / 8];
+    for (counters, gates) in counters.iter_mut().zip(gates.as_chunks::<8>().0) {
+        *counters = _mm512_xor_si512(load_gates(gates), mask);
     }
-    let (blocks, places) = (blocks(key, &counters), load_words(&places));
-    let mut words = blocks[0];
-    for (place, block) in blocks.iter().enumerate().skip(1) {
-        let here = _mm512_cmpeq_epi32_mask(places, _mm512_set1_epi32(place as i32));
-        words = _mm512_mask_mov_epi32(words, here, *block);
+    let mut round_key = key[0];
+    for _ in 0..scalar::PHILOX_ROUNDS {
+        let this = _mm512_set1_epi64(i64::from(round_key));
+        for counters in &mut counters {
+            let products = _mm512_rol_epi64::<32>(_mm512_mul_epu32(*counters, multiplier));
+            *counters = _mm512_ternarylogic_epi64::<0x96>(products, _mm512_srli_epi64::<32>(*counters), this);
+        }
+        round_key = round_key.wrapping_add(scalar::PHILOX[1]);
     }
-    let mut out = [0; LANES];
-    store_words(&mut out, words);
-    out
+    for (counters, out) in counters.as_chunks::<2>().0.iter().zip(out.as_chunks_mut::<LANES>().0) {
+        let even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
+        store_words(out, _mm512_permutex2var_epi32(counters[0], even, counters[1]));
+    }
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx2")]
@@ -270,6 +278,13 @@ fn polynomial<const N: usize>(x: __m512, coefficients: &[f32; N]) -> __m512 {
 fn load_words(words: &[u32; LANES]) -> __m512i {
     // SAFETY: the array has the 64 bytes that an unaligned load reads.
     unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn load_gates(gates: &[u64; 8]) -> __m512i {
+    // SAFETY: the array has the 64 bytes that an unaligned load reads.
+    unsafe { _mm512_loadu_si512(gates.as_ptr().cast()) }
 }
 
 #[inline]

@@ -2,7 +2,9 @@
 //!
 //! Words are those of ChaCha8 (Bernstein, "ChaCha, a variant of Salsa20", 2008) with a 64-bit block
 //! counter in words 12 and 13 and a zero nonce: any word of the stream can be had without those before
-//! it. Gaussians are Box and Muller's, two from two words, with polynomials of ours in single precision
+//! it. Where single words are wanted at scattered places (a gate's setting), a block of sixteen would be wasted on
+//! each: those are Philox2x32-10's (Salmon, Moraes, Dror and Shaw, "Parallel random numbers: as easy as 1, 2, 3",
+//! 2011). Gaussians are Box and Muller's, two from two words, with polynomials of ours in single precision
 //! and a fixed order of operations, so that every rung gives the same bits.
 //!
 //! | rung | way |
@@ -12,7 +14,7 @@
 //! | portable, scalar | the same body for the baseline |
 
 kernel! {
-    /// The stream's word of each gate: word g mod 16 of block ⌊g/16⌋.
+    /// A word of each gate: the first of Philox2x32-10 at counter g ⊕ (k₁ + 2^32·k₂) under k₀.
     ///
     /// `out`: as long as `gates`. Panics otherwise. For simulation; no secret in, none out.
     pub fn gate_words(key: &[u32; 8], gates: &[u64], out: &mut [u32]);
@@ -125,20 +127,40 @@ mod tests {
     #[test]
     fn words_are_those_of_the_chacha8_stream() {
         let want = stream(2048);
-        let gates: Vec<u64> = (0..2048).filter(|gate| gate % 7 != 3).collect();
         for isa in Isa::available() {
-            let mut out = vec![0; gates.len()];
-            gate_words(isa, &KEY, &gates, &mut out);
-            assert!(
-                gates.iter().zip(&out).all(|(gate, word)| want[*gate as usize] == *word),
-                "{isa}: by gate"
-            );
             let mut out = vec![0; 1024];
             words(isa, &KEY, 64, &mut out);
             assert_eq!(out, want[1024..], "{isa}: in order");
             words_across(isa, &KEY, 64, &mut out);
             let across = (0..1024).map(|place| place / 256 * 256 + place % 16 * 16 + place % 256 / 16);
             assert!(across.zip(&out).all(|(place, word)| want[1024 + place] == *word), "{isa}: across");
+        }
+    }
+
+    #[test]
+    fn words_of_gates_are_those_of_philox() {
+        // The known answers of the Random123 library for philox2x32 with ten rounds: counter, key, first word.
+        let known = [
+            (0, 0, 0xff1d_ae59),
+            (u64::MAX, u32::MAX, 0x2c3f_628b),
+            (0x85a3_08d3_243f_6a88, 0x1319_8a2e, 0xdd7c_e038),
+        ];
+        for isa in Isa::available() {
+            for (counter, key, want) in known {
+                let mut out = [0];
+                gate_words(isa, &[key, 0, 0, 0, 0, 0, 0, 0], &[counter], &mut out);
+                assert_eq!(out, [want], "{isa}: counter {counter:#x}");
+                let masked = counter ^ (u64::from(KEY[2]) << 32 | u64::from(KEY[1]));
+                gate_words(isa, &[key, KEY[1], KEY[2], 0, 0, 0, 0, 0], &[masked], &mut out);
+                assert_eq!(out, [want], "{isa}: counter {counter:#x}, masked");
+            }
+            for gates in [0, 1, 7, 8, 9, 31, 32, 33, 1000] {
+                let gates: Vec<u64> = (0..gates).map(|gate| gate * gate * 0x1_0001).collect();
+                let (mut want, mut out) = (vec![0; gates.len()], vec![0; gates.len()]);
+                gate_words(Isa::SCALAR, &KEY, &gates, &mut want);
+                gate_words(isa, &KEY, &gates, &mut out);
+                assert_eq!(out, want, "{isa}: {} gates", gates.len());
+            }
         }
     }
 

@@ -11,19 +11,28 @@ type Lane = [u32; LANES];
 /// "expand 32-byte k"
 pub(super) const CONSTANTS: [u32; 4] = [0x6170_7865, 0x3320_646e, 0x7962_2d32, 0x6b20_6574];
 
+/// Philox2x32's multiplier and the step of its key.
+pub(super) const PHILOX: [u32; 2] = [0xd256_d193, 0x9e37_79b9];
+pub(super) const PHILOX_ROUNDS: u32 = 10;
+
 #[inline(always)]
 pub(super) fn gate_words(key: &[u32; 8], gates: &[u64], out: &mut [u32]) {
     assert_eq!(gates.len(), out.len(), "a word a gate");
-    for (gates, out) in gates.chunks(LANES).zip(out.chunks_mut(LANES)) {
-        let mut counters = [0; LANES];
-        for (counter, gate) in counters.iter_mut().zip(gates) {
-            *counter = gate / 16;
+    let mask = gate_mask(key);
+    for (out, gate) in out.iter_mut().zip(gates) {
+        let (mut counter, mut round_key) = (gate ^ mask, key[0]);
+        for _ in 0..PHILOX_ROUNDS {
+            let product = u64::from(PHILOX[0]) * (counter & 0xffff_ffff);
+            counter = product.rotate_left(32) ^ (counter >> 32) ^ u64::from(round_key);
+            round_key = round_key.wrapping_add(PHILOX[1]);
         }
-        let blocks = blocks(key, &counters);
-        for (lane, (gate, out)) in gates.iter().zip(out).enumerate() {
-            *out = blocks[(gate % 16) as usize][lane];
-        }
+        *out = counter as u32;
     }
+}
+
+/// What keys beyond Philox's own word change in the counter.
+pub(super) fn gate_mask(key: &[u32; 8]) -> u64 {
+    u64::from(key[2]) << 32 | u64::from(key[1])
 }
 
 #[inline(always)]
