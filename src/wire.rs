@@ -130,16 +130,6 @@ impl<'a> Reader<'a> {
         Err(Malformed::Field { field: "varint" })
     }
 
-    /// The bytes before the first that is not below `limit`, at most `most`: for runs of one-byte integers.
-    #[must_use]
-    pub fn while_below(&mut self, limit: u8, most: usize) -> &'a [u8] {
-        let window = &self.bytes[..most.min(self.bytes.len())];
-        let end = window.iter().position(|byte| *byte >= limit).unwrap_or(window.len());
-        let (run, rest) = self.bytes.split_at(end);
-        self.bytes = rest;
-        run
-    }
-
     /// A count of at most `most`.
     ///
     /// # Errors

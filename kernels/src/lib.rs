@@ -8,6 +8,7 @@
 //! | room | computes |
 //! |---|---|
 //! | [`bits`] | exclusive or, parity, population count, bit gathering |
+//! | [`clicks`] | detections: which count, their bits, how their gates are told |
 //! | [`gf2x`] | products of polynomials over GF(2) |
 //! | [`gf128`] | polynomial hashing over GF(2^128) |
 //! | [`ldpc`] | belief propagation on quasi-cyclic codes |
@@ -30,6 +31,7 @@
 mod isa;
 
 pub mod bits;
+pub mod clicks;
 pub mod gf128;
 pub mod gf2x;
 pub mod ldpc;

@@ -14,18 +14,19 @@
 use std::fmt;
 use std::ops::AddAssign;
 
+use keystill_kernels::clicks::{self, Dead, Kept, Seen};
 use keystill_kernels::{Isa, bits, wipe};
 
-use crate::bits::{BitBlock, Wiped};
+use crate::bits::BitBlock;
 use crate::stage::Abort;
 use crate::wire::{Malformed, Reader, Writer};
 
 use super::frame::{BobFrame, click};
 
 /// The bits of a packed setting (see [`super::settings`]).
-const BIT_SHIFT: u8 = 0;
-const TEST_BASIS_SHIFT: u8 = 1;
-const INTENSITY_SHIFT: u8 = 2;
+const BIT_SHIFT: u32 = 0;
+const TEST_BASIS_SHIFT: u32 = 1;
+const INTENSITY_SHIFT: u32 = 2;
 
 /// What one side remembers of a frame's detected gates, a bit a gate in each plane.
 pub(super) struct Record {
@@ -40,8 +41,8 @@ impl Record {
     ///
     /// # Errors
     /// [`Abort::Unusable`] if one names an intensity that there is not.
-    pub(super) fn prepared(mut settings: Vec<u8>) -> Result<Self, Abort> {
-        let plane = |shift| plane(&settings, shift);
+    pub(super) fn prepared(isa: Isa, mut settings: Vec<u8>) -> Result<Self, Abort> {
+        let plane = |shift| plane(isa, &settings, shift);
         let intensity = Some([plane(INTENSITY_SHIFT), plane(INTENSITY_SHIFT + 1)]);
         let record = Self { test_basis: plane(TEST_BASIS_SHIFT), bits: plane(BIT_SHIFT), intensity };
         wipe(&mut settings);
@@ -64,21 +65,10 @@ fn both_set(intensity: Option<&[BitBlock; 2]>) -> bool {
 }
 
 /// One bit of each byte of a list.
-fn plane(bytes: &[u8], shift: u8) -> BitBlock {
-    let words = bytes.chunks(64).map(|bytes| plane_word(bytes, shift)).collect();
+fn plane(isa: Isa, bytes: &[u8], shift: u32) -> BitBlock {
+    let mut words = vec![0; bytes.len().div_ceil(64)];
+    clicks::plane(isa, bytes, shift, &mut words);
     BitBlock::from_words(words, bytes.len())
-}
-
-/// One bit of each of 64 bytes.
-fn plane_word(bytes: &[u8], shift: u8) -> u64 {
-    // The product moves bit 8i to bit 56 + i.
-    let eight = |bytes: [u8; 8]| {
-        (u64::from_le_bytes(bytes) >> shift & 0x0101_0101_0101_0101).wrapping_mul(0x0102_0408_1020_4080) >> 56
-    };
-    let (eights, rest) = bytes.as_chunks::<8>();
-    let word = eights.iter().enumerate().fold(0, |word, (i, bytes)| word | eight(*bytes) << (8 * i));
-    let rest = rest.iter().enumerate().fold(0, |word, (i, byte)| word | u64::from(byte >> shift & 1) << i);
-    word | rest << (8 * eights.len() % 64)
 }
 
 impl fmt::Debug for Record {
@@ -180,51 +170,20 @@ pub(super) struct Sifted {
 /// Bob's half of a frame: the body that tells the positions, and what he remembers.
 ///
 /// `random` holds at least one bit a click. Clicks while either detector is dead are dropped: the one that
-/// lives must not be alone to answer. A detector is dead for `dead_gates` after each of its clicks, also
-/// after those that are dropped, and before gate `live_from` because of clicks before this frame.
-pub(super) fn measure(frame: &BobFrame, random: &[u8], dead_gates: u32, live_from: u32) -> (Vec<u8>, Record) {
-    let mut offsets = vec![0; frame.offsets.len()];
-    let mut kept = Wiped(vec![0; frame.offsets.len()]);
-    let (mut count, mut live_from) = (0, live_from);
-    for (place, (offset, clicks)) in frame.offsets.iter().zip(&frame.clicks).enumerate() {
-        let coin = random[place / 8] >> (place % 8);
-        let first = clicks / click::DETECTOR_0;
-        let second = clicks / click::DETECTOR_1;
-        // The next click that is kept takes the place of one that is not.
-        offsets[count] = *offset;
-        kept.0[count] = (clicks & click::TEST_BASIS) | (second & (!first | coin) & 1) << 1;
-        count += usize::from(*offset >= live_from);
-        live_from = live_after(*offset, dead_gates);
-    }
-    let kept = &kept[..count];
-    let record = Record { test_basis: plane(kept, 0), bits: plane(kept, 1), intensity: None };
+/// lives must not be alone to answer.
+pub(super) fn measure(isa: Isa, frame: &BobFrame, random: &[u8], dead: Dead) -> (Vec<u8>, Record) {
+    let (clicks, words) = (frame.offsets.len(), frame.offsets.len().div_ceil(64));
+    let (mut offsets, mut test_basis, mut bits) = (vec![0; clicks], vec![0; words], vec![0; words]);
+    let seen = Seen { offsets: &frame.offsets, clicks: &frame.clicks, coins: random };
+    let kept = Kept { offsets: &mut offsets, test_basis: &mut test_basis, bits: &mut bits };
+    let count = clicks::measure(isa, seen, dead, kept);
+    let plane = |words| BitBlock::from_words(words, count);
+    let record = Record { test_basis: plane(test_basis), bits: plane(bits), intensity: None };
+    let mut gaps = vec![0; clicks::room_for_gaps(count)];
+    let len = clicks::write_gaps(isa, &offsets[..count], &mut gaps);
     let mut writer = Writer::new();
-    writer.count(count).bytes(&write_gaps(&offsets[..count]));
+    writer.count(count).bytes(&gaps[..len]);
     (writer.finish(), record)
-}
-
-/// The gaps between offsets, variable-length integers; almost all take one byte.
-fn write_gaps(offsets: &[u32]) -> Vec<u8> {
-    let mut out = Vec::with_capacity(offsets.len() + offsets.len() / 4);
-    let mut next = 0;
-    for offsets in offsets.chunks(16) {
-        let mut gaps = [0u32; 16];
-        for (gap, offset) in gaps.iter_mut().zip(offsets) {
-            *gap = offset + 1 - next;
-            next = offset + 1;
-        }
-        if gaps.iter().fold(0, |all, gap| all | gap) < 0x80 {
-            let short = gaps.map(|gap| gap.to_le_bytes()[0]);
-            out.extend_from_slice(&short[..offsets.len()]);
-            continue;
-        }
-        let mut writer = Writer::new();
-        gaps[..offsets.len()].iter().for_each(|gap| {
-            writer.varint((*gap).into());
-        });
-        out.extend_from_slice(&writer.finish());
-    }
-    out
 }
 
 /// The first gate at which a detector that clicked is alive again.
@@ -248,28 +207,21 @@ pub(super) fn is_well_formed(frame: &BobFrame) -> bool {
 }
 
 /// The gates of a positions message, as offsets.
-pub(super) fn read_positions(mut reader: Reader<'_>, gates: u32, most: usize) -> Result<Vec<u32>, Malformed> {
+pub(super) fn read_positions(
+    isa: Isa,
+    mut reader: Reader<'_>,
+    gates: u32,
+    most: usize,
+) -> Result<Vec<u32>, Malformed> {
     let malformed = Malformed::Field { field: "positions" };
     let count = reader.count(most, "positions")?;
-    let mut offsets = Vec::with_capacity(count.min(reader.remaining()));
-    let mut next: u32 = 0;
-    while offsets.len() < count {
-        let (short, left) = (reader.while_below(0x80, count - offsets.len()), count - offsets.len());
-        for gap in short {
-            next = next
-                .checked_add(u32::from(*gap))
-                .filter(|next| *gap > 0 && *next <= gates)
-                .ok_or(malformed)?;
-            offsets.push(next - 1);
-        }
-        if short.len() < left {
-            let gap = u32::try_from(reader.varint()?).map_err(|_| malformed)?;
-            next = next.checked_add(gap).filter(|next| gap > 0 && *next <= gates).ok_or(malformed)?;
-            offsets.push(next - 1);
-        }
+    let bytes = reader.bytes(reader.remaining())?;
+    // A gap takes a byte at least: what the peer says cannot make us ask for more memory than it sent.
+    let mut offsets = vec![0; Some(count).filter(|count| *count <= bytes.len()).ok_or(malformed)?];
+    match clicks::read_gaps(isa, bytes, gates, &mut offsets) {
+        Some(read) if read == bytes.len() => Ok(offsets),
+        _ => Err(malformed),
     }
-    reader.end()?;
-    Ok(offsets)
 }
 
 /// What a side tells of a frame after the block's last gate.
@@ -383,11 +335,11 @@ mod tests {
                 settings.push(*setting);
             }
             prop_assert!(is_well_formed(&frame));
-            let (positions, bob) = measure(&frame, &[0; 64], 0, 0);
-            let offsets = read_positions(Reader::new(&positions), frame.gates, 200);
-            prop_assert_eq!(offsets.as_ref(), Ok(&frame.offsets));
-            let alice = Record::prepared(settings).expect("three intensities");
             let isa = Isa::best();
+            let (positions, bob) = measure(isa, &frame, &[0; 64], Dead { gates: 0, live_from: 0 });
+            let offsets = read_positions(isa, Reader::new(&positions), frame.gates, 200);
+            prop_assert_eq!(offsets.as_ref(), Ok(&frame.offsets));
+            let alice = Record::prepared(isa, settings).expect("three intensities");
             let (from_alice, from_bob) = (announce(isa, &alice), announce(isa, &bob));
             let ours = sift(isa, &alice, Reader::new(&from_bob)).expect("an honest announcement");
             let theirs = sift(isa, &bob, Reader::new(&from_alice)).expect("an honest announcement");
@@ -407,8 +359,8 @@ mod tests {
 
         #[test]
         fn no_bytes_make_sifting_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
-            let _ = read_positions(Reader::new(&bytes), 1000, 100);
-            let prepared = Record::prepared(vec![3; 20]).expect("intensity 0");
+            let _ = read_positions(Isa::best(), Reader::new(&bytes), 1000, 100);
+            let prepared = Record::prepared(Isa::best(), vec![3; 20]).expect("intensity 0");
             let _ = sift(Isa::best(), &prepared, Reader::new(&bytes));
             let measured = Record { test_basis: BitBlock::zeros(20), bits: BitBlock::zeros(20), intensity: None };
             let _ = sift(Isa::best(), &measured, Reader::new(&bytes));
@@ -424,13 +376,13 @@ mod tests {
             offsets: vec![3, 4, 9],
             clicks: vec![both, click::DETECTOR_1, both],
         };
-        let (_, record) = measure(&frame, &[0b001], 1, 0);
+        let (_, record) = measure(Isa::best(), &frame, &[0b001], Dead { gates: 1, live_from: 0 });
         assert_eq!(&record.bits, &BitBlock::from_bools(&[true, false]), "gate 4 is dead; coins 1 and 0");
     }
 
     #[test]
     fn a_fourth_intensity_is_refused_on_either_side() {
-        let refused = Record::prepared(vec![0, 4, 12, 8]);
+        let refused = Record::prepared(Isa::best(), vec![0, 4, 12, 8]);
         assert!(matches!(refused, Err(Abort::Unusable { .. })), "our own source's: {refused:?}");
         let measured = Record { test_basis: BitBlock::zeros(2), bits: BitBlock::zeros(2), intensity: None };
         let mut told = Writer::new();
@@ -446,8 +398,9 @@ mod tests {
     fn told(offsets: &[u32], dead_gates: u32, live_from: u32) -> Vec<u32> {
         let clicks = vec![click::DETECTOR_0; offsets.len()];
         let frame = BobFrame { first_gate: 0, gates: 100, offsets: offsets.to_vec(), clicks };
-        let (positions, _) = measure(&frame, &[0; 8], dead_gates, live_from);
-        read_positions(Reader::new(&positions), 100, 100).expect("our own")
+        let dead = Dead { gates: dead_gates, live_from };
+        let (positions, _) = measure(Isa::best(), &frame, &[0; 8], dead);
+        read_positions(Isa::best(), Reader::new(&positions), 100, 100).expect("our own")
     }
 
     #[test]

@@ -10,6 +10,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use keystill_kernels::clicks::Dead;
 use keystill_kernels::wipe;
 
 use crate::bits::{BitBlock, Llrs, Wiped};
@@ -146,10 +147,11 @@ impl Bb84Wing {
         let draw = Draw { block: self.party.block, purpose: Purpose::DoubleClick, index };
         let dead_gates = self.protocol.dead_gates;
         let live_from = std::mem::replace(&mut self.live_from, sift::live_from_next(&frame, dead_gates));
-        desk.compute(move |_| {
+        desk.compute(move |bench| {
             let mut coins = Wiped(vec![0; frame.offsets.len().div_ceil(8)]);
             let drawn = random.draw(draw, &mut coins.0);
-            let (positions, record) = sift::measure(&frame, &coins, dead_gates, live_from);
+            let (positions, record) =
+                sift::measure(bench.isa(), &frame, &coins, Dead { gates: dead_gates, live_from });
             wipe(&mut frame.clicks);
             Done::Measured { frame: index, positions, record: drawn.map(|()| record) }
         });
@@ -165,12 +167,12 @@ impl Bb84Wing {
         };
         let most = self.protocol.most_clicks_per_frame;
         desk.compute(move |bench| {
-            let offsets = sift::read_positions(Reader::new(&positions), raw.gates, most);
+            let offsets = sift::read_positions(bench.isa(), Reader::new(&positions), raw.gates, most);
             let record = offsets.map_err(Fault::from).and_then(|offsets| {
                 let mut packed = Vec::with_capacity(offsets.len());
                 settings::settings_at(bench.isa(), &raw, &offsets, &mut packed)
                     .map_err(|error| Abort::Unusable { reason: error.to_string() })?;
-                Ok(Record::prepared(packed)?)
+                Ok(Record::prepared(bench.isa(), packed)?)
             });
             raw.wipe();
             Done::Prepared { frame: index, record }
