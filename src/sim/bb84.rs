@@ -6,6 +6,7 @@
 //! in order; they need the cell before, which is drawn again. Where the link drifts, a run of cells clicks by the
 //! rule of its first gate's time.
 
+use keystill_kernels::noise::Detection;
 use keystill_kernels::{Isa, noise};
 
 use crate::bb84::frame::{AliceFrame, BobFrame, Settings, SimulatedCounter, click};
@@ -60,47 +61,49 @@ struct Due {
 
 const BOTH: u8 = click::DETECTOR_0 | click::DETECTOR_1;
 
-/// What becomes of a candidate, by Alice's setting and Bob's basis.
-struct Outcomes {
-    /// The word below which Bob measures in the test basis.
-    test: u64,
-    /// For each setting, and behind them again in the test basis: the words below which the right detector clicks,
-    /// one of them, any.
-    bounds: [[u64; 3]; 32],
+/// Gates that click of themselves if they are live, in order.
+#[derive(Default)]
+struct Clicks {
+    gates: Vec<u64>,
+    bytes: Vec<u8>,
 }
 
-impl Outcomes {
-    /// Of candidates drawn at the greatest probability of a rule.
-    fn new(rule: &ClickModel, test: f64) -> Self {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 2^32")]
-        let words = |share: f64| libm::round(share.clamp(0.0, 1.0) * 4_294_967_296.0) as u64;
-        let bounds = std::array::from_fn(|place| {
-            let (setting, bob_test) = (place % 16, place >= 16);
-            let (bit, alice_test, intensity) = (setting & 1, setting & 2 != 0, (setting >> 2).min(2));
-            let table = if alice_test == bob_test { &rule.matched } else { &rule.crossed };
-            let [right, wrong, both] = table[bit][intensity];
-            [right, right + wrong, right + wrong + both].map(|share| words(share / rule.most()))
-        });
-        Self { test: words(test), bounds }
-    }
-
-    /// The click's byte; no detector's bit is set if there is none.
-    fn of(&self, setting: u8, accept: u32, basis: u32) -> u8 {
-        let (accept, test) = (u64::from(accept), u64::from(basis) < self.test);
-        let bounds = &self.bounds[usize::from(setting & 15) + 16 * usize::from(test)];
-        let kind = bounds.iter().filter(|bound| accept >= **bound).count();
-        let (right, wrong) = match setting & 1 {
-            0 => (click::DETECTOR_0, click::DETECTOR_1),
-            _ => (click::DETECTOR_1, click::DETECTOR_0),
-        };
-        [right, wrong, BOTH, 0][kind] | (u8::from(test) * click::TEST_BASIS)
+impl Clicks {
+    fn get(&self, place: usize) -> Click {
+        Click { gate: self.gates[place], byte: self.bytes[place] }
     }
 }
 
-/// Gates at which something may happen, and two words for what becomes of each.
+/// What becomes of candidates drawn at the greatest probability of a rule, if Bob tests with this probability.
+fn detection(rule: &ClickModel, thresholds: [u32; 5], test: f64) -> Detection {
+    let words = |share: f64| {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "a share of 2^32, or all of it"
+        )]
+        let words = libm::round(share.clamp(0.0, 1.0) * 4_294_967_296.0) as u32;
+        words
+    };
+    let mut bounds = [[0; 32]; 3];
+    for place in 0..32 {
+        let (setting, bob_test) = (place % 16, place >= 16);
+        let (bit, alice_test, intensity) = (setting & 1, setting & 2 != 0, (setting >> 2).min(2));
+        let table = if alice_test == bob_test { &rule.matched } else { &rule.crossed };
+        let [right, wrong, both] = table[bit][intensity];
+        let shares = [right, right + wrong, right + wrong + both];
+        for (bounds, share) in bounds.iter_mut().zip(shares) {
+            bounds[place] = words(share / rule.most());
+        }
+    }
+    Detection { thresholds, test: words(test), bounds }
+}
+
+/// Gates at which something may happen, and the words for what becomes of each.
 #[derive(Default)]
 struct Candidates {
     gates: Vec<u64>,
+    settings: Vec<u32>,
     accept: Vec<u32>,
     basis: Vec<u32>,
 }
@@ -165,6 +168,9 @@ impl Bb84Source {
         let cells = (first_gate / CELL).saturating_sub(1)..end.div_ceil(CELL);
         let own = self.own_clicks(isa, cells);
         let mut frame = BobFrame { first_gate, gates: self.gates_per_frame, ..BobFrame::default() };
+        // Afterpulses are few.
+        frame.offsets.reserve(own.gates.len() + own.gates.len() / 16);
+        frame.clicks.reserve(own.gates.len() + own.gates.len() / 16);
         self.add_memory(isa, &own, end, |click| {
             if (first_gate..end).contains(&click.gate) {
                 frame.offsets.push(u32::try_from(click.gate - first_gate).unwrap_or(u32::MAX));
@@ -175,8 +181,8 @@ impl Bb84Source {
     }
 
     /// The gates of some cells that click of themselves if they are live, in order.
-    fn own_clicks(&self, isa: Isa, cells: std::ops::Range<u64>) -> Vec<Click> {
-        let mut own = Vec::new();
+    fn own_clicks(&self, isa: Isa, cells: std::ops::Range<u64>) -> Clicks {
+        let mut own = Clicks::default();
         let mut from = cells.start;
         while from < cells.end {
             let end = ((from / RUN + 1) * RUN).min(cells.end);
@@ -192,29 +198,29 @@ impl Bb84Source {
     }
 
     /// The same of cells that click by one rule.
-    fn own_clicks_by(&self, isa: Isa, cells: std::ops::Range<u64>, rule: &ClickModel, own: &mut Vec<Click>) {
+    fn own_clicks_by(&self, isa: Isa, cells: std::ops::Range<u64>, rule: &ClickModel, own: &mut Clicks) {
         let most = rule.most();
         if most <= 0.0 {
             return;
         }
         #[expect(clippy::cast_possible_truncation, reason = "the kernel's precision")]
         let inverse = (1.0 / libm::log1p(-most)) as f32;
-        let outcomes = Outcomes::new(rule, self.test_threshold);
-        let (mut candidates, mut settings) = (Candidates::default(), Vec::new());
+        let rule = detection(rule, self.settings.thresholds, self.test_threshold);
+        let mut candidates = Candidates::default();
         for first in cells.clone().step_by(TOGETHER) {
             candidates.clear();
             let cells = first..cells.end.min(first + TOGETHER as u64);
             cells.for_each(|cell| self.candidates(isa, cell, inverse, &mut candidates));
-            settings.resize(candidates.gates.len(), 0);
-            noise::gate_words(isa, &self.settings.key, &candidates.gates, &mut settings);
-            let Candidates { gates, accept, basis } = &candidates;
-            let words = accept.iter().zip(basis).zip(&settings);
-            for (gate, ((accept, basis), word)) in gates.iter().zip(words) {
-                let byte = outcomes.of(self.settings.setting(*word), *accept, *basis);
-                if byte & BOTH != 0 {
-                    own.push(Click { gate: *gate, byte });
-                }
-            }
+            let Candidates { gates, settings, accept, basis } = &mut candidates;
+            settings.resize(gates.len(), 0);
+            noise::gate_words(isa, &self.settings.key, gates, settings);
+            let known = own.gates.len();
+            own.gates.resize(known + gates.len(), 0);
+            own.bytes.resize(known + gates.len(), 0);
+            let of = noise::Candidates { gates, settings, accept, basis };
+            let found = noise::detect(isa, &rule, of, &mut own.gates[known..], &mut own.bytes[known..]);
+            own.gates.truncate(known + found);
+            own.bytes.truncate(known + found);
         }
     }
 
@@ -245,16 +251,19 @@ impl Bb84Source {
     }
 
     /// Adds afterpulses and takes away what falls into dead gates.
-    fn add_memory(&self, isa: Isa, own: &[Click], end: u64, mut emit: impl FnMut(Click)) {
+    fn add_memory(&self, isa: Isa, own: &Clicks, end: u64, mut emit: impl FnMut(Click)) {
         let mut caused = self.caused(isa, own).into_iter().peekable();
         let (mut pending, mut live_from) = (Vec::new(), 0);
-        for (place, click) in own.iter().enumerate() {
+        for place in 0..own.gates.len() {
+            let click = own.get(place);
+            if !pending.is_empty() {
+                self.due_before(isa, click.gate, &mut pending, &mut live_from, &mut emit);
+                pending.retain(|due: &Due| due.click.gate != click.gate);
+            }
             let due = caused.next_if(|(cause, _)| *cause == place);
-            self.due_before(isa, click.gate, &mut pending, &mut live_from, &mut emit);
-            pending.retain(|due: &Due| due.click.gate != click.gate);
             if click.gate >= live_from {
                 live_from = click.gate + 1 + u64::from(self.clicks.dead_gates);
-                emit(*click);
+                emit(click);
                 pending.extend(due.map(|(_, due)| due));
             }
         }
@@ -262,17 +271,19 @@ impl Bb84Source {
     }
 
     /// The afterpulses that clicks cause where they are not lost themselves, and by which of them.
-    fn caused(&self, isa: Isa, own: &[Click]) -> Vec<(usize, Due)> {
-        let triggers = self.words_at(isa, &self.afterpulse_key, own);
+    fn caused(&self, isa: Isa, own: &Clicks) -> Vec<(usize, Due)> {
+        let triggers = self.words_at(isa, &self.afterpulse_key, &own.gates);
         let causes = |trigger: u32| unit(trigger) < self.clicks.afterpulse_probability;
-        let places: Vec<usize> = (0..own.len()).filter(|place| causes(triggers[*place])).collect();
-        let clicks: Vec<Click> = places.iter().map(|place| own[*place]).collect();
-        let delays = self.words_at(isa, &self.delay_key, &clicks);
-        let afterpulses = places.iter().zip(&delays).zip(&clicks);
-        let afterpulses: Vec<Click> = afterpulses
-            .map(|((place, delay), click)| self.afterpulse(*click, triggers[*place], *delay))
+        let places: Vec<usize> = (0..triggers.len()).filter(|place| causes(triggers[*place])).collect();
+        let gates: Vec<u64> = places.iter().map(|place| own.gates[*place]).collect();
+        let delays = self.words_at(isa, &self.delay_key, &gates);
+        let afterpulses: Vec<Click> = places
+            .iter()
+            .zip(&delays)
+            .map(|(place, delay)| self.afterpulse(own.get(*place), triggers[*place], *delay))
             .collect();
-        let further = self.words_at(isa, &self.afterpulse_key, &afterpulses);
+        let gates: Vec<u64> = afterpulses.iter().map(|click| click.gate).collect();
+        let further = self.words_at(isa, &self.afterpulse_key, &gates);
         let dues = afterpulses.into_iter().zip(further).map(|(click, trigger)| Due { click, trigger });
         places.into_iter().zip(dues).collect()
     }
@@ -295,19 +306,18 @@ impl Bb84Source {
                 *live_from = click.gate + 1 + u64::from(self.clicks.dead_gates);
                 emit(click);
                 if unit(trigger) < self.clicks.afterpulse_probability {
-                    let delay = self.words_at(isa, &self.delay_key, &[click]);
+                    let delay = self.words_at(isa, &self.delay_key, &[click.gate]);
                     let click = self.afterpulse(click, trigger, delay[0]);
-                    let further = self.words_at(isa, &self.afterpulse_key, &[click]);
+                    let further = self.words_at(isa, &self.afterpulse_key, &[click.gate]);
                     pending.push(Due { click, trigger: further[0] });
                 }
             }
         }
     }
 
-    fn words_at(&self, isa: Isa, key: &[u32; 8], clicks: &[Click]) -> Vec<u32> {
-        let gates: Vec<u64> = clicks.iter().map(|click| click.gate).collect();
+    fn words_at(&self, isa: Isa, key: &[u32; 8], gates: &[u64]) -> Vec<u32> {
         let mut words = vec![0; gates.len()];
-        noise::gate_words(isa, key, &gates, &mut words);
+        noise::gate_words(isa, key, gates, &mut words);
         words
     }
 

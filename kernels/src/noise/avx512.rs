@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Receiver, scalar};
+use super::{Candidates, Detection, Receiver, scalar};
 
 /// Lanes of a register.
 const LANES: usize = 16;
@@ -49,6 +49,76 @@ fn words_of(key: &[u32; 8], gates: &[u64; GATES], out: &mut [u32; GATES]) {
         let even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
         store_words(out, _mm512_permutex2var_epi32(counters[0], even, counters[1]));
     }
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi2,avx2,popcnt")]
+pub(super) fn detect(rule: &Detection, of: Candidates<'_>, gates: &mut [u64], clicks: &mut [u8]) -> usize {
+    scalar::check_candidates(of, gates, clicks);
+    let whole = of.gates.len() / LANES * LANES;
+    let mut found = 0;
+    for place in (0..whole).step_by(LANES) {
+        let words = |words: &[u32]| words[place..].first_chunk::<LANES>().map_or([0; LANES], |words| *words);
+        let seen = click(
+            rule,
+            load_words(&words(of.settings)),
+            load_words(&words(of.accept)),
+            load_words(&words(of.basis)),
+        );
+        let here = u32::from(_mm512_test_epi32_mask(seen, _mm512_set1_epi32(6)));
+        let packed = _mm_maskz_compress_epi8(here as u16, _mm512_cvtepi32_epi8(seen));
+        // What clicked never takes more room than was looked at.
+        if let Some(out) = clicks[found..].first_chunk_mut::<LANES>() {
+            store_clicks(out, packed);
+        }
+        for half in 0..2 {
+            let from = of.gates[place + 8 * half..].first_chunk::<8>().map_or([0; 8], |gates| *gates);
+            let here = (here >> (8 * half)) as u8;
+            if let Some(out) = gates[found..].first_chunk_mut::<8>() {
+                store_gates(out, _mm512_maskz_compress_epi64(here, load_gates(&from)));
+            }
+            found += here.count_ones() as usize;
+        }
+    }
+    let rest = Candidates {
+        gates: &of.gates[whole..],
+        settings: &of.settings[whole..],
+        accept: &of.accept[whole..],
+        basis: &of.basis[whole..],
+    };
+    let room = rest.gates.len();
+    found + scalar::detect(rule, rest, &mut gates[found..found + room], &mut clicks[found..found + room])
+}
+
+/// What sixteen candidates become, in the scalar body's steps.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn click(rule: &Detection, settings: __m512i, accept: __m512i, basis: __m512i) -> __m512i {
+    let one = _mm512_set1_epi32(1);
+    let (bit, choice) = (_mm512_and_si512(settings, one), _mm512_srli_epi32::<1>(settings));
+    let mut class = _mm512_setzero_si512();
+    for threshold in rule.thresholds {
+        let above = _mm512_cmpge_epu32_mask(choice, _mm512_set1_epi32(threshold.cast_signed()));
+        class = _mm512_mask_add_epi32(class, above, class, one);
+    }
+    let alice_test = _mm512_cmpge_epu32_mask(class, _mm512_set1_epi32(3));
+    let class = _mm512_mask_sub_epi32(class, alice_test, class, _mm512_set1_epi32(3));
+    let bob_test = _mm512_cmplt_epu32_mask(basis, _mm512_set1_epi32(rule.test.cast_signed()));
+    let place = _mm512_or_si512(bit, _mm512_slli_epi32::<2>(class));
+    let place = _mm512_mask_or_epi32(place, alice_test, place, _mm512_set1_epi32(2));
+    let place = _mm512_mask_or_epi32(place, bob_test, place, _mm512_set1_epi32(16));
+    let mut kind = _mm512_slli_epi32::<2>(bit);
+    for bounds in &rule.bounds {
+        let [low, high] = [load_words(&half(bounds, 0)), load_words(&half(bounds, 1))];
+        let above = _mm512_cmpge_epu32_mask(accept, _mm512_permutex2var_epi32(low, place, high));
+        kind = _mm512_mask_add_epi32(kind, above, kind, one);
+    }
+    let clicks = _mm512_cvtepu8_epi32(_mm_set1_epi64x(i64::from_le_bytes(scalar::CLICKS)));
+    let seen = _mm512_permutexvar_epi32(kind, clicks);
+    _mm512_mask_or_epi32(seen, bob_test, seen, one)
+}
+
+fn half(bounds: &[u32; 32], half: usize) -> [u32; LANES] {
+    bounds.as_chunks::<LANES>().0[half]
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx2")]
@@ -285,6 +355,20 @@ fn load_words(words: &[u32; LANES]) -> __m512i {
 fn load_gates(gates: &[u64; 8]) -> __m512i {
     // SAFETY: the array has the 64 bytes that an unaligned load reads.
     unsafe { _mm512_loadu_si512(gates.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn store_gates(out: &mut [u64; 8], gates: __m512i) {
+    // SAFETY: the array has the 64 bytes that an unaligned store writes.
+    unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), gates) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store_clicks(out: &mut [u8; LANES], clicks: __m128i) {
+    // SAFETY: the array has the 16 bytes that an unaligned store writes.
+    unsafe { _mm_storeu_si128(out.as_mut_ptr().cast(), clicks) }
 }
 
 #[inline]

@@ -41,12 +41,51 @@ kernel! {
     /// `out`: a multiple of 256 samples. Panics otherwise. The tails end at 5.8 standard deviations.
     pub fn gaussians(key: &[u32; 8], first_block: u64, out: &mut [f32]);
 
+    /// What a single-photon receiver makes of candidates: those that click, in order; returns how many they are.
+    ///
+    /// `gates`, `clicks`: as long as the candidates; behind what clicked they are anything. Panics otherwise.
+    pub fn detect(
+        rule: &Detection,
+        candidates: Candidates<'_>,
+        gates: &mut [u64],
+        clicks: &mut [u8],
+    ) -> usize;
+
     /// What a coherent receiver makes of its symbols, in place.
     ///
     /// `angles`: radians by which each of n symbols is turned, a few turns at most, n a multiple of 16; `quadratures`:
     /// x and p of each in turn; `noise`: 2n standard normal samples, for sixteen symbols those of x and then those of
     /// p. Panics otherwise.
     pub fn receive(receiver: &Receiver, angles: &[f32], noise: &[f32], quadratures: &mut [f32]);
+}
+
+/// Gates at which something may happen, and the words that decide, of the same length.
+#[derive(Clone, Copy, Debug)]
+pub struct Candidates<'a> {
+    /// The gates.
+    pub gates: &'a [u64],
+    /// The words of Alice's settings: bit 0 the bit; the rest, as a number, chooses basis and intensity.
+    pub settings: &'a [u32],
+    /// The words that decide what clicks.
+    pub accept: &'a [u32],
+    /// The words that decide Bob's basis.
+    pub basis: &'a [u32],
+}
+
+/// What becomes of a candidate, by Alice's setting and Bob's basis.
+///
+/// A setting is packed as bit 0 the bit, bit 1 the test basis, bits 2 and 3 the intensity. A click is a byte: bit 0 set
+/// in the test basis, bit 1 if the detector of bit 0 clicked, bit 2 if that of bit 1 did.
+#[derive(Clone, Debug)]
+pub struct Detection {
+    /// Cumulative counts of 2^31: (key basis, intensity 0), (key, 1), (key, 2), (test, 0), (test, 1); what is above
+    /// the last is (test, 2).
+    pub thresholds: [u32; 5],
+    /// The word below which Bob measures in the test basis.
+    pub test: u32,
+    /// The words below which the right detector clicks, one of them, any: for each setting, and behind them again where
+    /// Bob measures in the test basis.
+    pub bounds: [[u32; 32]; 3],
 }
 
 /// A coherent receiver: y = signal·(turned symbol) + noise·(its sample); then p as told below; then the converter.
@@ -73,7 +112,17 @@ use scalar as portable;
 /// The scalar bodies under wider features: the compiler vectorises their lanes.
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
-    use super::{Receiver, scalar};
+    use super::{Candidates, Detection, Receiver, scalar};
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn detect(
+        rule: &Detection,
+        of: Candidates<'_>,
+        gates: &mut [u64],
+        clicks: &mut [u8],
+    ) -> usize {
+        scalar::detect(rule, of, gates, clicks)
+    }
 
     #[target_feature(enable = "avx2")]
     pub(super) fn receive(receiver: &Receiver, angles: &[f32], noise: &[f32], quadratures: &mut [f32]) {
@@ -160,6 +209,37 @@ mod tests {
                 gate_words(Isa::SCALAR, &KEY, &gates, &mut want);
                 gate_words(isa, &KEY, &gates, &mut out);
                 assert_eq!(out, want, "{isa}: {} gates", gates.len());
+            }
+        }
+    }
+
+    #[test]
+    fn candidates_click_alike_on_every_level() {
+        let rule = Detection {
+            thresholds: [0.5, 0.6, 0.7, 0.8, 0.9].map(|share| (share * f64::from(1u32 << 31)) as u32),
+            test: 1 << 30,
+            bounds: std::array::from_fn(|kind| {
+                std::array::from_fn(|place| (kind as u32 + 1) * 1_000_000_000 + place as u32 * 1000)
+            }),
+        };
+        let mut drawn = vec![0; 768];
+        words(Isa::SCALAR, &KEY, 0, &mut drawn);
+        for len in [0, 1, 15, 16, 17, 250] {
+            let gates: Vec<u64> = (0..len as u64).map(|gate| gate << 33).collect();
+            let part = |place: usize| &drawn[256 * place..256 * place + len];
+            let of = Candidates { gates: &gates, settings: part(0), accept: part(1), basis: part(2) };
+            let detected = |isa| {
+                let mut out = (vec![0; len], vec![0; len]);
+                let found = detect(isa, &rule, of, &mut out.0, &mut out.1);
+                out.0.truncate(found);
+                out.1.truncate(found);
+                out
+            };
+            let want = detected(Isa::SCALAR);
+            assert!(len < 250 || (100..240).contains(&want.0.len()), "some click: {}", want.0.len());
+            assert!(want.1.iter().all(|click| click & 6 != 0), "a detector each");
+            for isa in Isa::available() {
+                assert_eq!(detected(isa), want, "{isa}: {len} candidates");
             }
         }
     }

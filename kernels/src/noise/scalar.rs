@@ -1,6 +1,6 @@
 //! The reference, sixteen lanes at a time.
 
-use super::Receiver;
+use super::{Candidates, Detection, Receiver};
 
 /// Blocks or samples computed side by side.
 const LANES: usize = 16;
@@ -33,6 +33,36 @@ pub(super) fn gate_words(key: &[u32; 8], gates: &[u64], out: &mut [u32]) {
 /// What keys beyond Philox's own word change in the counter.
 pub(super) fn gate_mask(key: &[u32; 8]) -> u64 {
     u64::from(key[2]) << 32 | u64::from(key[1])
+}
+
+/// The click of each kind of outcome (right detector, wrong one, both, none) where the bit is 0, and where it is 1.
+pub(super) const CLICKS: [u8; 8] = [2, 4, 6, 0, 4, 2, 6, 0];
+
+#[inline(always)]
+pub(super) fn detect(rule: &Detection, of: Candidates<'_>, gates: &mut [u64], clicks: &mut [u8]) -> usize {
+    check_candidates(of, gates, clicks);
+    let mut found = 0;
+    for (place, gate) in of.gates.iter().enumerate() {
+        let click = click(rule, of.settings[place], of.accept[place], of.basis[place]);
+        (gates[found], clicks[found]) = (*gate, click);
+        found += usize::from(click & 6 != 0);
+    }
+    found
+}
+
+pub(super) fn check_candidates(of: Candidates<'_>, gates: &[u64], clicks: &[u8]) {
+    let lengths = [of.settings.len(), of.accept.len(), of.basis.len(), gates.len(), clicks.len()];
+    assert!(lengths.iter().all(|len| *len == of.gates.len()), "as long as the candidates");
+}
+
+#[inline(always)]
+pub(super) fn click(rule: &Detection, setting: u32, accept: u32, basis: u32) -> u8 {
+    let (bit, choice) = (setting & 1, setting >> 1);
+    let class = rule.thresholds.iter().map(|threshold| u32::from(choice >= *threshold)).sum::<u32>();
+    let (alice_test, bob_test) = (u32::from(class >= 3), u32::from(basis < rule.test));
+    let place = (bit | alice_test << 1 | (class - 3 * alice_test) << 2 | bob_test << 4) as usize;
+    let kind = rule.bounds.iter().map(|bounds| u32::from(accept >= bounds[place])).sum::<u32>();
+    CLICKS[(kind + 4 * bit) as usize] | bob_test as u8
 }
 
 #[inline(always)]
