@@ -175,8 +175,8 @@ pub(super) fn measure(isa: Isa, frame: &BobFrame, random: &[u8], dead: Dead) -> 
     let (clicks, words) = (frame.offsets.len(), frame.offsets.len().div_ceil(64));
     let (mut offsets, mut test_basis, mut bits) = (vec![0; clicks], vec![0; words], vec![0; words]);
     let seen = Seen { offsets: &frame.offsets, clicks: &frame.clicks, coins: random };
-    let kept = Kept { offsets: &mut offsets, test_basis: &mut test_basis, bits: &mut bits };
-    let count = clicks::measure(isa, seen, dead, kept);
+    let mut kept = Kept { offsets: &mut offsets, test_basis: &mut test_basis, bits: &mut bits };
+    let count = clicks::measure(isa, seen, dead, &mut kept);
     let plane = |words| BitBlock::from_words(words, count);
     let record = Record { test_basis: plane(test_basis), bits: plane(bits), intensity: None };
     let mut gaps = vec![0; clicks::room_for_gaps(count)];

@@ -74,6 +74,47 @@ impl Clicks {
     }
 }
 
+/// What the receiver saw, in order.
+struct Seen {
+    clicks: Clicks,
+    /// Gates from a click to the first at which the receiver sees again.
+    dead: u64,
+    live_from: u64,
+}
+
+impl Seen {
+    fn new(dead: u64) -> Self {
+        Self { clicks: Clicks::default(), dead, live_from: 0 }
+    }
+
+    /// Adds a click unless the receiver is dead; whether it did.
+    fn push(&mut self, click: Click) -> bool {
+        let live = click.gate >= self.live_from;
+        if live {
+            self.live_from = click.gate + self.dead;
+            self.clicks.gates.push(click.gate);
+            self.clicks.bytes.push(click.byte);
+        }
+        live
+    }
+
+    /// Adds some clicks, each unless the receiver is dead. Without branches: which are lost is as good as random.
+    fn append(&mut self, own: &Clicks, places: std::ops::Range<usize>) {
+        let Clicks { gates, bytes } = &mut self.clicks;
+        let mut len = gates.len();
+        gates.resize(len + places.len(), 0);
+        bytes.resize(len + places.len(), 0);
+        for (gate, byte) in own.gates[places.clone()].iter().zip(&own.bytes[places]) {
+            (gates[len], bytes[len]) = (*gate, *byte);
+            let live = *gate >= self.live_from;
+            self.live_from = if live { gate + self.dead } else { self.live_from };
+            len += usize::from(live);
+        }
+        gates.truncate(len);
+        bytes.truncate(len);
+    }
+}
+
 /// What becomes of candidates drawn at the greatest probability of a rule, if Bob tests with this probability.
 fn detection(rule: &ClickModel, thresholds: [u32; 5], test: f64) -> Detection {
     let words = |share: f64| {
@@ -167,17 +208,16 @@ impl Bb84Source {
         let end = first_gate + u64::from(self.gates_per_frame);
         let cells = (first_gate / CELL).saturating_sub(1)..end.div_ceil(CELL);
         let own = self.own_clicks(isa, cells);
-        let mut frame = BobFrame { first_gate, gates: self.gates_per_frame, ..BobFrame::default() };
-        // Afterpulses are few.
-        frame.offsets.reserve(own.gates.len() + own.gates.len() / 16);
-        frame.clicks.reserve(own.gates.len() + own.gates.len() / 16);
-        self.add_memory(isa, &own, end, |click| {
-            if (first_gate..end).contains(&click.gate) {
-                frame.offsets.push(u32::try_from(click.gate - first_gate).unwrap_or(u32::MAX));
-                frame.clicks.push(click.byte);
-            }
-        });
-        frame
+        let seen = self.with_memory(isa, &own, end);
+        let here = seen.gates.partition_point(|gate| *gate < first_gate)
+            ..seen.gates.partition_point(|gate| *gate < end);
+        let offset = |gate: &u64| u32::try_from(gate - first_gate).unwrap_or(u32::MAX);
+        BobFrame {
+            first_gate,
+            gates: self.gates_per_frame,
+            offsets: seen.gates[here.clone()].iter().map(offset).collect(),
+            clicks: seen.bytes[here].to_vec(),
+        }
     }
 
     /// The gates of some cells that click of themselves if they are live, in order.
@@ -251,30 +291,36 @@ impl Bb84Source {
     }
 
     /// Adds afterpulses and takes away what falls into dead gates.
-    fn add_memory(&self, isa: Isa, own: &Clicks, end: u64, mut emit: impl FnMut(Click)) {
+    fn with_memory(&self, isa: Isa, own: &Clicks, end: u64) -> Clicks {
         let mut caused = self.caused(isa, own).into_iter().peekable();
-        let (mut pending, mut live_from) = (Vec::new(), 0);
-        for place in 0..own.gates.len() {
-            let click = own.get(place);
-            if !pending.is_empty() {
-                self.due_before(isa, click.gate, &mut pending, &mut live_from, &mut emit);
-                pending.retain(|due: &Due| due.click.gate != click.gate);
+        let (mut seen, mut pending) = (Seen::new(1 + u64::from(self.clicks.dead_gates)), Vec::new());
+        let mut place = 0;
+        while place < own.gates.len() {
+            let cause = caused.peek().map_or(own.gates.len(), |(cause, _)| *cause);
+            if pending.is_empty() && place < cause {
+                seen.append(own, place..cause);
+                place = cause;
+                continue;
             }
+            let click = own.get(place);
+            self.due_before(isa, click.gate, &mut pending, &mut seen);
+            pending.retain(|due: &Due| due.click.gate != click.gate);
             let due = caused.next_if(|(cause, _)| *cause == place);
-            if click.gate >= live_from {
-                live_from = click.gate + 1 + u64::from(self.clicks.dead_gates);
-                emit(click);
+            if seen.push(click) {
                 pending.extend(due.map(|(_, due)| due));
             }
+            place += 1;
         }
-        self.due_before(isa, end, &mut pending, &mut live_from, &mut emit);
+        self.due_before(isa, end, &mut pending, &mut seen);
+        seen.clicks
     }
 
     /// The afterpulses that clicks cause where they are not lost themselves, and by which of them.
     fn caused(&self, isa: Isa, own: &Clicks) -> Vec<(usize, Due)> {
         let triggers = self.words_at(isa, &self.afterpulse_key, &own.gates);
-        let causes = |trigger: u32| unit(trigger) < self.clicks.afterpulse_probability;
-        let places: Vec<usize> = (0..triggers.len()).filter(|place| causes(triggers[*place])).collect();
+        let limit = below(self.clicks.afterpulse_probability);
+        let places: Vec<usize> =
+            (0..triggers.len()).filter(|place| u64::from(triggers[*place]) < limit).collect();
         let gates: Vec<u64> = places.iter().map(|place| own.gates[*place]).collect();
         let delays = self.words_at(isa, &self.delay_key, &gates);
         let afterpulses: Vec<Click> = places
@@ -288,29 +334,18 @@ impl Bb84Source {
         places.into_iter().zip(dues).collect()
     }
 
-    /// Emits the afterpulses due before a gate, in order; each may cause another.
-    fn due_before(
-        &self,
-        isa: Isa,
-        gate: u64,
-        pending: &mut Vec<Due>,
-        live_from: &mut u64,
-        emit: &mut impl FnMut(Click),
-    ) {
+    /// The afterpulses due before a gate, in order; each may cause another.
+    fn due_before(&self, isa: Isa, gate: u64, pending: &mut Vec<Due>, seen: &mut Seen) {
         while let Some(place) = (0..pending.len()).min_by_key(|place| pending[*place].click.gate) {
             if pending[place].click.gate >= gate {
                 break;
             }
             let Due { click, trigger } = pending.swap_remove(place);
-            if click.gate >= *live_from {
-                *live_from = click.gate + 1 + u64::from(self.clicks.dead_gates);
-                emit(click);
-                if unit(trigger) < self.clicks.afterpulse_probability {
-                    let delay = self.words_at(isa, &self.delay_key, &[click.gate]);
-                    let click = self.afterpulse(click, trigger, delay[0]);
-                    let further = self.words_at(isa, &self.afterpulse_key, &[click.gate]);
-                    pending.push(Due { click, trigger: further[0] });
-                }
+            if seen.push(click) && u64::from(trigger) < below(self.clicks.afterpulse_probability) {
+                let delay = self.words_at(isa, &self.delay_key, &[click.gate]);
+                let click = self.afterpulse(click, trigger, delay[0]);
+                let further = self.words_at(isa, &self.afterpulse_key, &[click.gate]);
+                pending.push(Due { click, trigger: further[0] });
             }
         }
     }
@@ -337,6 +372,13 @@ impl Bb84Source {
         let gate = click.gate + 1 + u64::from(self.clicks.dead_gates) + beyond;
         Click { gate, byte: detector | (u8::from(test) * click::TEST_BASIS) }
     }
+}
+
+/// The word from which on [`unit`] is not below a probability.
+fn below(probability: f64) -> u64 {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a share of 2^32")]
+    let words = libm::ceil(probability.clamp(0.0, 1.0) * 4_294_967_296.0 - 0.5).max(0.0) as u64;
+    words
 }
 
 /// A number in (0, 1) from a word.

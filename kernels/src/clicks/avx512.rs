@@ -10,9 +10,9 @@ const GROUP: usize = 16;
 const TWO_BYTES: u32 = 1 << 14;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi2,popcnt")]
-pub(super) fn measure(seen: Seen<'_>, dead: Dead, kept: Kept<'_>) -> usize {
-    scalar::check(seen, &kept);
-    let mut planes = [Plane::new(kept.test_basis), Plane::new(kept.bits)];
+pub(super) fn measure(seen: Seen<'_>, dead: Dead, kept: &mut Kept<'_>) -> usize {
+    scalar::check(seen, kept);
+    let mut planes = [Plane::new(&mut *kept.test_basis), Plane::new(&mut *kept.bits)];
     // As if a click before had ended its dead time where both are alive.
     let (mut last, mut count) = (_mm512_setzero_si512(), 0);
     for (place, offsets) in seen.offsets.chunks(GROUP).enumerate() {

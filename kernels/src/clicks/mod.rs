@@ -42,7 +42,7 @@ kernel! {
     ///
     /// What lies behind them in `kept`: the planes are zero, the gates anything. Panics if anything is too short.
     /// Time depends on the gates only, not on what clicked.
-    pub fn measure(seen: Seen<'_>, dead: Dead, kept: Kept<'_>) -> usize;
+    pub fn measure(seen: Seen<'_>, dead: Dead, kept: &mut Kept<'_>) -> usize;
 
     /// Writes strictly increasing gates as the gaps to the one before, the first from −1, each as a variable-length
     /// integer of seven bits a byte, lowest first; returns the number of bytes.
@@ -154,8 +154,8 @@ mod tests {
             let measured = |isa| {
                 let mut kept = (vec![0; gaps.len()], vec![!0; gaps.len().div_ceil(64)], vec![!0; gaps.len().div_ceil(64)]);
                 let seen = Seen { offsets: &offsets, clicks: &clicks, coins: &coins };
-                let room = Kept { offsets: &mut kept.0, test_basis: &mut kept.1, bits: &mut kept.2 };
-                let count = measure(isa, seen, Dead { gates: dead, live_from }, room);
+                let mut room = Kept { offsets: &mut kept.0, test_basis: &mut kept.1, bits: &mut kept.2 };
+                let count = measure(isa, seen, Dead { gates: dead, live_from }, &mut room);
                 kept.0.truncate(count);
                 (count, kept)
             };
@@ -200,8 +200,8 @@ mod tests {
         let seen = Seen { offsets: &[3, 4, 9, 10, 13], clicks: &[6, 4, 7, 2, 4], coins: &[0b0_0001] };
         for isa in Isa::available() {
             let (mut offsets, mut test_basis, mut bits) = ([0; 5], [!0], [!0]);
-            let kept = Kept { offsets: &mut offsets, test_basis: &mut test_basis, bits: &mut bits };
-            let count = measure(isa, seen, Dead { gates: 1, live_from: 3 }, kept);
+            let mut kept = Kept { offsets: &mut offsets, test_basis: &mut test_basis, bits: &mut bits };
+            let count = measure(isa, seen, Dead { gates: 1, live_from: 3 }, &mut kept);
             assert_eq!(offsets[..count], [3, 9, 13], "{isa}: 4 and 10 fall into dead gates");
             assert_eq!((test_basis, bits), ([0b010], [0b101]), "{isa}: the coins of 3 and 9 are 1 and 0");
         }

@@ -2,8 +2,8 @@
 
 use super::{Dead, Kept, Seen, room_for_gaps};
 
-pub(super) fn measure(seen: Seen<'_>, dead: Dead, kept: Kept<'_>) -> usize {
-    check(seen, &kept);
+pub(super) fn measure(seen: Seen<'_>, dead: Dead, kept: &mut Kept<'_>) -> usize {
+    check(seen, kept);
     kept.test_basis.fill(0);
     kept.bits.fill(0);
     let (mut count, mut live_from) = (0, dead.live_from);
