@@ -22,6 +22,8 @@ pub enum Disclosure {
     ParityAnswer,
     /// Parities that Cascade's correcting side tells by its questions.
     ParityQuestion,
+    /// Sums over values of which the key is made, told for the estimate.
+    Moments,
     /// Tags of the verification hash.
     VerificationTag,
     /// Which frames or blocks passed: one bit each.
@@ -38,6 +40,7 @@ impl Disclosure {
             Self::Increment => "increment",
             Self::ParityAnswer => "parity_answer",
             Self::ParityQuestion => "parity_question",
+            Self::Moments => "moments",
             Self::VerificationTag => "verification_tag",
             Self::Verdict => "verdict",
         }

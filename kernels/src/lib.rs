@@ -13,6 +13,7 @@
 //! | [`gf128`] | polynomial hashing over GF(2^128) |
 //! | [`ldpc`] | belief propagation on quasi-cyclic codes |
 //! | [`rotation`] | multidimensional rotations of CV reconciliation |
+//! | [`slices`] | Gaussian values in cells, and soft bits of their numbers |
 //! | [`noise`] | counter-mode random words and Gaussian samples for the simulated world |
 //! | [`parity`] | parities of ranges and subsets, woven permutations of bits |
 //! | [`wipe`] | overwriting that is not optimised away |
@@ -39,6 +40,7 @@ pub mod noise;
 pub mod os;
 pub mod parity;
 pub mod rotation;
+pub mod slices;
 mod wipe;
 
 pub use isa::{Isa, UnknownIsa};

@@ -151,6 +151,7 @@ fn expected(plan: &Plan, conditions: &Conditions) -> u64 {
         Plan::Ldpc(plan) => told_by_code(plan, frames),
         Plan::Cascade(plan) => told_by_search(plan, conditions, frames),
         Plan::Leaf(plan) => (frames * plan.syndrome_bits()) as u64,
+        Plan::Slices(plan) => (frames * plan.syndrome_bits()) as u64,
     }
 }
 

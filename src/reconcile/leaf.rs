@@ -67,7 +67,8 @@ use keystill_kernels::Isa;
 use keystill_kernels::ldpc::leaf::{self as kernel, Beliefs, Graph, Lanes, LeafRule, ParityRule};
 use zeroize::Zeroize;
 
-use super::codes::leaf::{BLOCK_BITS, Code, FAMILY, HIGH_FAMILY, HIGH_RATE, chain_blocks};
+pub(super) use super::codes::leaf::BLOCK_BITS;
+use super::codes::leaf::{Code, FAMILY, HIGH_FAMILY, HIGH_RATE, chain_blocks};
 use super::{Effort, Reconciled};
 use crate::bits::{BitBlock, Llrs};
 use crate::ledger::Disclosure;
@@ -182,6 +183,16 @@ impl Plan {
         )]
         let plan = Self { information_blocks, leaf_blocks: 2 * (leaves / 2.0).round() as u32 };
         if plan.is_bounded() { Ok(plan) } else { Err(unusable()) }
+    }
+
+    /// The plan of `information_blocks` times 64 bits of information in frames of `frame_blocks` times 64 bits, if
+    /// there is such a code.
+    pub(super) fn of_size(information_blocks: u32, frame_blocks: u32) -> Option<Self> {
+        if !information_blocks.is_multiple_of(8) || information_blocks > frame_blocks / 2 {
+            return None;
+        }
+        let leaf_blocks = frame_blocks.checked_sub(information_blocks / 2 * 3)?;
+        Some(Self { information_blocks, leaf_blocks }).filter(|plan| plan.is_bounded())
     }
 
     fn is_bounded(self) -> bool {
@@ -435,7 +446,7 @@ impl Job for DecodeJob {
 }
 
 /// In how many places the bits differ from the signs of the ratios.
-fn changed(bits: &BitBlock, ratios: &[i16]) -> u64 {
+pub(super) fn changed(bits: &BitBlock, ratios: &[i16]) -> u64 {
     let signs = |chunk: &[i16]| {
         chunk.iter().enumerate().fold(0, |word, (i, ratio)| word | u64::from(*ratio < 0) << i)
     };
@@ -445,15 +456,15 @@ fn changed(bits: &BitBlock, ratios: &[i16]) -> u64 {
 
 /// The codes last used by a worker.
 #[derive(Default)]
-struct Codes {
+pub(super) struct Codes {
     recent: Vec<(Plan, Arc<Code>)>,
 }
 
 impl Codes {
-    /// How many are kept: a link's rate moves among few.
-    const KEPT: usize = 4;
+    /// How many are kept: a link's rate moves among few, and slices use one a level.
+    const KEPT: usize = 8;
 
-    fn of(&mut self, plan: Plan) -> Arc<Code> {
+    pub(super) fn of(&mut self, plan: Plan) -> Arc<Code> {
         let place = self.recent.iter().position(|(known, _)| *known == plan);
         let entry = match place {
             Some(place) => self.recent.remove(place),

@@ -11,6 +11,7 @@ pub mod interleave;
 pub mod ldpc;
 pub mod leaf;
 pub mod pilot;
+pub mod slices;
 
 use std::fmt;
 
@@ -65,6 +66,8 @@ pub enum Plan {
     Cascade(cascade::Plan),
     /// Codes of low rate with degree-1 leaves, for soft bits.
     Leaf(leaf::Plan),
+    /// The same codes, one a level, for quadratures cut into slices.
+    Slices(slices::Plan),
 }
 
 /// Bits of a Cascade frame: large enough for its efficiency and for few messages a bit.
@@ -107,14 +110,26 @@ impl Plan {
             Self::Ldpc(plan) => plan.frame_bits(),
             Self::Cascade(plan) => plan.frame_bits(),
             Self::Leaf(plan) => plan.frame_bits(),
+            Self::Slices(plan) => plan.frame_bits(),
         }
     }
 
-    /// The code rate of a plan for soft bits; 0 for hard bits, whose rate adapts frame by frame.
+    /// Raw symbols of a frame: bits of BB84, quadratures of CV-QKD.
+    #[must_use]
+    pub fn frame_symbols(&self) -> usize {
+        match self {
+            Self::Slices(plan) => plan.symbols(),
+            _ => self.frame_bits(),
+        }
+    }
+
+    /// The rate of a plan for soft bits or slices, in bits that stay secret a symbol; 0 for hard bits, whose rate
+    /// adapts frame by frame.
     #[must_use]
     pub fn rate(&self) -> f64 {
         match self {
             Self::Leaf(plan) => plan.rate(),
+            Self::Slices(plan) => plan.rate(),
             Self::Ldpc(_) | Self::Cascade(_) => 0.0,
         }
     }
@@ -126,6 +141,7 @@ impl Plan {
             Self::Ldpc(_) => "ldpc",
             Self::Cascade(_) => "cascade",
             Self::Leaf(_) => "leaf",
+            Self::Slices(_) => "slices",
         }
     }
 
@@ -135,6 +151,7 @@ impl Plan {
             Self::Ldpc(plan) => plan.write(writer.u8(0)),
             Self::Cascade(plan) => plan.write(writer.u8(1)),
             Self::Leaf(plan) => plan.write(writer.u8(2)),
+            Self::Slices(plan) => plan.write(writer.u8(3)),
         }
     }
 
@@ -147,6 +164,7 @@ impl Plan {
             0 => ldpc::Plan::read(reader).map(Self::Ldpc),
             1 => cascade::Plan::read(reader).map(Self::Cascade),
             2 => leaf::Plan::read(reader).map(Self::Leaf),
+            3 => slices::Plan::read(reader).map(Self::Slices),
             _ => Err(Malformed::Field { field: "plan" }),
         }
     }
@@ -178,6 +196,12 @@ impl Task {
                     conversation: converse(leaf::Reference::new(*plan, bits)),
                 });
             }
+            Plan::Slices(plan) => {
+                return Ok(Self {
+                    kept_bits: plan.core_bits(),
+                    conversation: converse(slices::Reference::new(*plan, bits)),
+                });
+            }
         };
         Ok(Self { conversation, kept_bits })
     }
@@ -202,8 +226,19 @@ impl Task {
                     conversation: converse(leaf::Corrector::new(*plan, llrs)),
                 });
             }
+            Plan::Slices(_) => return Err(mismatched("soft bits for a plan of slices")),
         };
         Ok(Self { conversation, kept_bits })
+    }
+
+    /// The correcting side's half where quadratures themselves are reconciled, in slices.
+    ///
+    /// # Errors
+    /// [`Abort::Unusable`] if the plan is another.
+    pub fn sliced(plan: &Plan, evidence: slices::Evidence) -> Result<Self, Abort> {
+        let Plan::Slices(plan) = plan else { return Err(mismatched("quadratures for a plan of bits")) };
+        let conversation = converse(slices::Corrector::new(*plan, evidence));
+        Ok(Self { conversation, kept_bits: plan.core_bits() })
     }
 
     /// How many of the frame's bits, its first ones, go on to amplification.
@@ -217,6 +252,10 @@ impl Task {
     pub fn converse(self) -> Box<dyn Conversation<Reconciled>> {
         self.conversation
     }
+}
+
+fn mismatched(reason: &str) -> Abort {
+    Abort::Unusable { reason: reason.to_owned() }
 }
 
 fn fits(plan: &leaf::Plan, bits: usize) -> Result<(), Abort> {

@@ -1,0 +1,608 @@
+//! Reconciliation of CV-QKD where the signal is strong: the value itself, cut into slices.
+//!
+//! The reference side's quadrature y, normal of standard deviation s, falls into one of 256 cells of equal
+//! probability. The upper four bits of the cell's number are the key's raw bits, four *levels*; the lower four are told
+//! ([`keystill_kernels::slices`] says how they are mirrored). The levels are corrected one after the other, the highest
+//! first, each with what is known of those above: one code of [`codes::leaf`](super::codes::leaf) a level, all of the
+//! frame's length, each of its own rate. A level that says too little for a code is told whole. (Van Assche, Cardinal and
+//! Cerf, IEEE Trans. Inf. Theory 50, 394 (2004), with multi-level codes as Wachsmann, Fischer and Huber, ibid. 45, 1361
+//! (1999), and with the part of y within its slice told.)
+//!
+//! # Why the part within a slice is told
+//!
+//! The levels alone say 0.92 of the capacity at 0 dB to who does not know where in its interval y lies. That part, v,
+//! is independent of the levels' number u, because the cells are equally probable, and nearly so of the other side's x;
+//! with it the levels say I(u; x | v) = ½·log₂(1 + SNR) − I(v; x):
+//!
+//! | SNR | −6 dB | −2.3 dB | 0 dB | 3 dB | 6 dB |
+//! |---|---|---|---|---|---|
+//! | of the capacity | 0.993 | 0.992 | 0.989 | 0.985 | 0.978 |
+//! | rotations in eight dimensions | 0.976 | 0.950 | 0.919 | 0.849 | |
+//!
+//! and who corrected u knows y to a cell, so that the channel is estimated from all frames, failed ones included. What
+//! telling v costs in secrecy: nothing but for the difference between the true variance of y and s²; the proof is in
+//! [`cv::security`](crate::cv::security).
+//!
+//! # What is disclosed, and what is amplified
+//!
+//! One message a frame: v, Σy² and Σy·ỹ of the frame (ỹ: the values that stand for the cells), and of each level the
+//! syndrome, n − k bits, or the whole level, n bits. **All bits of all levels are booked** ([`Disclosure::Syndrome`]), the
+//! two sums with 128 bits ([`Disclosure::Moments`]), and one bit a frame for the verdict. v is not: it is conditioned
+//! on. The convention of the ledger is
+//!
+//! > entropy of **all 4n bits** of the frame's levels given v (four a quadrature), less all its entries.
+//!
+//! Only the cores of the levels' codes enter amplification ([`Plan::core_bits`]): given its syndrome each level and its
+//! core determine each other, as [`leaf`](super::leaf) shows, and a level that was told has nothing left.
+//!
+//! ```text
+//! reference → corrector   v · Σy² · Σyỹ · level 0: syndrome, or all of it · level 1 · level 2 · level 3: one bit string
+//! corrector → reference   0 given up · 1 corrected
+//! ```
+
+use keystill_kernels::slices::{self as kernel, Sight, TOLD};
+
+use super::leaf::{self, BLOCK_BITS, Codes, Decoder};
+use super::{Effort, Reconciled};
+use crate::bits::{BitBlock, LLR_UNIT, Wiped};
+use crate::ledger::Disclosure;
+use crate::stage::{Abort, Fault, Job, Outbox, Stage, Step, Workbench};
+use crate::wire::{Malformed, Reader, Writer};
+
+mod cells;
+
+use cells::Cells;
+
+pub use cells::information;
+pub use keystill_kernels::slices::LEVELS;
+
+/// Bits in which the two sums are told.
+const SUM_BITS: usize = 128;
+
+/// Quadratures of a frame in blocks of 64, at most: 2¹⁹.
+const MOST_BLOCKS: u32 = 1 << 13;
+/// The same, at least.
+const LEAST_BLOCKS: u32 = 1 << 8;
+
+/// The weakest signal for slices, in dB: below, the codes of the lower levels would be too weak.
+pub const LOWEST_SNR_DB: f64 = -8.0;
+/// The strongest, in dB: above, the highest level asks for codes of rates that are not at hand.
+pub const HIGHEST_SNR_DB: f64 = 7.0;
+
+/// The highest rate of a level's code in use.
+const HIGHEST_RATE: f64 = 0.45;
+/// A level whose code would be of a lower rate, or shorter, is told.
+const LOWEST_RATE: f64 = 0.008;
+const FEWEST_INFORMATION_BLOCKS: u32 = 16;
+
+/// How a frame is cut and with which codes: both sides hold the same.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Plan {
+    /// n/64.
+    blocks: u32,
+    /// k/64 of each level; 0 where it is told.
+    information_blocks: [u32; LEVELS],
+    /// s, in square roots of shot-noise units.
+    deviation: f64,
+}
+
+impl Plan {
+    /// The plan for a signal-to-noise ratio `snr` (a power ratio per real symbol, as the lower end of what the
+    /// estimate allows), values of standard `deviation` on the reference side, and about `available_symbols`
+    /// quadratures.
+    ///
+    /// # Errors
+    /// [`Abort::TooWeak`] below −8 dB, [`Abort::Unusable`] above 7 dB or if a number is not one.
+    pub fn choose(snr: f64, deviation: f64, available_symbols: usize) -> Result<Self, Abort> {
+        if !(snr.is_finite() && snr > 0.0 && is_deviation(deviation)) {
+            return Err(Abort::Unusable { reason: format!("SNR {snr}, standard deviation {deviation}") });
+        }
+        let snr_db = 10.0 * libm::log10(snr);
+        if snr_db < LOWEST_SNR_DB {
+            return Err(Abort::TooWeak { snr_db, limit_db: LOWEST_SNR_DB });
+        }
+        if snr_db > HIGHEST_SNR_DB {
+            let reason = format!("{snr_db:.1} dB: slices reach to {HIGHEST_SNR_DB} dB; modulate less");
+            return Err(Abort::Unusable { reason });
+        }
+        let blocks = frame_blocks(available_symbols);
+        let information_blocks = information(snr).map(|most| information_blocks(most, blocks));
+        Self::of_sizes(blocks, information_blocks, deviation)
+            .ok_or_else(|| Abort::Unusable { reason: format!("no codes for {snr_db:.1} dB") })
+    }
+
+    /// The plan of given rates, 0 for a level that is told, and of frames of `symbols` quadratures.
+    ///
+    /// # Errors
+    /// [`Abort::Unusable`] where there are no such codes.
+    pub fn with_rates(rates: [f64; LEVELS], symbols: usize, deviation: f64) -> Result<Self, Abort> {
+        let unusable = || Abort::Unusable { reason: format!("rates {rates:?}, frames of {symbols}") };
+        let blocks = u32::try_from(symbols / BLOCK_BITS).map_err(|_| unusable())?;
+        if rates.iter().any(|rate| !(0.0..=0.49).contains(rate)) {
+            return Err(unusable());
+        }
+        let information_blocks = rates.map(|rate| whole_blocks(rate, blocks));
+        Self::of_sizes(blocks, information_blocks, deviation).ok_or_else(unusable)
+    }
+
+    fn of_sizes(blocks: u32, information_blocks: [u32; LEVELS], deviation: f64) -> Option<Self> {
+        let plan = Self { blocks, information_blocks, deviation };
+        let codes = (0..LEVELS).all(|level| information_blocks[level] == 0 || plan.code(level).is_some());
+        let any = information_blocks.iter().any(|blocks| *blocks > 0);
+        let bounded = (LEAST_BLOCKS..=MOST_BLOCKS).contains(&blocks) && blocks.is_multiple_of(2);
+        (codes && any && bounded && is_deviation(deviation)).then_some(plan)
+    }
+
+    /// The code of a level, if it is not told whole.
+    fn code(&self, level: usize) -> Option<leaf::Plan> {
+        match self.information_blocks[level] {
+            0 => None,
+            information_blocks => leaf::Plan::of_size(information_blocks, self.blocks),
+        }
+    }
+
+    fn codes(&self) -> [Option<leaf::Plan>; LEVELS] {
+        std::array::from_fn(|level| self.code(level))
+    }
+
+    /// Quadratures of a frame, n: a multiple of 128.
+    #[must_use]
+    pub fn symbols(&self) -> usize {
+        BLOCK_BITS * self.blocks as usize
+    }
+
+    /// s, the standard deviation that the cells are made for.
+    #[must_use]
+    pub fn deviation(&self) -> f64 {
+        self.deviation
+    }
+
+    /// Bits of a frame as [`cut`] makes it and as it leaves: 8n of the cells' numbers and 128 of the sums.
+    #[must_use]
+    pub fn frame_bits(&self) -> usize {
+        (LEVELS + TOLD) * self.symbols() + SUM_BITS
+    }
+
+    /// The first bits of a frame when it leaves, which alone enter amplification: Σ (k + c) over the levels.
+    #[must_use]
+    pub fn core_bits(&self) -> usize {
+        self.codes().iter().flatten().map(leaf::Plan::core_bits).sum()
+    }
+
+    /// Bits that a frame's message tells of the levels, all of them disclosed: Σ (n − k).
+    #[must_use]
+    pub fn syndrome_bits(&self) -> usize {
+        self.codes().iter().map(|code| self.told_bits(code.as_ref())).sum()
+    }
+
+    fn told_bits(&self, code: Option<&leaf::Plan>) -> usize {
+        code.map_or(self.symbols(), leaf::Plan::syndrome_bits)
+    }
+
+    /// Bits of a frame's message.
+    fn message_bits(&self) -> usize {
+        TOLD * self.symbols() + SUM_BITS + self.syndrome_bits()
+    }
+
+    /// Bits that stay secret a quadrature: Σ k/n over the levels.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.rates().iter().sum()
+    }
+
+    /// k/n of each level, highest first.
+    #[must_use]
+    pub fn rates(&self) -> [f64; LEVELS] {
+        self.information_blocks.map(|blocks| f64::from(blocks) / f64::from(self.blocks))
+    }
+
+    /// The reconciliation efficiency β: the rate over the capacity at a signal-to-noise ratio.
+    #[must_use]
+    pub fn efficiency(&self, snr: f64) -> f64 {
+        self.rate() / leaf::capacity(snr)
+    }
+
+    /// Appends the plan to a message.
+    pub fn write(&self, writer: &mut Writer) {
+        writer.u32(self.blocks);
+        self.information_blocks.iter().for_each(|blocks| {
+            writer.u32(*blocks);
+        });
+        writer.f64(self.deviation);
+    }
+
+    /// Reads a plan.
+    ///
+    /// # Errors
+    /// [`Malformed`] where the message ends or no codes have these sizes.
+    pub fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
+        const FIELD: &str = "slices plan";
+        let blocks = reader.u32()?;
+        let mut information_blocks = [0; LEVELS];
+        for own in &mut information_blocks {
+            *own = reader.u32()?;
+        }
+        let deviation = reader.f64(FIELD)?;
+        Self::of_sizes(blocks, information_blocks, deviation).ok_or(Malformed::Field { field: FIELD })
+    }
+}
+
+/// A standard deviation that a receiver's quadratures may have, in square roots of shot-noise units.
+fn is_deviation(deviation: f64) -> bool {
+    (1e-3..=1e4).contains(&deviation)
+}
+
+/// Frames of equal length, as few as can be.
+fn frame_blocks(available_symbols: usize) -> u32 {
+    let available = u32::try_from(available_symbols / BLOCK_BITS).unwrap_or(u32::MAX);
+    let frames = available.div_ceil(MOST_BLOCKS).max(1);
+    (available / frames / 2 * 2).clamp(LEAST_BLOCKS, MOST_BLOCKS)
+}
+
+/// What a code reaches of a level that says `most` bits a value.
+fn information_blocks(most: f64, blocks: u32) -> u32 {
+    // A shorter code reaches less; two rounds settle it.
+    let first = whole_blocks(most * share(most * f64::from(blocks)), blocks);
+    let rate = (most * share(f64::from(first))).min(HIGHEST_RATE);
+    let settled = whole_blocks(rate, blocks);
+    if rate < LOWEST_RATE || settled < FEWEST_INFORMATION_BLOCKS { 0 } else { settled }
+}
+
+/// k/64, a multiple of 8.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "below half of the blocks")]
+fn whole_blocks(rate: f64, blocks: u32) -> u32 {
+    8 * (rate * f64::from(blocks) / 8.0) as u32
+}
+
+/// The share of what a level says that a code of so many information blocks reaches.
+fn share(information_blocks: f64) -> f64 {
+    const POINTS: [(f64, f64); 5] =
+        [(16.0, 0.78), (32.0, 0.83), (128.0, 0.90), (512.0, 0.935), (2048.0, 0.95)];
+    let above = POINTS.iter().position(|(blocks, _)| *blocks >= information_blocks);
+    match above {
+        None => POINTS[POINTS.len() - 1].1,
+        Some(0) => POINTS[0].1,
+        Some(above) => {
+            let ((low, lower), (high, upper)) = (POINTS[above - 1], POINTS[above]);
+            lower + (upper - lower) * libm::log(information_blocks / low) / libm::log(high / low)
+        }
+    }
+}
+
+/// The reference side's frame: the planes of its quadratures' cells, the four levels, highest first, then what is told;
+/// behind them the bits of Σy² and Σy·ỹ.
+///
+/// # Errors
+/// [`Abort::Unusable`] if the quadratures are not as many as the plan says or one is not finite.
+pub fn cut(bench: &Workbench, plan: &Plan, symbols: &[f32]) -> Result<BitBlock, Abort> {
+    let isa = bench.isa();
+    if symbols.len() != plan.symbols() {
+        return Err(wrong_length("quadratures"));
+    }
+    let cells = Cells::new(plan.deviation);
+    let mut frame = BitBlock::zeros(plan.frame_bits());
+    let sums = frame.edit(|words| {
+        let (planes, sums) = words.split_at_mut(words.len() - SUM_BITS / 64);
+        kernel::cut(isa, symbols, &cells.ends, planes);
+        let mut rebuilt = Wiped(vec![0.0; symbols.len()]);
+        kernel::rebuild(isa, planes, &cells.values, &mut rebuilt.0);
+        let told = [symbols, &rebuilt].map(|other| keystill_kernels::rotation::dot(isa, symbols, other));
+        for (word, sum) in sums.iter_mut().zip(told) {
+            *word = sum.to_bits();
+        }
+        told
+    });
+    if sums.iter().all(|sum| sum.is_finite()) {
+        return Ok(frame);
+    }
+    Err(Abort::Unusable { reason: "a quadrature is not a finite number".into() })
+}
+
+/// The reference side's quadratures as a corrected frame gives them back, each the mean of its cell, and what
+/// that side states of them: Σy² and Σy·ỹ. Wipe them after use.
+///
+/// # Errors
+/// [`Abort::Unusable`] if the bits are no frame of the plan's, or the sums no numbers.
+pub fn rebuild(bench: &Workbench, plan: &Plan, bits: &BitBlock) -> Result<(Vec<f32>, [f64; 2]), Abort> {
+    if bits.len() != plan.frame_bits() {
+        return Err(wrong_length("bits"));
+    }
+    let mut words = Wiped(part::restore(plan, bits.words()));
+    let sums = words.0.split_off(words.len() - SUM_BITS / 64);
+    let sums = [f64::from_bits(sums[0]), f64::from_bits(sums[1])];
+    if !(sums[0].is_finite() && sums[1].is_finite() && sums[0] >= 0.0) {
+        return Err(Abort::Unusable { reason: "the reference side's sums are no numbers".into() });
+    }
+    let mut symbols = vec![0.0; plan.symbols()];
+    kernel::rebuild(bench.isa(), &words, &Cells::new(plan.deviation).values, &mut symbols);
+    Ok((symbols, sums))
+}
+
+/// What the correcting side holds of a frame: its quadratures x, and y = gain·x + noise.
+pub struct Evidence {
+    symbols: Wiped<f32>,
+    gain: f64,
+    variance: f64,
+}
+
+impl Evidence {
+    /// The correcting side's quadratures and what it knows of the channel: t and σ².
+    #[must_use]
+    pub fn new(symbols: Vec<f32>, gain: f64, variance: f64) -> Self {
+        Self { symbols: Wiped(symbols), gain, variance }
+    }
+
+    /// Quadratures.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.symbols.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.symbols.is_empty()
+    }
+}
+
+impl std::fmt::Debug for Evidence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Evidence({} quadratures)", self.len())
+    }
+}
+
+fn wrong_length(what: &str) -> Abort {
+    Abort::Unusable { reason: format!("the {what} of a frame are not as many as its plan says") }
+}
+
+/// The side whose values are the key.
+#[derive(Debug)]
+pub struct Reference {
+    plan: Plan,
+    bits: Option<BitBlock>,
+    messages: u32,
+}
+
+impl Reference {
+    /// Begins with a frame as [`cut`] made it.
+    #[must_use]
+    pub fn new(plan: Plan, bits: BitBlock) -> Self {
+        Self { plan, bits: Some(bits), messages: 0 }
+    }
+}
+
+/// Computes a frame's message.
+#[derive(Debug)]
+pub struct TellJob {
+    plan: Plan,
+    bits: BitBlock,
+}
+
+impl Job for TellJob {
+    /// The frame in the order in which it leaves, and the message.
+    type Output = (BitBlock, BitBlock);
+
+    fn run(self, bench: &mut Workbench) -> Self::Output {
+        let plan = &self.plan;
+        let words = self.bits.words();
+        let (levels, told) = words.split_at(LEVELS * plan.blocks as usize);
+        let mut message = told.to_vec();
+        for (level, code) in levels.chunks(plan.blocks as usize).zip(plan.codes()) {
+            match code {
+                None => message.extend(level),
+                Some(code) => message.extend(bench.scratch::<Codes>().of(code).syndrome(level)),
+            }
+        }
+        let arranged = BitBlock::from_words(part::arrange(plan, words), plan.frame_bits());
+        (arranged, BitBlock::from_words(message, plan.message_bits()))
+    }
+}
+
+impl Stage for Reference {
+    type Job = TellJob;
+    type Product = Reconciled;
+
+    fn start(mut self, _out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        let plan = self.plan;
+        let bits = self.bits.take().filter(|bits| bits.len() == plan.frame_bits());
+        let bits = bits.ok_or_else(|| wrong_length("bits"))?;
+        Ok(Step::Compute(self, TellJob { plan, bits }))
+    }
+
+    fn done(mut self, (bits, message): (BitBlock, BitBlock), out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        let mut writer = Writer::new();
+        writer.bits(&message);
+        out.send(writer.finish());
+        book(&self.plan, out);
+        self.bits = Some(bits);
+        self.messages += 1;
+        Ok(Step::Listen(self))
+    }
+
+    fn hear(self, mut message: Reader<'_>, out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        let verdict = message.u8()?;
+        message.end()?;
+        // Nothing can be judged before the message was sent.
+        if verdict > 1 || self.messages == 0 || self.bits.is_none() {
+            return Err(Malformed::Field { field: "verdict" }.into());
+        }
+        out.ledger.disclose(Disclosure::Verdict, 1);
+        let effort = Effort { messages: self.messages + 1, ..Effort::default() };
+        Ok(Step::Leave(Reconciled { bits: self.bits.filter(|_| verdict == 1), effort }))
+    }
+}
+
+/// What a frame's message tells beyond what is conditioned on.
+fn book(plan: &Plan, out: &mut Outbox) {
+    out.ledger.disclose(Disclosure::Syndrome, plan.syndrome_bits() as u64);
+    out.ledger.disclose(Disclosure::Moments, SUM_BITS as u64);
+}
+
+/// The side that corrects.
+#[derive(Debug)]
+pub struct Corrector {
+    plan: Plan,
+    evidence: Option<Evidence>,
+}
+
+impl Corrector {
+    /// Begins with the frame's quadratures.
+    #[must_use]
+    pub fn new(plan: Plan, evidence: Evidence) -> Self {
+        Self { plan, evidence: Some(evidence) }
+    }
+}
+
+impl Stage for Corrector {
+    type Job = DecodeJob;
+    type Product = Reconciled;
+
+    fn start(self, _out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        let Some(evidence) = self.evidence.as_ref().filter(|own| own.len() == self.plan.symbols()) else {
+            return Err(wrong_length("quadratures").into());
+        };
+        let channel = evidence.gain.is_finite() && evidence.variance > 0.0 && evidence.variance.is_finite();
+        if !channel {
+            let reason = "gain and variance of the channel give no likelihood".into();
+            return Err(Abort::Unusable { reason }.into());
+        }
+        Ok(Step::Listen(self))
+    }
+
+    fn hear(mut self, mut message: Reader<'_>, out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        const FIELD: &str = "slices";
+        let plan = self.plan;
+        let told = message.bits(plan.message_bits(), FIELD)?;
+        message.end()?;
+        let evidence = self.evidence.take().ok_or(Malformed::Field { field: FIELD })?;
+        if told.len() != plan.message_bits() {
+            return Err(Malformed::Field { field: FIELD }.into());
+        }
+        book(&plan, out);
+        Ok(Step::Compute(self, DecodeJob { plan, evidence, told }))
+    }
+
+    fn done(self, result: Reconciled, out: &mut Outbox) -> Result<Step<Self>, Fault> {
+        let mut writer = Writer::new();
+        writer.u8(u8::from(result.bits.is_some()));
+        out.send(writer.finish());
+        out.ledger.disclose(Disclosure::Verdict, 1);
+        Ok(Step::Leave(result))
+    }
+}
+
+/// Decodes a frame, level by level.
+#[derive(Debug)]
+pub struct DecodeJob {
+    plan: Plan,
+    evidence: Evidence,
+    told: BitBlock,
+}
+
+impl Job for DecodeJob {
+    type Output = Reconciled;
+
+    fn run(self, bench: &mut Workbench) -> Reconciled {
+        let mut effort = Effort { messages: 2, ..Effort::default() };
+        let bits = self.decode(bench, &mut effort);
+        Reconciled { bits, effort }
+    }
+}
+
+impl DecodeJob {
+    fn decode(&self, bench: &mut Workbench, effort: &mut Effort) -> Option<BitBlock> {
+        let (plan, blocks) = (&self.plan, self.plan.blocks as usize);
+        let (behind, mut syndromes) = self.told.words().split_at(TOLD * blocks + SUM_BITS / 64);
+        let mut planes = Wiped(vec![0; LEVELS * blocks]);
+        planes.0.extend(behind);
+        let cells = Cells::new(plan.deviation);
+        for (level, code) in plan.codes().into_iter().enumerate() {
+            let (syndrome, rest) = syndromes.split_at(plan.told_bits(code.as_ref()) / 64);
+            syndromes = rest;
+            let found = match code {
+                None => BitBlock::from_words(syndrome.to_vec(), plan.symbols()),
+                Some(code) => {
+                    let ratios = self.soften(bench, &cells, &planes, level);
+                    correct(bench, code, &ratios, syndrome, effort)?
+                }
+            };
+            planes.0[level * blocks..][..blocks].copy_from_slice(found.words());
+        }
+        Some(BitBlock::from_words(part::arrange(plan, &planes), plan.frame_bits()))
+    }
+
+    /// Soft bits of a level, once those above are known.
+    fn soften(&self, bench: &Workbench, cells: &Cells, planes: &[u64], level: usize) -> Wiped<i16> {
+        let Evidence { symbols, gain, variance } = &self.evidence;
+        let deviation = self.plan.deviation;
+        let nats = std::f64::consts::LOG2_E;
+        let curvature = 0.5 * nats * (1.0 / (deviation * deviation) - 1.0 / variance);
+        #[expect(clippy::cast_possible_truncation, reason = "a likelihood's scale needs no more digits")]
+        let sight = Sight {
+            values: &cells.values,
+            curvature: curvature as f32,
+            slope: (nats * gain / variance) as f32,
+        };
+        let mut ratios = Wiped(vec![0; symbols.len()]);
+        let planes = &planes[..(LEVELS + TOLD) * self.plan.blocks as usize];
+        kernel::soften(bench.isa(), sight, planes, level, LLR_UNIT, symbols, &mut ratios.0);
+        ratios
+    }
+}
+
+fn correct(
+    bench: &mut Workbench,
+    code: leaf::Plan,
+    ratios: &[i16],
+    syndrome: &[u64],
+    effort: &mut Effort,
+) -> Option<BitBlock> {
+    let isa = bench.isa();
+    let code = bench.scratch::<Codes>().of(code);
+    let (bits, iterations) = bench.scratch::<Decoder>().correct(isa, &code, ratios, syndrome);
+    effort.iterations += iterations;
+    effort.corrected_errors += bits.as_ref().map_or(0, |bits| leaf::changed(bits, ratios));
+    bits
+}
+
+/// The two orders of a frame's words: by plane, as it is cut, and cores first, as it leaves.
+mod part {
+    use super::{BLOCK_BITS, LEVELS, Plan, leaf};
+
+    /// Words of each level's core.
+    fn cores(plan: &Plan) -> [usize; LEVELS] {
+        plan.codes().map(|code| code.as_ref().map_or(0, leaf::Plan::core_bits) / BLOCK_BITS)
+    }
+
+    /// From planes to cores first: cores · other words of the levels · what is told · sums.
+    pub(super) fn arrange(plan: &Plan, planes: &[u64]) -> Vec<u64> {
+        let blocks = plan.blocks as usize;
+        let (levels, behind) = planes.split_at(LEVELS * blocks);
+        let pieces = || levels.chunks(blocks).zip(cores(plan));
+        let mut words = Vec::with_capacity(planes.len());
+        pieces().for_each(|(level, core)| words.extend(&level[..core]));
+        pieces().for_each(|(level, core)| words.extend(&level[core..]));
+        words.extend(behind);
+        words
+    }
+
+    /// Back to planes.
+    pub(super) fn restore(plan: &Plan, arranged: &[u64]) -> Vec<u64> {
+        let (blocks, cores) = (plan.blocks as usize, cores(plan));
+        let (levels, behind) = arranged.split_at(LEVELS * blocks);
+        let (mut heads, mut tails) = levels.split_at(cores.iter().sum());
+        let mut planes = Vec::with_capacity(arranged.len());
+        for core in cores {
+            let (head, more_heads) = heads.split_at(core);
+            let (tail, more_tails) = tails.split_at(blocks - core);
+            planes.extend(head);
+            planes.extend(tail);
+            (heads, tails) = (more_heads, more_tails);
+        }
+        planes.extend(behind);
+        planes
+    }
+}
+
+#[cfg(test)]
+mod tests;
