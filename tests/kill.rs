@@ -125,8 +125,11 @@ struct Tally {
     ready: Vec<Duration>,
 }
 
-/// Kills that one session lives through: each may cost blocks, and with them ε, of which a session has a budget.
+/// Kills that one session lives through at most.
 const KILLS_A_SESSION: u64 = 20;
+
+/// Blocks that one session may begin before it is killed no more: each spends ε, of which a session has a budget.
+const BLOCKS_A_SESSION: u64 = 80;
 
 #[test]
 fn kills_lose_repeat_and_change_no_key() {
@@ -135,8 +138,7 @@ fn kills_lose_repeat_and_change_no_key() {
     let mut left = kills;
     while left > 0 {
         let now = left.min(KILLS_A_SESSION);
-        live_through(now, &mut dice, &mut tally);
-        left -= now;
+        left -= live_through(now, &mut dice, &mut tally);
     }
     tally.ready.sort();
     let longest = tally.ready.last().map_or(0.0, Duration::as_secs_f64);
@@ -151,8 +153,9 @@ fn kills_lose_repeat_and_change_no_key() {
     );
 }
 
-/// Two nodes of one session are killed so often; then they end by themselves, and their keys are compared.
-fn live_through(kills: u64, dice: &mut Dice, tally: &mut Tally) {
+/// Two nodes of one session are killed so often, or less; then they end by themselves, and their keys are compared.
+/// Returns how often they were killed.
+fn live_through(most: u64, dice: &mut Dice, tally: &mut Tally) -> u64 {
     let folder = tempfile::tempdir().expect("a folder");
     let port = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr()).expect("a port");
     let mut nodes = Nodes {
@@ -164,12 +167,18 @@ fn live_through(kills: u64, dice: &mut Dice, tally: &mut Tally) {
     nodes.start(0);
     nodes.start(1);
     nodes.first_key(&[0, 1]);
-    for kill in 0..kills {
+    let mut kills = 0;
+    loop {
         std::thread::sleep(Duration::from_millis(dice.below(700)));
         let victims: &[usize] = [&[0][..], &[1], &[0, 1]][usize::try_from(dice.below(3)).expect("small")];
         victims.iter().for_each(|side| nodes.kill(*side));
+        kills += 1;
+        let begun = victims.iter().map(|side| nodes.blocks(*side)).max();
+        if kills == most || begun > Some(BLOCKS_A_SESSION) {
+            break;
+        }
         victims.iter().for_each(|side| nodes.start(*side));
-        if kill % 5 == 0 {
+        if kills % 5 == 1 {
             tally.ready.push(nodes.first_key(victims));
         }
     }
@@ -191,4 +200,5 @@ fn live_through(kills: u64, dice: &mut Dice, tally: &mut Tally) {
     assert_eq!((different, alice.len()), (0, bob.len()), "the same keys on both sides");
     tally.blocks += begun;
     tally.keys += alice.len();
+    kills
 }

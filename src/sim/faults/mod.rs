@@ -155,6 +155,8 @@ pub fn live_through(seed: u64, plan: Plan) -> Verdict {
     let healed = world.run(&mut steps, |world| world.faults_left == 0 || world.is_through());
     world.heal();
     let keys = [0, 1].map(|side| world.judge.keys(side));
+    // Only where both live again is it known which blocks the last cut cost: all that either had begun.
+    let healed = healed && world.run(&mut steps, World::is_live);
     world.blocks =
         world.nodes.iter().map(Node::blocks_over).max().unwrap_or(0).max(plan.blocks) + BLOCKS_AFTER;
     let settled = healed && world.run(&mut steps, World::is_through);
@@ -232,6 +234,11 @@ impl World {
     fn is_through(&self) -> bool {
         let through = |node: &Node| node.is_settled() && node.blocks_over() >= self.blocks;
         self.connected && self.nodes.iter().all(through) && self.wires.iter().all(VecDeque::is_empty)
+    }
+
+    /// Whether both nodes know where to go on.
+    fn is_live(&self) -> bool {
+        self.connected && self.nodes.iter().all(Node::is_live)
     }
 
     fn heal(&mut self) {

@@ -84,6 +84,10 @@ impl Node {
         })
     }
 
+    pub(super) fn is_live(&self) -> bool {
+        self.life.as_ref().is_some_and(|life| life.session.is_live())
+    }
+
     pub(super) fn blocks_over(&self) -> u64 {
         self.life.as_ref().map_or(0, |life| life.session.blocks_over())
     }
