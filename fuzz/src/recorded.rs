@@ -1,7 +1,7 @@
 //! The readers of recorded quadratures and bits on any bytes: refused or read, no panic, no value that is not there.
 //! Run: `cargo +nightly fuzz run recorded`.
 
-use keystill::bb84::recorded::{csv, type3};
+use keystill::bb84::recorded::{csv, kiwi, type3};
 use keystill::columns::Column;
 use keystill::cv::recorded::{Number, Recorded};
 
@@ -36,6 +36,13 @@ fn bits(text: &str, bytes: &[u8]) {
             assert!(2 * bits.len() <= text.len() + 1, "a digit and a separator each");
         }
         let _ = csv(bytes, column);
+    }
+    if let Ok(settings) = kiwi::settings(bytes) {
+        assert!(settings.iter().all(|pair| pair & 0x88 == 0), "no third and fourth intensity");
+    }
+    let (angles, results) = bytes.split_at(bytes.len() / 3);
+    if let Ok(clicks) = kiwi::clicks(angles, results) {
+        assert!(clicks.iter().all(|click| (click >> 1).is_power_of_two()), "one detector each");
     }
     let mut sifted = type3::Sifted::default();
     if sifted.take(bytes).is_ok() {

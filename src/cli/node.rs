@@ -88,7 +88,8 @@ const EXAMPLE: &str = r#"Example of a configuration, alice.toml:
   seed = 7                        # of the simulated world; with a source, it names the session
 
   [source.bb84]
-  from = { unix = "bb84.sock" }   # or recording = "FILE", pipe = "FILE", tcp = "HOST:PORT"
+  from = { unix = "bb84.sock" }   # or recording = "FILE", pipe = "FILE", tcp = "HOST:PORT", or a VeriQloud Kiwi:
+                                  # kiwi = { command = "SOCKET", angles = "PIPE", clicks_per_frame = 65536 }
   pre_shared_key = "psk.key"      # or `keystill pads install` puts it into the state
 "#;
 

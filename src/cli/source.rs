@@ -1,4 +1,4 @@
-//! Where a node's raw frames come from: a recording, a pipe, a socket.
+//! Where a node's raw frames come from: a recording, a pipe, a socket, a Kiwi.
 
 use std::fmt;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 use keystill::bb84::Bb84;
 use keystill::cv::Cv;
-use keystill::pipeline::{FrameSource, Reopening, Replay, Stream, StreamError};
+use keystill::pipeline::{FrameSource, Kiwi, Reopening, Replay, Stream, StreamError};
 use keystill::protocol::{Protocol, Recordable};
 use keystill::stage::Role;
 use serde::Deserialize;
@@ -58,6 +58,37 @@ enum Place {
     Unix(PathBuf),
     /// A TCP address that does; for the trusted site only, because raw frames are secret.
     Tcp(String),
+    /// A Kiwi of VeriQloud's.
+    Kiwi(KiwiPlace),
+}
+
+/// Where a Kiwi's data come out (see [`keystill::pipeline::Kiwi`]).
+#[derive(Clone, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct KiwiPlace {
+    /// Alice: the socket over which `gc` is started.
+    command: Option<PathBuf>,
+    /// The pipe or device of angles.
+    angles: PathBuf,
+    /// Bob: the pipe of click results.
+    results: Option<PathBuf>,
+    /// Clicks in a raw frame, a multiple of 256; the same at both ends.
+    clicks_per_frame: u32,
+    /// The raw frame that begins with the start; the same at both ends.
+    #[serde(default)]
+    first_frame: u64,
+}
+
+impl KiwiPlace {
+    fn kiwi(&self) -> Kiwi {
+        Kiwi {
+            command: self.command.clone(),
+            angles: self.angles.clone(),
+            results: self.results.clone(),
+            clicks_per_frame: self.clicks_per_frame,
+            first_frame: self.first_frame,
+        }
+    }
 }
 
 impl fmt::Display for Place {
@@ -67,6 +98,7 @@ impl fmt::Display for Place {
             Self::Pipe(path) => write!(f, "pipe {}", path.display()),
             Self::Unix(path) => write!(f, "unix {}", path.display()),
             Self::Tcp(address) => write!(f, "tcp {address}"),
+            Self::Kiwi(kiwi) => write!(f, "kiwi {}", kiwi.angles.display()),
         }
     }
 }
@@ -75,6 +107,14 @@ impl fmt::Display for Place {
 type Opened<F> = (Box<dyn FrameSource<F>>, Vec<u8>);
 
 impl Origin {
+    /// Clicks in a raw frame, where the hardware hands out nothing but clicks.
+    pub(crate) fn clicks_per_frame(&self) -> Option<u32> {
+        match &self.from {
+            Place::Kiwi(kiwi) => Some(kiwi.clicks_per_frame),
+            _ => None,
+        }
+    }
+
     /// Opens it; waits until a pipe has its writer. No frame may be longer than `longest` bytes.
     pub(crate) fn open<F>(&self, protocol: &str, role: Role, longest: usize) -> Result<Opened<F>, Failure>
     where
@@ -95,6 +135,10 @@ impl Place {
             let preamble = replay.description().preamble.clone();
             return Ok((Box::new(replay), preamble));
         }
+        if let Self::Kiwi(_) = self {
+            // Another start counts clicks anew: only both ends together can come again.
+            return Ok((Box::new(self.connect::<F>(protocol, role, longest)?), Vec::new()));
+        }
         let (place, name) = (self.clone(), protocol.to_owned());
         let live = Reopening::open(move || place.connect(&name, role, longest))?;
         let preamble = live.stream().description().preamble.clone();
@@ -108,6 +152,7 @@ impl Place {
                 Stream::open(File::open(path)?, protocol, role, longest)
             }
             Self::Tcp(address) => Stream::open(TcpStream::connect(address)?, protocol, role, longest),
+            Self::Kiwi(kiwi) => Stream::open(kiwi.kiwi().open(role)?, protocol, role, longest),
             #[cfg(unix)]
             Self::Unix(path) => {
                 let socket = std::os::unix::net::UnixStream::connect(path)?;

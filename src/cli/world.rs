@@ -30,7 +30,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
-use super::source::Sources;
+use super::source::{Origin, Sources};
 use super::{Exit, Failure, OrExit};
 
 /// Bytes of a simulated pre-shared key: two hash keys and the pads of a hundred blocks.
@@ -227,7 +227,11 @@ impl World {
 
     pub(crate) fn bb84_protocol(&self) -> Arc<Bb84> {
         let bb84 = &self.scenario.bb84;
-        let gates_per_frame = Bb84Source::new(&self.scenario, 0).gates_per_frame();
+        let only_clicks = self.sources.bb84.as_ref().and_then(Origin::clicks_per_frame);
+        let gates_per_frame =
+            only_clicks.unwrap_or_else(|| Bb84Source::new(&self.scenario, 0).gates_per_frame());
+        // A detector that answers every tenth gate is out of order.
+        let most_clicks_per_frame = only_clicks.unwrap_or((gates_per_frame / 10).max(1000)) as usize;
         Arc::new(Bb84 {
             gates_per_frame,
             frames_per_block: whole(bb84.block_s * 1e3 / bb84.frame_ms),
@@ -235,14 +239,15 @@ impl World {
             probabilities: bb84.probabilities,
             intensity_spread: bb84.mean_photon_spread,
             probability_spread: bb84.probability_spread,
-            test_probability: Some([bb84.test_probability; 2]),
+            // Its four angles are equally likely.
+            test_probability: Some([if only_clicks.is_some() { 0.5 } else { bb84.test_probability }; 2]),
             calibration: Some(Validity {
                 epsilon: bb84.calibration_epsilon,
                 blocks: bb84.calibration_blocks,
             }),
-            dead_gates: bb84.dead_gates,
-            // A detector that answers every tenth gate is out of order.
-            most_clicks_per_frame: (gates_per_frame / 10).max(1000) as usize,
+            // Of gates without a click nothing is known there.
+            dead_gates: if only_clicks.is_some() { 0 } else { bb84.dead_gates },
+            most_clicks_per_frame,
             epsilon: bb84.epsilon,
             vacuum: if bb84.credit_vacuum { Vacuum::Credited } else { Vacuum::Uncredited },
             method: match self.args.method {

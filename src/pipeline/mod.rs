@@ -6,6 +6,7 @@
 
 mod actor;
 mod alone;
+mod kiwi;
 mod lanes;
 mod log;
 mod memory;
@@ -19,6 +20,7 @@ pub use actor::{
     Actor, ActorError, Condition, FrameJob, FrameSource, News, Pace, Party, Reserves, SourceError, Told,
 };
 pub use alone::Alone;
+pub use kiwi::{Kiwi, KiwiError, KiwiStream};
 pub use memory::drive;
 pub use recording::{Description, Recorder, RecordingError, Replay};
 pub use reopening::Reopening;

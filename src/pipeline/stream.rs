@@ -73,6 +73,9 @@ pub enum StreamError {
         /// The longest.
         most: usize,
     },
+    /// A Kiwi cannot be read.
+    #[error(transparent)]
+    Kiwi(#[from] super::kiwi::KiwiError),
     /// A frame's bytes do not match its hash.
     #[error("raw frame {index} was damaged on its way")]
     Damaged {
@@ -115,6 +118,11 @@ impl<W: Write> StreamWriter<W> {
         self.writer.write_all(&bytes)?;
         self.writer.write_all(&digest(&bytes))?;
         Ok(self.writer.flush()?)
+    }
+
+    /// Where it writes to.
+    pub(super) fn inner(&mut self) -> &mut W {
+        &mut self.writer
     }
 
     /// Ends the stream: no frame follows.

@@ -1,8 +1,10 @@
-//! Sifted bits as other programs write them: a column of a CSV file, or S-Fifteen qcrypto's type-3 files.
+//! What other programs and systems write: sifted bits in a column of a CSV file or in S-Fifteen qcrypto's type-3 files,
+//! raw data of VeriQloud's Kiwi.
 //!
-//! What is read is a [`BitBlock`], first bit first. Everything that does not fit the format is refused with the reason and
+//! Sifted bits are read as a [`BitBlock`], first bit first. Everything that does not fit the format is refused with the reason and
 //! the place: a string that is shifted by one bit against the other side's is half wrong.
 
+pub mod kiwi;
 pub mod type3;
 
 use std::io::BufRead;
