@@ -9,6 +9,7 @@
 //! | raw frames of CV-QKD | a source | [`cv`](crate::cv) | [`cv::frame`](crate::cv::frame) |
 //! | a node's state: journal and vault | `node --state` | the same | the head of [`store`](crate::store) |
 //! | packed bits, `.bits` | `distill`, `amplify` | the same | lowest bit first, eight a byte, the last byte filled with zeros |
+//! | quadratures, `.csv` | spreadsheets, Python, MATLAB | `distill cv --columns` | [`columns`](crate::columns): x and p in two columns, a symbol a line, at most 2²⁸ |
 //! | quadratures, `.npy` | NumPy | `distill cv` | NumPy's format 1 to 3: `f4` or `f8` of shape (n, 2) or (2n,), or complex |
 //! | angles and click results | VeriQloud's Kiwi (Qline) | `node` with `from = { kiwi = … }`, `examples/kiwi` | [`bb84::recorded::kiwi`](crate::bb84::recorded::kiwi) and [`pipeline::Kiwi`](crate::pipeline::Kiwi) |
 //! | scenarios and configurations, `.toml` | you | every command | their own comments; unknown names are refused |

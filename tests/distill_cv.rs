@@ -163,6 +163,25 @@ fn units_and_forms_of_files_change_nothing() {
         assert!((wanted - found).abs() < 0.01 + 0.01 * wanted.abs(), "{wanted} and {found}");
     }
     volts.distil(&[]).code(3);
+    // Text, with the time beside them and the columns in another order.
+    let text = |values: &[f64]| -> Vec<u8> {
+        let rows = values.as_chunks::<2>().0.iter().enumerate();
+        let rows = rows.map(|(time, [x, p])| format!("{time};{p:.7e};{x:.7e}\n"));
+        "time;p;x\n".chars().chain(rows.collect::<String>().chars()).collect::<String>().into_bytes()
+    };
+    let csv = Recording::new(&[], &[]);
+    let paths = [("alice.csv", &x), ("bob.csv", &y)].map(|(name, values)| {
+        fs::write(csv.path(name), text(values)).expect("written");
+        csv.path(name).to_string_lossy().into_owned()
+    });
+    let mut command = Command::cargo_bin("keystill").expect("the program is built");
+    command.args(["distill", "cv", "--json", "--alice", &paths[0], "--bob", &paths[1], "--columns", "x,p"]);
+    command.args(["--electronic-noise", "0.1", "--efficiency", "0.6", "--modulation-variance", "4"]);
+    command.args(["--shot-noise", "1.0", "--calibration-samples", "1000000000"]);
+    let found = estimates(command.assert());
+    for (wanted, found) in wanted.iter().zip(found) {
+        assert!((wanted - found).abs() < 0.005 + 0.001 * wanted.abs(), "{wanted} and {found}");
+    }
 }
 
 #[test]

@@ -1,4 +1,5 @@
-//! Quadratures as other programs write them: NumPy's `.npy`, or plain numbers one after the other.
+//! Quadratures as other programs write them: NumPy's `.npy`, two columns of a CSV file, or plain numbers one after the
+//! other.
 //!
 //! A symbol is two real numbers x, p, or one complex number. Of `.npy` (format 1 to 3) these are read, of
 //! either byte order: `f4` and `f8` of shape (2n,) with x and p in turn or (n, 2), `c8` and `c16` of shape
@@ -8,7 +9,52 @@
 //! `.npy`: magic `\x93NUMPY`, version 2 bytes, length of the header (2 bytes, from version 2 on 4, little-endian),
 //! the header, a Python dictionary with the keys `descr`, `fortran_order`, `shape`, then the numbers.
 
+use std::io::BufRead;
 use std::ops::Range;
+
+use zeroize::Zeroizing;
+
+use crate::columns::{self, Column, Columns};
+
+/// Symbols of a CSV file that are read at once, at most: 2 GiB of them.
+pub const MOST_CSV_SYMBOLS: u64 = 1 << 28;
+/// Bytes of a symbol in single precision.
+const SYMBOL_BYTES: usize = 8;
+
+/// The columns x and p of a CSV file (see [`columns`]) as plain numbers x, p, x, p, … of single precision, for
+/// [`Recorded::plain`]; the two columns that there are if none are named.
+///
+/// # Errors
+/// [`columns::Unreadable`] with the line, for more than [`MOST_CSV_SYMBOLS`] too.
+pub fn csv(
+    input: impl BufRead,
+    wanted: Option<[Column; 2]>,
+) -> Result<Zeroizing<Vec<u8>>, columns::Unreadable> {
+    let mut columns = Columns::open(input, wanted, |field| number(field).is_some())?;
+    let mut numbers = Zeroizing::new(Vec::new());
+    while let Some([x, p]) = columns.next_row("a number", number)? {
+        if (numbers.len() / SYMBOL_BYTES) as u64 == MOST_CSV_SYMBOLS {
+            return Err(columns::Unreadable::TooMany { line: columns.line(), most: MOST_CSV_SYMBOLS });
+        }
+        grow(&mut numbers);
+        numbers.extend_from_slice(&x.to_le_bytes());
+        numbers.extend_from_slice(&p.to_le_bytes());
+    }
+    Ok(numbers)
+}
+
+fn number(field: &str) -> Option<f32> {
+    field.parse().ok()
+}
+
+/// Makes room for a symbol; what moves is wiped where it was.
+fn grow(numbers: &mut Zeroizing<Vec<u8>>) {
+    if numbers.capacity() - numbers.len() < SYMBOL_BYTES {
+        let mut larger = Zeroizing::new(Vec::with_capacity((2 * numbers.len()).max(1 << 16)));
+        larger.extend_from_slice(numbers);
+        *numbers = larger;
+    }
+}
 
 /// Why bytes are no recording.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -400,6 +446,27 @@ mod tests {
         );
         let half = Recorded::plain(&[0; 12], Number::F32).map(drop);
         assert_eq!(half, Err(Unreadable::Length { expected: 16, found: 12 }), "half a symbol");
+    }
+
+    #[test]
+    fn two_columns_are_quadratures_in_turn() {
+        let read = |text: &str, wanted| {
+            let numbers = csv(text.as_bytes(), wanted)?;
+            let recorded = Recorded::plain(&numbers, Number::F32).expect("whole symbols");
+            Ok::<_, columns::Unreadable>(recorded.read(0..recorded.quadratures()).collect::<Vec<f32>>())
+        };
+        let expected = vec![0.5, -1.25, 1e-3, 3.0];
+        for text in ["x,p\n0.5,-1.25\n1e-3,3\n", "5.0e-01\t-1.25\n1.000e-03\t+3.0\n"] {
+            assert_eq!(read(text, None).expect(text), expected, "{text:?}");
+        }
+        let text = "time;p;x\n0;-1.25;0.5\n1;3;1e-3\n";
+        let named = Some(["x", "p"].map(Column::from));
+        assert_eq!(read(text, named).expect("by name"), expected, "in the order asked for");
+        let told = read("x,p\n1,2\n1,2e\n", None).expect_err("no number").to_string();
+        assert!(told.contains("line 3, column 2: `2e` is not a number"), "{told}");
+        let long: String = (0..20_000).map(|i| format!("{i},{}\n", -i)).collect();
+        let numbers = read(&long, None).expect("beyond the first room");
+        assert!(numbers.chunks(2).enumerate().all(|(i, pair)| pair == [i as f32, -(i as f32)]), "all");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! `keystill distill cv`.
 
-use std::io::IsTerminal;
+use std::fs::File;
+use std::io::{BufReader, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -8,6 +9,7 @@ use anyhow::{Context, anyhow};
 use indicatif::ProgressBar;
 use keystill::Isa;
 use keystill::bits::BitBlock;
+use keystill::columns::Column;
 use keystill::cv::Cv;
 use keystill::cv::frame::CalibrationRecord;
 use keystill::cv::recorded::{Number, Recorded};
@@ -18,6 +20,7 @@ use keystill_kernels::os::FileMap;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::input;
 use super::look::look;
 use super::quadratures::{Account, Distilled, Distiller, FrameReport, Recording};
 use super::say;
@@ -29,8 +32,8 @@ const SAMPLE_SYMBOLS: (usize, usize) = (4096, 1 << 18);
 
 /// Distil recorded quadratures of both sides of a Gaussian-modulated link with heterodyne detection.
 ///
-/// Files are NumPy's .npy (f4 or f8, shape (n, 2) or (2n,), or complex of shape (n,)) or plain little-endian
-/// numbers x, p, x, p, ... with --dtype. Alice's symbols may be in any unit: --modulation-variance says what
+/// Files are NumPy's .npy (f4 or f8, shape (n, 2) or (2n,), or complex of shape (n,)), CSV with columns x and p
+/// (--columns names them where there are more), or plain little-endian numbers x, p, x, p, ... with --dtype. Alice's symbols may be in any unit: --modulation-variance says what
 /// their variance is. Bob's are in the receiver's unit, which --shot-noise calibrates; the other options are in
 /// shot-noise units (vacuum variance 1 a quadrature). A key needs all of them, and none has a default.
 ///
@@ -53,6 +56,9 @@ pub(crate) struct Args {
     /// The numbers of files that are not .npy.
     #[arg(long, value_enum)]
     dtype: Option<Dtype>,
+    /// The columns x and p of CSV files, by their names in the first line or their numbers from 1: x,p.
+    #[arg(long, value_parser = parse_columns)]
+    columns: Option<[Column; 2]>,
     /// Variance of the vacuum alone, electronic noise taken off, in the square of the unit of Bob's file.
     #[arg(long)]
     shot_noise: Option<f64>,
@@ -99,6 +105,11 @@ enum Dtype {
     F64,
 }
 
+fn parse_columns(text: &str) -> Result<[Column; 2], String> {
+    let wanted = text.split_once(',').ok_or_else(|| format!("`{text}`: two columns, as in x,p"))?;
+    Ok([wanted.0, wanted.1].map(Column::from))
+}
+
 fn parse_interval(text: &str) -> Result<[f64; 2], String> {
     let number = |text: &str| match text.trim().parse::<f64>() {
         Ok(number) if number.is_finite() && number >= 0.0 => Ok(number),
@@ -107,6 +118,14 @@ fn parse_interval(text: &str) -> Result<[f64; 2], String> {
     let (low, high) = text.split_once("..").unwrap_or((text, text));
     let interval = [number(low)?, number(high)?];
     if interval[0] <= interval[1] { Ok(interval) } else { Err(format!("{text}: the lower end comes first")) }
+}
+
+/// The numbers of one side.
+enum Numbers {
+    /// Where they stand.
+    Mapped(FileMap),
+    /// Read from text, as plain numbers.
+    Csv(Zeroizing<Vec<u8>>),
 }
 
 /// What the receiver and the source are known to be.
@@ -169,14 +188,29 @@ impl Args {
         Ok(Calibration { shot_noise, electronic_noise, efficiency, modulation_variance, samples })
     }
 
-    fn recorded<'a>(&self, path: &Path, file: &'a FileMap) -> Result<Recorded<'a>, Failure> {
-        let recorded = match (Recorded::is_npy(file), self.dtype) {
-            (true, _) => Recorded::npy(file),
-            (false, Some(Dtype::F32)) => Recorded::plain(file, Number::F32),
-            (false, Some(Dtype::F64)) => Recorded::plain(file, Number::F64),
-            (false, None) => {
-                let error =
-                    anyhow!("{} is no .npy file: say with --dtype what its numbers are", path.display());
+    /// A file as it stands, or the numbers of a CSV file.
+    fn open(&self, path: &Path) -> Result<Numbers, Failure> {
+        let suffix = path.extension().map(|suffix| suffix.to_string_lossy().to_lowercase());
+        if self.dtype.is_some() || !suffix.is_some_and(|suffix| input::is_csv(&suffix)) {
+            return Ok(Numbers::Mapped(FileMap::open(path, None).or_exit(Exit::Storage)?));
+        }
+        let shown = || path.display().to_string();
+        let file = File::open(path).with_context(shown).or_exit(Exit::Storage)?;
+        let numbers = keystill::cv::recorded::csv(BufReader::new(file), self.columns.clone());
+        Ok(Numbers::Csv(numbers.with_context(shown).or_exit(Exit::Configuration)?))
+    }
+
+    fn recorded<'a>(&self, path: &Path, numbers: &'a Numbers) -> Result<Recorded<'a>, Failure> {
+        let recorded = match (numbers, self.dtype) {
+            (Numbers::Csv(numbers), _) => Recorded::plain(numbers, Number::F32),
+            (Numbers::Mapped(file), _) if Recorded::is_npy(file) => Recorded::npy(file),
+            (Numbers::Mapped(file), Some(Dtype::F32)) => Recorded::plain(file, Number::F32),
+            (Numbers::Mapped(file), Some(Dtype::F64)) => Recorded::plain(file, Number::F64),
+            (Numbers::Mapped(_), None) => {
+                let error = anyhow!(
+                    "{} is no .npy and no .csv file: say with --dtype what its numbers are",
+                    path.display()
+                );
                 return Err(Failure::new(Exit::Configuration, error));
             }
         };
@@ -196,8 +230,7 @@ impl Args {
 
 pub(super) fn run(args: &Args) -> Result<(), Failure> {
     let calibration = args.calibration()?;
-    let open = |path: &Path| FileMap::open(path, None).or_exit(Exit::Storage);
-    let files = (open(&args.alice)?, open(&args.bob)?);
+    let files = (args.open(&args.alice)?, args.open(&args.bob)?);
     let (alice, bob) = (args.recorded(&args.alice, &files.0)?, args.recorded(&args.bob, &files.1)?);
     if alice.symbols() != bob.symbols() {
         let error = anyhow!(
