@@ -121,7 +121,7 @@ fn refused(recording: &Recording, assert: Assert, code: i32, why: &str) {
 fn a_recording_becomes_key_that_both_sides_hold() {
     let (x, y) = channel(400_000, 0.9, 0.002);
     let recording = Recording::new(&npy(&x), &npy(&y));
-    let output = recording.distil(&[]).success();
+    let output = recording.distil(&["--method", "rotation"]).success();
     let lines = lines(&output);
     let (last, frames) = lines.split_last().expect("lines");
     assert!(frames.len() >= 2, "a line a frame: {last}");
@@ -143,6 +143,55 @@ fn a_recording_becomes_key_that_both_sides_hold() {
     assert_eq!(read("alice.key").len() as f64, (secret / 8.0).ceil(), "as long as said");
     let report: Value = serde_json::from_slice(&read("report.json")).expect("the report");
     assert_eq!(report["secret_bits"], last["secret_bits"], "the report");
+}
+
+#[test]
+fn slices_become_key_that_both_sides_hold_at_any_number_of_threads() {
+    let (x, y) = channel(400_000, 0.9, 0.002);
+    let recording = Recording::new(&npy(&x), &npy(&y));
+    let last = summary(&recording.distil(&["--method", "slices", "--threads", "1"]).success());
+    assert_eq!((&last["equal"], &last["method"]), (&true.into(), &"slices".into()), "{last}");
+    assert!((number(&last, "transmittance") - 0.9).abs() < 0.02, "{last}");
+    assert!((number(&last, "excess_noise_snu") - 0.002).abs() < 0.05, "rounding is not noise: {last}");
+    let kept = number(&last, "frames") - number(&last, "frames_failed");
+    let told = (number(&last, "n_symbols") * (4.0 - number(&last, "rate"))).round();
+    assert_eq!(
+        number(&last["disclosed"], "syndrome"),
+        told * kept,
+        "every bit of every level is booked: {last}"
+    );
+    assert_eq!(number(&last["disclosed"], "moments"), 128.0 * kept, "and the sums: {last}");
+    assert!(number(&last, "beta") > 0.9, "{last}");
+    assert!(number(&last, "secret_bits") > 10_000.0, "{last}");
+    let read = |name: &str| fs::read(recording.path("out").join(name)).expect(name);
+    assert_eq!(read("alice.key"), read("bob.key"), "the keys");
+    let strings = read("alice.bits");
+    assert_eq!(strings, read("bob.bits"), "the strings");
+    let threads = summary(&recording.distil(&["--method", "slices", "--threads", "2"]).success());
+    for same in ["secret_bits", "leaked_bits", "iterations", "transmittance", "frames_failed"] {
+        assert_eq!(threads[same], last[same], "{same} on two threads");
+    }
+    assert_eq!(read("alice.bits"), strings, "nothing is random before the hash");
+    let other = summary(&recording.distil(&["--method", "rotation"]).success());
+    let less = other["secret_bits"].as_u64() < last["secret_bits"].as_u64();
+    assert!(less, "rotations leave less at 0 dB: {other} beside {last}");
+}
+
+#[test]
+fn slices_at_a_wrong_rate_lose_their_frames_and_make_no_wrong_key() {
+    let (x, y) = channel(250_000, 0.9, 0.01);
+    let recording = Recording::new(&npy(&x), &npy(&y));
+    // 0.6·0.9/2·4/1.1
+    let snr_db = 10.0 * libm::log10(0.982);
+    let sliced = |snr_db: f64| recording.distil(&["--method", "slices", &format!("--snr-db={snr_db}")]);
+    let pessimist = summary(&sliced(snr_db - 1.0).success());
+    assert_eq!(pessimist["equal"], true, "{pessimist}");
+    fs::remove_dir_all(recording.path("out")).expect("written before");
+    let output = sliced(snr_db + 1.0);
+    let last = summary(&output);
+    assert_eq!(last["frames_failed"], last["frames"], "none can be decoded: {last}");
+    assert_eq!(last["disclosed"]["verdict"], last["frames"], "that they failed is told: {last}");
+    refused(&recording, output, 5, "could not be corrected");
 }
 
 #[test]

@@ -12,15 +12,17 @@ use keystill::Isa;
 use keystill::auth::Pool;
 use keystill::bb84::security::Vacuum;
 use keystill::cv;
+use keystill::ledger::Disclosure;
 use keystill::protocol::{Evidence, Protocol, Validity};
 use keystill::random::{Foundation, OperatingSystem, Purpose};
+use keystill::reconcile::gaussian;
 use keystill::session::{
     Certificate, Config, Error, Event, Input, LinkState, Outcome, Output, Refused, SecretKey, Session, Time,
 };
 use keystill::stage::{Role, Workbench};
 
 mod synthetic;
-use synthetic::{cv_frames, cv_protocol, frames, protocol};
+use synthetic::{cv_frames, cv_protocol, frames, modulated_cv_frames, protocol};
 
 /// What one side has in the end.
 #[derive(Default)]
@@ -169,6 +171,31 @@ fn dimmed((alice, bob): (cv::Frame, cv::Frame)) -> (cv::Frame, cv::Frame) {
     let less = 3.0 * (0.141f32.sqrt() - 0.15f32.sqrt());
     y.quadratures.iter_mut().zip(&x.quadratures).for_each(|(y, x)| *y += less * x);
     (alice, cv::Frame::Bob(y))
+}
+
+#[test]
+fn a_key_of_slices_is_certified_with_what_it_told() {
+    let protocols = [Role::Alice, Role::Bob].map(|role| {
+        Arc::new(cv::Cv {
+            method: gaussian::Method::Slices,
+            frames_per_block: 60,
+            ..(*cv_protocol(role)).clone()
+        })
+    });
+    let [alice, bob] = run(&protocols, (0..60).map(|index| modulated_cv_frames(index, 0.0, 3.0)), None);
+    let [ours] = &alice.certificates[..] else { panic!("one block, not {}", alice.certificates.len()) };
+    let same = Certificate { role: Role::Bob, ..(**ours).clone() };
+    assert_eq!(same, *bob.certificates[0], "they differ in the role only");
+    assert_eq!(ours.key_length.mode, "slices", "and it says what it is");
+    assert_eq!(sum(ours, "leak_EC"), ours.ledger.disclosed_bits(), "all that was told is subtracted");
+    let kept = u64::from(ours.frames - ours.frames_failed);
+    assert_eq!(ours.ledger.disclosed_by(Disclosure::Moments), 128 * kept, "two sums a frame");
+    let term =
+        |wanted: &str| ours.key_length.terms.iter().find(|(name, _)| *name == wanted).map(|term| term.1);
+    assert_eq!(term("raw_bits"), Some(8.0 * sum(ours, "n_kept") as f64), "eight bits a symbol");
+    // s comes of 50 000 symbols: 100 000 quadratures know their variance to a two-hundredth.
+    let mismatch = term("mismatch_bits").expect("a term") / sum(ours, "n_kept") as f64;
+    assert!((2e-5..2e-3).contains(&mismatch), "{mismatch} bits a symbol for a variance that is nearly right");
 }
 
 #[test]

@@ -15,13 +15,14 @@ use keystill::bb84::Bb84;
 use keystill::cv::Cv;
 use keystill::protocol::Protocol;
 use keystill::random::OperatingSystem;
+use keystill::reconcile::gaussian::Method as Gaussian;
 use keystill::session::{
     Config, Error, Event, Input, LinkState, Outcome, Output, Refused, SecretKey, Session, Ticket, Time, Work,
 };
 use keystill::stage::{Role, Workbench};
 
 mod synthetic;
-use synthetic::{Lcg, cv_frames, cv_protocol, frames, protocol};
+use synthetic::{Lcg, cv_frames, cv_protocol, frames, modulated_cv_frames, protocol};
 
 /// One end of a link: a session, its raw frames, its inbox and its work.
 struct Party<P: Protocol> {
@@ -481,6 +482,54 @@ fn cv_sessions_distil_the_same_key_by_the_same_hall() {
     assert!(matches!(end, End::Over), "{end:?}");
     assert_eq!(alice.keys.len(), 1, "{:?}", alice.events);
     assert_eq!(alice.keys[0].bits(), bob.keys[0].bits(), "the same key");
+}
+
+/// The channel of [`cv_frames`] with V_A = 9, 1 dB, and quadratures in slices; after the sample the noise may grow.
+fn run_slices(more_noise: f32) -> (End, [Party<Cv>; 2]) {
+    let sliced = |role| {
+        Arc::new(Cv { method: Gaussian::Slices, frames_per_block: 60, ..(*cv_protocol(role)).clone() })
+    };
+    let mut ends = [Role::Alice, Role::Bob].map(|role| Party::new(role, sliced(role), &[3; 544]));
+    for index in 0..60 {
+        let (alice, bob) = modulated_cv_frames(index, if index < 3 { 0.0 } else { more_noise }, 3.0);
+        ends[0].frames.push_back(alice);
+        ends[1].frames.push_back(bob);
+    }
+    let end = talk(&mut ends, 1, 5, &mut untouched);
+    (end, ends)
+}
+
+#[test]
+fn slices_distil_the_same_key_and_say_why_they_were_chosen() {
+    let (end, [alice, bob]) = run_slices(0.0);
+    assert!(matches!(end, End::Over), "{end:?}");
+    assert_eq!(alice.keys.len(), 1, "{:?}", alice.events);
+    assert_eq!(alice.keys[0].bits(), bob.keys[0].bits(), "the same key");
+    for (party, reason) in [(&alice, "asked for"), (&bob, "the peer's choice")] {
+        let choices: Vec<_> = party
+            .events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Block(report) => report.choice.clone(),
+                _ => None,
+            })
+            .collect();
+        let [choice] = &choices[..] else { panic!("one block: {choices:?}") };
+        assert!(choice.starts_with("slices in frames of") && choice.ends_with(reason), "{choice}");
+    }
+}
+
+#[test]
+fn a_signal_that_falls_by_a_decibel_after_the_sample_costs_slices_their_frames_and_makes_no_wrong_key() {
+    // √1.1 + 0.14: the noise is 1.29 times as strong.
+    let (end, [alice, bob]) = run_slices(0.14);
+    assert!(matches!(end, End::Over), "the block ends, the session goes on: {end:?}");
+    assert!(alice.keys.is_empty() && bob.keys.is_empty(), "nothing is released");
+    let lost = alice.events.iter().any(|event| match event {
+        Event::Block(report) => report.frames_failed > 0 && matches!(report.outcome, Outcome::Aborted(_)),
+        _ => false,
+    });
+    assert!(lost, "frames failed and are booked: {:?}", alice.events);
 }
 
 #[test]

@@ -241,7 +241,7 @@ mod tests {
             "m_test":[33909,4867,1502],"leak_EC":13392000,"eps_total":1e-10}}"#,
         r#"{"id":"cv","inputs":{"N":10000000000,"V_A":4.0,"T":0.216,"xi_in":0.005,"eta":0.6,
             "v_el":0.1,"n_kept":10000000000,"n_failed":0,"calibration_samples":1000000000000,
-            "leak_EC":17100000000,"k_test":1e9,"d_A":3.0,"d_B":1.0,"eps_total":1e-10}}"#,
+            "leak_EC":17100000000,"slice_deviation":1.166,"k_test":1e9,"d_A":3.0,"d_B":1.0,"eps_total":1e-10}}"#,
         r#"{"id":"cv-general-leverrier2017","inputs":{"n":1e12,"pe_fraction":0.1,"eps_target":1e-10,
             "k_test":1e10,"d_A":3.5,"d_B":2.5,"beta":0.95,"V_A":4.0,"T":0.5,"xi_in":0.01,"eta":0.6,
             "v_el":0.1}}"#,

@@ -8,6 +8,7 @@ mod combination;
 mod completions;
 mod distill;
 mod doctor;
+mod gaussian;
 mod keylen;
 mod link;
 mod log;

@@ -302,6 +302,7 @@ fn world(node: &Config) -> Result<World, Failure> {
         protocol: config.protocol.clone(),
         method: MethodName::default(),
         code_margin: 0.0,
+        cv_method: super::gaussian::CvMethod::Auto,
     };
     args.build()
 }

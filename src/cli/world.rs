@@ -30,6 +30,7 @@ use rayon::prelude::*;
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
+use super::gaussian::CvMethod;
 use super::source::{Origin, Sources};
 use super::{Exit, Failure, OrExit};
 
@@ -65,6 +66,9 @@ pub(crate) struct WorldArgs {
     /// more and halves the computing.
     #[arg(long, default_value_t = 0.0, value_parser = parse_margin)]
     pub(crate) code_margin: f64,
+    /// How CV-QKD's quadratures become bits.
+    #[arg(long, value_enum, default_value_t = CvMethod::Auto)]
+    pub(crate) cv_method: CvMethod,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -199,6 +203,7 @@ impl World {
                 "seed": self.args.seed,
                 "method": format!("{:?}", self.args.method).to_lowercase(),
                 "code_margin": self.args.code_margin,
+                "cv_method": format!("{:?}", self.args.cv_method).to_lowercase(),
                 "bb84_block_s": self.scenario.bb84.block_s,
                 "cv_block_s": self.scenario.cv.block_s,
             },
@@ -270,6 +275,7 @@ impl World {
             validity: Some(Validity { epsilon: cv.calibration_epsilon, blocks: cv.calibration_blocks }),
             epsilon: cv.epsilon,
             calibration,
+            method: self.args.cv_method.of_plan(),
         })
     }
 

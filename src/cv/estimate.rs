@@ -90,19 +90,39 @@ impl Tally {
     /// [`Abort::Unusable`] if the lengths differ, a symbol is not finite, or the statement of the
     /// reference side cannot be true.
     pub fn of_frame(isa: Isa, x: &[f32], rebuilt: &[f32], side: &SideInfo) -> Result<Self, Abort> {
+        Self::of_rebuilt(isa, x, rebuilt, [side.square(), side.cross()])
+    }
+
+    /// The same, with the two sums as the reference side stated them: Σy² and Σy·ỹ, y being its symbols and
+    /// ỹ what is rebuilt.
+    ///
+    /// # Errors
+    /// Those of [`of_frame`](Self::of_frame).
+    pub fn of_rebuilt(
+        isa: Isa,
+        x: &[f32],
+        rebuilt: &[f32],
+        [square, cross]: [f64; 2],
+    ) -> Result<Self, Abort> {
         check_lengths(x, rebuilt)?;
-        let share = if side.square() > 0.0 { side.cross() / side.square() } else { 1.0 };
+        let share = if square > 0.0 { cross / square } else { 1.0 };
         if !(0.9..=1.1).contains(&share) {
             return Err(Abort::Unusable { reason: format!("rounding left {share} of the signal") });
         }
-        let rounding = dot(isa, rebuilt, rebuilt) - share * side.cross();
+        let rounding = dot(isa, rebuilt, rebuilt) - share * cross;
         Ok(Self {
             symbols: x.len() as u64,
             alice: Sum::new(dot(isa, x, x))?,
             cross: Sum::new(dot(isa, x, rebuilt) / share)?,
-            bob: Sum::new(side.square())?,
+            bob: Sum::new(square)?,
             rounding: Sum::new(rounding.max(0.0))?,
         })
+    }
+
+    /// The standard deviation of the reference side's symbols.
+    #[must_use]
+    pub fn deviation(&self) -> f64 {
+        libm::sqrt(self.bob.value() / self.symbols as f64)
     }
 
     /// Real symbols counted.

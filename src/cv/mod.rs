@@ -14,6 +14,7 @@ use crate::ledger::Epsilon;
 use crate::protocol::{Course, Evidence, Kept, KeyLength, Party, Protocol, Validity};
 use crate::random::Purpose;
 use crate::reconcile::Plan;
+use crate::reconcile::gaussian::Method;
 use crate::stage::{Abort, Role};
 use crate::wire::Writer;
 
@@ -44,6 +45,8 @@ pub struct Cv {
     pub validity: Option<Validity>,
     /// Bob's calibration of the shot noise; Alice hears it from him.
     pub calibration: Option<CalibrationRecord>,
+    /// How Alice has quadratures become bits; Bob follows her.
+    pub method: Method,
 }
 
 /// The least number of calibration samples: fewer leave the excess noise open by more than it is.
@@ -110,7 +113,7 @@ impl Cv {
             let reason = format!("{} samples calibrate the shot noise", calibration.vacuum_samples);
             return Err(Abort::Unusable { reason });
         }
-        let symbols = kept.frames.len() as u64 * (plan.frame_bits() as u64 / 2);
+        let symbols = kept.frames.len() as u64 * (plan.frame_symbols() as u64 / 2);
         let entering = security::Kept {
             symbols,
             failed: FailedFrames::Left,
@@ -119,8 +122,17 @@ impl Cv {
         let budget = Budget::of_block(self.epsilon);
         let moments = tally.moments();
         let receiver = self.receiver(calibration)?;
-        let length = security::key_length(&moments, &receiver, &entering, &budget)?;
-        Ok(KeyLength {
+        let deviation = match plan {
+            Plan::Slices(plan) => Some(plan.deviation()),
+            _ => None,
+        };
+        let length = match deviation {
+            Some(deviation) => {
+                security::slices::key_length(&moments, &receiver, &entering, &budget, deviation)?
+            }
+            None => security::key_length(&moments, &receiver, &entering, &budget)?,
+        };
+        let by_rotations = KeyLength {
             secret_bits: length.ell.min(kept.bits),
             epsilons: budget.epsilons().into_iter().chain([(Epsilon::Calibration, uncalibrated)]).collect(),
             terms: vec![
@@ -150,7 +162,20 @@ impl Cv {
                 ("leak_EC", Evidence::Count(entering.disclosed_bits)),
                 ("eps_total", Evidence::Number(self.epsilon)),
             ],
+        };
+        Ok(match deviation {
+            Some(deviation) => by_rotations.of_slices(deviation, length.mismatch_bits),
+            None => by_rotations,
         })
+    }
+}
+
+impl KeyLength {
+    /// What a certificate says where slices were the key.
+    fn of_slices(mut self, deviation: f64, mismatch_bits: f64) -> Self {
+        self.terms.push(("mismatch_bits", mismatch_bits));
+        self.inputs.push(("slice_deviation", Evidence::Number(deviation)));
+        Self { proof: security::slices::PROOF, mode: "slices", ..self }
     }
 }
 
@@ -237,7 +262,8 @@ impl Protocol for Cv {
     }
 
     fn most_key_bits(&self) -> usize {
-        usize::try_from(2 * self.block_symbols()).unwrap_or(usize::MAX)
+        // One a quadrature; the cores of slices, whose rates add up to 4/3 at most, have two.
+        usize::try_from(4 * self.block_symbols()).unwrap_or(usize::MAX)
     }
 
     fn epsilon(&self) -> f64 {

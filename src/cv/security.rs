@@ -34,6 +34,8 @@
 //! bits, so that 2n − λ is the code rate's share; never β·I. m and r are not in λ: they are conditioned
 //! on above.
 //!
+//! Where quadratures are cut into slices, four bits each, the terms are those of [`slices`].
+//!
 //! # Which χ
 //!
 //! The largest over a box that holds the truth but for ε_PE. Estimation uses every frame, also those
@@ -65,6 +67,7 @@ pub mod discrete;
 pub mod gaussian;
 pub mod general;
 pub mod published;
+pub mod slices;
 mod worst;
 
 use crate::bounds::Real;
@@ -80,9 +83,6 @@ use worst::worst_case;
 /// The proof, as certificates name it.
 pub const PROOF: &str = "Gaussian-modulated CV-QKD, heterodyne, trusted receiver, collective attacks, worst-case \
                          parameters (arXiv:2301.10270)";
-
-/// Real quadratures in a block of multidimensional reconciliation.
-const BLOCK: u64 = 8;
 
 /// A calibrated number that lies between two bounds.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -204,12 +204,14 @@ impl Budget {
 pub struct KeyLength {
     /// What is known of the link.
     pub worst: Worst,
-    /// 2n: uniform bits before anything was disclosed.
+    /// 2n, of slices 8n: uniform bits before anything was disclosed.
     pub raw_bits: u64,
     /// n χ: what Eve knows from the channel.
     pub eavesdropped_bits: f64,
-    /// Δ √(n/4): what the equipartition property costs at a finite size.
+    /// Δ √(n/4), of slices Δ √n: what the equipartition property costs at a finite size.
     pub equipartition_bits: f64,
+    /// n D of slices that were made for a variance that need not be the true one; 0 of rotations.
+    pub mismatch_bits: f64,
     /// What failed frames cost, where they are subtracted.
     pub failed_bits: f64,
     /// λ: bits disclosed.
@@ -281,11 +283,33 @@ pub fn terms(
     kept: &Kept,
     budget: &Budget,
 ) -> Result<KeyLength, NoKey> {
+    reckon(moments, receiver, kept, budget, &ROTATIONS)
+}
+
+/// How symbols become uniform bits.
+struct Raw {
+    /// Bits a symbol.
+    bits: u64,
+    /// Symbols that carry eight bits together: an independent system of the equipartition property, |U| = 2⁸.
+    symbols_per_block: u64,
+    /// Bits a symbol that they lack to uniform ones.
+    mismatch: f64,
+}
+
+const ROTATIONS: Raw = Raw { bits: 2, symbols_per_block: 4, mismatch: 0.0 };
+
+fn reckon(
+    moments: &Moments,
+    receiver: &Receiver,
+    kept: &Kept,
+    budget: &Budget,
+    raw: &Raw,
+) -> Result<KeyLength, NoKey> {
     if kept.symbols > MOST {
-        return Err(NoKey::Impossible("more than 2⁶² symbols in a block"));
+        return Err(NoKey::Impossible("more than 2⁵⁹ symbols in a block"));
     }
     let (worst, holevo_max) = worst_case(moments, receiver, budget)?;
-    let raw_bits = 2 * kept.symbols;
+    let raw_bits = raw.bits * kept.symbols;
     let eavesdropped = Real::from(kept.symbols) * holevo_max;
     // Of frames subtracted whole their bits go, while Eve's share of them stays.
     let subtracted = match kept.failed {
@@ -293,17 +317,19 @@ pub fn terms(
         FailedFrames::Subtracted { symbols } => symbols,
     };
     let failed = Real::from(subtracted) * holevo_max;
-    let blocks = raw_bits.saturating_add(subtracted.saturating_mul(2)).div_ceil(BLOCK);
+    let blocks = kept.symbols.saturating_add(subtracted).div_ceil(raw.symbols_per_block);
+    let mismatch = Real::from(kept.symbols) * Real::from(raw.mismatch);
     let equipartition = equipartition(blocks, 0.5 * budget.smoothing);
     let hashing = Real::from(-2.0) * Real::from(2.0 * budget.amplification).log2();
     let disclosed = Real::from(kept.disclosed_bits);
-    let ell =
-        Real::sum_down(&[Real::from(raw_bits), -eavesdropped, -equipartition, -failed, -disclosed, -hashing]);
+    let all = Real::from(raw_bits);
+    let ell = Real::sum_down(&[all, -eavesdropped, -equipartition, -mismatch, -failed, -disclosed, -hashing]);
     Ok(KeyLength {
         worst,
         raw_bits,
         eavesdropped_bits: eavesdropped.to_f64(),
         equipartition_bits: equipartition.to_f64(),
+        mismatch_bits: mismatch.to_f64(),
         failed_bits: failed.to_f64(),
         disclosed_bits: kept.disclosed_bits,
         hashing_bits: hashing.to_f64(),
@@ -314,7 +340,7 @@ pub fn terms(
 }
 
 /// More symbols than a block can have.
-const MOST: u64 = 1 << 62;
+const MOST: u64 = 1 << 59;
 
 /// Δ √blocks with |U| = 2⁸: 4 log₂ 18 · √(−log₂(1 − √(1 − ε_s²)) · blocks).
 fn equipartition(blocks: u64, epsilon: f64) -> Real {

@@ -6,7 +6,7 @@
 //! ```text
 //! body = 0 · calibration · sample                 Bob: the block's first symbols, disclosed, for the choice of rate
 //!      | 1 · plan                                 Alice, from the sample
-//!      | 2 · frame:varint · side information      Bob: rotations, norms, what quantising them cost
+//!      | 2 · frame:varint · side information      Bob: rotations, norms, what quantising them cost; not with slices
 //!      | 3 · frame:varint · quadratures           Bob: a frame that could not be corrected, opened
 //!      | 4 · tally · tally                        Alice: the sums over sample and all frames, and over the earlier half
 //! ```
@@ -15,6 +15,9 @@
 //! frames: corrected ones, from which Alice rebuilds Bob's quadratures, and failed ones, which Bob
 //! opens and which leave the key. Symbols at the end of a block that do not fill a frame are dropped
 //! by both, whatever they hold.
+//!
+//! Where the plan is one of slices, the frames' whole conversation is that of [`slices`]: Bob cuts a frame and hands it
+//! over, Alice hands hers over as it comes in, and what is told of where in a slice a value lies comes with the syndromes.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
@@ -25,6 +28,8 @@ use keystill_kernels::wipe;
 use crate::bits::{BitBlock, Llrs, Wiped};
 use crate::protocol::{Course, Desk, Kept, KeyLength, Party, Recordable, Validity, Wing};
 use crate::random::{Draw, Purpose};
+use crate::reconcile::gaussian::{self, Conditions};
+use crate::reconcile::slices::{self, Evidence};
 use crate::reconcile::{Plan, Reconciled, Task};
 use crate::stage::{Abort, Computed, Fault, Role};
 use crate::wire::{Malformed, Reader, Writer};
@@ -79,7 +84,8 @@ enum Done {
 }
 
 struct Hardened {
-    side: SideInfo,
+    /// Of rotations; slices tell theirs with the syndromes.
+    side: Option<SideInfo>,
     bits: BitBlock,
     quadratures: Arc<Wiped<f32>>,
 }
@@ -105,6 +111,8 @@ pub struct CvWing {
     sample_tally: Option<Tally>,
     estimate: Option<ChannelEstimate>,
     plan: Option<Plan>,
+    /// Why this plan.
+    choice: Option<String>,
     next_frame: u32,
     /// Bob: quadratures of frames under way, to be opened if they fail.
     opened_if_failed: BTreeMap<u32, Arc<Wiped<f32>>>,
@@ -137,6 +145,7 @@ impl CvWing {
             sample_tally: None,
             estimate: None,
             plan: None,
+            choice: None,
             next_frame: 0,
             opened_if_failed: BTreeMap::new(),
             hardening: 0,
@@ -151,10 +160,14 @@ impl CvWing {
         }
     }
 
+    /// Quadratures of the block behind the sample.
+    fn quadratures(&self) -> u64 {
+        2 * self.protocol.block_symbols().saturating_sub(self.protocol.sample_symbols as u64)
+    }
+
     /// Frames that the block holds under a plan.
     fn frames(&self, plan: &Plan) -> u32 {
-        let quadratures = 2 * (self.protocol.block_symbols() - self.protocol.sample_symbols as u64);
-        u32::try_from(quadratures / plan.frame_bits() as u64).unwrap_or(u32::MAX)
+        u32::try_from(self.quadratures() / plan.frame_symbols() as u64).unwrap_or(u32::MAX)
     }
 
     fn take(&mut self, count: usize) -> Vec<f32> {
@@ -228,16 +241,19 @@ impl CvWing {
     /// Alice: chooses the rate, at the lower end of what the sample allows.
     fn sampled(&mut self, tally: Tally, desk: &mut Desk) -> Result<(), Fault> {
         let estimate = self.estimate_from(&tally)?;
-        let plan = Plan::choose_soft(
-            estimate.cautious_snr(),
-            2 * usize::try_from(self.protocol.block_symbols()).unwrap_or(usize::MAX),
-        )?;
+        let conditions = Conditions {
+            snr: estimate.cautious_snr(),
+            deviation: tally.deviation(),
+            symbols: usize::try_from(self.quadratures()).unwrap_or(usize::MAX),
+        };
+        let choice = gaussian::choose(self.protocol.method, &conditions)?;
         let mut writer = Writer::new();
-        plan.write(writer.u8(1));
+        choice.plan.write(writer.u8(1));
         desk.send(writer.finish());
         self.sample_tally = Some(tally);
         self.estimate = Some(estimate);
-        self.plan = Some(plan);
+        self.choice = Some(choice.to_string());
+        self.plan = Some(choice.plan);
         self.cut_frames(desk)
     }
 
@@ -255,14 +271,17 @@ impl CvWing {
     /// Cuts as many frames from the buffer as the window allows.
     fn cut_frames(&mut self, desk: &mut Desk) -> Result<(), Fault> {
         let Some(plan) = self.plan.clone() else { return Ok(()) };
-        let (size, frames) = (plan.frame_bits(), self.frames(&plan));
+        let (size, frames) = (plan.frame_symbols(), self.frames(&plan));
         while self.next_frame < frames && self.buffer.len() >= size && self.under_way() < UNDER_WAY {
             let frame = self.next_frame;
             self.next_frame += 1;
             let quadratures = Arc::new(Wiped(self.take(size)));
             match self.party.role {
-                Role::Bob => self.harden(frame, quadratures, desk),
+                Role::Bob => self.harden(&plan, frame, quadratures, desk),
                 Role::Alice => {
+                    if let Plan::Slices(_) = plan {
+                        desk.reconcile(frame, Task::sliced(&plan, self.evidence(&quadratures)?)?);
+                    }
                     self.held.insert(frame, Held { x: quadratures, side: None });
                     if let Some(side) = self.early.remove(&frame) {
                         self.soften(frame, side, desk)?;
@@ -283,9 +302,22 @@ impl CvWing {
         }
     }
 
-    /// Bob: maps uniform bits on his quadratures.
-    fn harden(&mut self, frame: u32, quadratures: Arc<Wiped<f32>>, desk: &mut Desk) {
+    /// Alice: what she holds of a frame.
+    fn evidence(&self, quadratures: &[f32]) -> Result<Evidence, Fault> {
+        let Some(estimate) = self.estimate else { return Err(out_of_turn()) };
+        Ok(Evidence::new(quadratures.to_vec(), estimate.gain, estimate.variance))
+    }
+
+    /// Bob: maps uniform bits on his quadratures, or cuts them into slices.
+    fn harden(&mut self, plan: &Plan, frame: u32, quadratures: Arc<Wiped<f32>>, desk: &mut Desk) {
         self.hardening += 1;
+        if let Plan::Slices(plan) = *plan {
+            desk.compute(move |bench| {
+                let cut = slices::cut(bench, &plan, &quadratures);
+                Done::Hardened { frame, hardened: cut.map(|bits| Hardened { side: None, bits, quadratures }) }
+            });
+            return;
+        }
         let random = self.party.random.clone();
         let draw = Draw { block: self.party.block, purpose: Purpose::KeyBits, index: frame.into() };
         desk.compute(move |bench| {
@@ -294,17 +326,19 @@ impl CvWing {
             let bits = BitBlock::from_bytes(&bytes, quadratures.len());
             let side = rotation::harden(bench.isa(), Dimension::Eight, &quadratures, &bits);
             let hardened = drawn.map_err(Abort::from).and(side);
-            Done::Hardened { frame, hardened: hardened.map(|side| Hardened { side, bits, quadratures }) }
+            let hardened = hardened.map(|side| Hardened { side: Some(side), bits, quadratures });
+            Done::Hardened { frame, hardened }
         });
     }
 
     fn hardened(&mut self, frame: u32, hardened: Hardened, desk: &mut Desk) -> Result<(), Fault> {
         let Some(plan) = self.plan.clone() else { return Err(out_of_turn()) };
         self.hardening -= 1;
-        let mut writer = Writer::new();
-        writer.u8(2).varint(frame.into());
-        hardened.side.write(&mut writer);
-        desk.send(writer.finish());
+        if let Some(side) = &hardened.side {
+            let mut writer = Writer::new();
+            side.write(writer.u8(2).varint(frame.into()));
+            desk.send(writer.finish());
+        }
         self.opened_if_failed.insert(frame, hardened.quadratures);
         desk.reconcile(frame, Task::reference(&plan, hardened.bits)?);
         Ok(())
@@ -330,8 +364,17 @@ impl CvWing {
 
     /// Alice: Bob's quadratures of a frame as its bits give them back, against hers.
     fn rebuild(&mut self, frame: u32, bits: &BitBlock, desk: &mut Desk) -> Result<(), Fault> {
-        let Some(Held { x, side: Some(side) }) = self.held.remove(&frame) else { return Err(out_of_turn()) };
+        let Some(Held { x, side }) = self.held.remove(&frame) else { return Err(out_of_turn()) };
         let bits = BitBlock::from_words(bits.words().to_vec(), bits.len());
+        if let Some(Plan::Slices(plan)) = self.plan {
+            desk.compute(move |bench| {
+                let rebuilt = slices::rebuild(bench, &plan, &bits).map(|(y, sums)| (Wiped(y), sums));
+                let tally = rebuilt.and_then(|(y, sums)| Tally::of_rebuilt(bench.isa(), &x, &y, sums));
+                Done::Tallied { frame, tally }
+            });
+            return Ok(());
+        }
+        let Some(side) = side else { return Err(out_of_turn()) };
         desk.compute(move |bench| {
             let rebuilt = rotation::rebuild(bench.isa(), &side, &bits).map(Wiped);
             let tally = rebuilt.and_then(|y| Tally::of_frame(bench.isa(), &x, &y, &side));
@@ -462,15 +505,23 @@ impl Wing for CvWing {
             (1, Role::Bob) if self.plan.is_none() && self.sample_taken => {
                 let plan = Plan::read(&mut message)?;
                 message.end()?;
-                if plan.rate() <= 0.0 || plan.frame_bits() > self.protocol.most_frame_bits() {
+                let soft = matches!(plan, Plan::Leaf(_) | Plan::Slices(_));
+                if !soft || plan.frame_symbols() > self.protocol.most_frame_bits() {
                     return Err(out_of_turn());
                 }
+                self.choice = Some(format!(
+                    "{} in frames of {} quadratures at rate {:.4}: the peer's choice",
+                    plan.method(),
+                    plan.frame_symbols(),
+                    plan.rate()
+                ));
                 self.plan = Some(plan);
                 self.cut_frames(desk)
             }
             (2, Role::Alice) => {
                 let frame = u32::try_from(message.varint()?).map_err(|_| out_of_turn())?;
-                let size = self.plan.as_ref().map_or(0, Plan::frame_bits);
+                let Some(Plan::Leaf(plan)) = &self.plan else { return Err(out_of_turn()) };
+                let size = plan.frame_bits();
                 let side = SideInfo::read(&mut message, size)?;
                 message.end()?;
                 self.soften(frame, side, desk)
@@ -542,6 +593,10 @@ impl Wing for CvWing {
         Ok(self.protocol.with_course(length, tally, self.earlier.as_ref()))
     }
 
+    fn choice(&self) -> Option<String> {
+        self.choice.clone()
+    }
+
     fn course(&self) -> Option<Course> {
         self.protocol.course(self.tally.as_ref()?, self.earlier.as_ref()?)
     }
@@ -549,7 +604,7 @@ impl Wing for CvWing {
     fn figures(&self) -> Vec<(&'static str, f64)> {
         let mut figures = Vec::new();
         if let Some(plan) = &self.plan {
-            figures.push(("sifted_bits", f64::from(self.reconciled) * plan.frame_bits() as f64));
+            figures.push(("sifted_bits", f64::from(self.reconciled) * plan.frame_symbols() as f64));
             figures.push(("rate", plan.rate()));
         }
         if let Some(estimate) = &self.estimate {

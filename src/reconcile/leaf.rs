@@ -30,18 +30,8 @@
 //! curve cv` measures it over the whole range. Above, leaf checks are few: 0.93 of the cap at −1 dB,
 //! 0.914 at 0 dB (no frame of 16 failed), and rate 0.42 at most.
 //!
-//! Slices (Van Assche, Cardinal and Cerf 2004) with the same codes, eight intervals and three bits corrected one after
-//! the other, against rotations in eight dimensions, β of what all but one frame in twenty decode
-//! (`cargo run --release --example compare_slices`, 20 frames a rate):
-//!
-//! | SNR | rotations | slices | slices at most |
-//! |---|---|---|---|
-//! | −2.3 dB | 0.905 | 0.893 | 0.930 |
-//! | 0 dB | 0.845 | 0.879 | 0.924 |
-//! | 3 dB | beyond the codes' rates | 0.816 | 0.913 |
-//!
-//! Rotations win up to about −1 dB, which is beyond every scenario that ships; sessions use them everywhere. Above, slices
-//! would give more, and are not built in.
+//! Where the signal is stronger than −5 dB [slices](super::slices) with the same codes reach a higher β;
+//! [`gaussian`](super::gaussian) has the comparison and chooses.
 //!
 //! # What is disclosed, and what is amplified
 //!

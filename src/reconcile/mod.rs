@@ -7,6 +7,7 @@
 pub mod cascade;
 pub mod choice;
 pub mod codes;
+pub mod gaussian;
 pub mod interleave;
 pub mod ldpc;
 pub mod leaf;
@@ -120,6 +121,16 @@ impl Plan {
         match self {
             Self::Slices(plan) => plan.symbols(),
             _ => self.frame_bits(),
+        }
+    }
+
+    /// Bits of a whole frame, its first ones, that go on to amplification.
+    #[must_use]
+    pub fn kept_bits(&self) -> usize {
+        match self {
+            Self::Leaf(plan) => plan.core_bits(),
+            Self::Slices(plan) => plan.core_bits(),
+            Self::Ldpc(_) | Self::Cascade(_) => self.frame_bits(),
         }
     }
 

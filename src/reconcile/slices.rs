@@ -70,7 +70,7 @@ pub const LOWEST_SNR_DB: f64 = -8.0;
 pub const HIGHEST_SNR_DB: f64 = 7.0;
 
 /// The highest rate of a level's code in use.
-const HIGHEST_RATE: f64 = 0.45;
+const HIGHEST_RATE: f64 = 0.485;
 /// A level whose code would be of a lower rate, or shorter, is told.
 const LOWEST_RATE: f64 = 0.008;
 const FEWEST_INFORMATION_BLOCKS: u32 = 16;
@@ -106,7 +106,9 @@ impl Plan {
             return Err(Abort::Unusable { reason });
         }
         let blocks = frame_blocks(available_symbols);
-        let information_blocks = information(snr).map(|most| information_blocks(most, blocks));
+        let (most, shares) = (information(snr), shares(snr_db));
+        let information_blocks =
+            std::array::from_fn(|level| information_blocks(most[level], shares[level], blocks));
         Self::of_sizes(blocks, information_blocks, deviation)
             .ok_or_else(|| Abort::Unusable { reason: format!("no codes for {snr_db:.1} dB") })
     }
@@ -130,7 +132,10 @@ impl Plan {
         let codes = (0..LEVELS).all(|level| information_blocks[level] == 0 || plan.code(level).is_some());
         let any = information_blocks.iter().any(|blocks| *blocks > 0);
         let bounded = (LEAST_BLOCKS..=MOST_BLOCKS).contains(&blocks) && blocks.is_multiple_of(2);
-        (codes && any && bounded && is_deviation(deviation)).then_some(plan)
+        // No more than two core bits a quadrature.
+        let sparse =
+            information_blocks.iter().map(|own| u64::from(*own)).sum::<u64>() * 3 <= u64::from(blocks) * 4;
+        (codes && any && bounded && sparse && is_deviation(deviation)).then_some(plan)
     }
 
     /// The code of a level, if it is not told whole.
@@ -239,12 +244,11 @@ fn frame_blocks(available_symbols: usize) -> u32 {
     (available / frames / 2 * 2).clamp(LEAST_BLOCKS, MOST_BLOCKS)
 }
 
-/// What a code reaches of a level that says `most` bits a value.
-fn information_blocks(most: f64, blocks: u32) -> u32 {
-    // A shorter code reaches less; two rounds settle it.
-    let first = whole_blocks(most * share(most * f64::from(blocks)), blocks);
-    let rate = (most * share(f64::from(first))).min(HIGHEST_RATE);
-    let settled = whole_blocks(rate, blocks);
+/// The size of a level's code that says `most` bits a value, of which codes of the longest frames reach `share`.
+fn information_blocks(most: f64, share: f64, blocks: u32) -> u32 {
+    let longest = reach(most * f64::from(MOST_BLOCKS));
+    let rate = most * share * reach(most * f64::from(blocks)) / longest;
+    let settled = whole_blocks(rate.min(HIGHEST_RATE), blocks);
     if rate < LOWEST_RATE || settled < FEWEST_INFORMATION_BLOCKS { 0 } else { settled }
 }
 
@@ -254,10 +258,26 @@ fn whole_blocks(rate: f64, blocks: u32) -> u32 {
     8 * (rate * f64::from(blocks) / 8.0) as u32
 }
 
-/// The share of what a level says that a code of so many information blocks reaches.
-fn share(information_blocks: f64) -> f64 {
-    const POINTS: [(f64, f64); 5] =
-        [(16.0, 0.78), (32.0, 0.83), (128.0, 0.90), (512.0, 0.935), (2048.0, 0.95)];
+/// What codes of the longest frames reach of what each level says, by the signal-to-noise ratio in dB: a hundredth below
+/// the highest rate of which one frame in twenty fails (`compare_slices`).
+fn shares(snr_db: f64) -> [f64; LEVELS] {
+    const POINTS: [(f64, [f64; LEVELS]); 6] = [
+        (-6.0, [0.955, 0.925, 0.945, 0.90]),
+        (-3.0, [0.960, 0.940, 0.945, 0.93]),
+        (-2.3, [0.955, 0.940, 0.940, 0.93]),
+        (0.0, [0.945, 0.950, 0.935, 0.91]),
+        (3.0, [0.930, 0.950, 0.935, 0.90]),
+        (6.0, [0.900, 0.940, 0.945, 0.90]),
+    ];
+    let above = POINTS.iter().position(|(own, _)| *own >= snr_db).unwrap_or(POINTS.len() - 1).max(1);
+    let ((low, lower), (high, upper)) = (POINTS[above - 1], POINTS[above]);
+    let toward = ((snr_db - low) / (high - low)).clamp(0.0, 1.0);
+    std::array::from_fn(|level| lower[level] + toward * (upper[level] - lower[level]))
+}
+
+/// What a code of so many information blocks reaches, in units of what a long one does.
+fn reach(information_blocks: f64) -> f64 {
+    const POINTS: [(f64, f64); 5] = [(16.0, 0.80), (32.0, 0.86), (128.0, 0.94), (512.0, 0.98), (2048.0, 1.0)];
     let above = POINTS.iter().position(|(blocks, _)| *blocks >= information_blocks);
     match above {
         None => POINTS[POINTS.len() - 1].1,

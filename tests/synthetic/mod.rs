@@ -9,7 +9,7 @@ use keystill::bb84::{Bb84, Frame};
 use keystill::cv::frame::CalibrationRecord;
 use keystill::cv::{self, Cv};
 use keystill::protocol::Validity;
-use keystill::reconcile::Method;
+use keystill::reconcile::{Method, gaussian};
 use keystill::stage::Role;
 
 /// A small generator, so that tests replay.
@@ -85,6 +85,7 @@ pub(crate) fn cv_protocol(role: Role) -> Arc<Cv> {
         validity: Some(Validity { epsilon: 0.0, blocks: 1_000 }),
         epsilon: 1e-2,
         calibration: (role == Role::Bob).then_some(calibration),
+        method: gaussian::Method::Rotation,
     })
 }
 
@@ -94,10 +95,15 @@ pub(crate) fn gaussian(rng: &mut Lcg) -> f32 {
 }
 
 pub(crate) fn cv_frames(index: u64, noise: f32) -> (cv::Frame, cv::Frame) {
+    modulated_cv_frames(index, noise, 2.0)
+}
+
+/// The same with another standard deviation of the modulation.
+pub(crate) fn modulated_cv_frames(index: u64, noise: f32, modulation: f32) -> (cv::Frame, cv::Frame) {
     let mut rng = Lcg(index + 77);
     let first_symbol = index * 20_000;
-    let x: Vec<f32> = (0..40_000).map(|_| 2.0 * gaussian(&mut rng)).collect();
-    // t² = ηT/2 = 0.15 and V_A = 4: a signal of 0.6 beside a noise of 1.1, times the receiver's unit.
+    let x: Vec<f32> = (0..40_000).map(|_| modulation * gaussian(&mut rng)).collect();
+    // t² = ηT/2 = 0.15 and, as it is, V_A = 4: a signal of 0.6 beside a noise of 1.1, times the receiver's unit.
     let y =
         x.iter().map(|x| 3.0 * (0.15f32.sqrt() * x + (1.1f32.sqrt() + noise) * gaussian(&mut rng))).collect();
     let alice = cv::frame::AliceFrame { first_symbol, quadratures: x };

@@ -5,11 +5,13 @@
 use std::time::{Duration, Instant};
 
 use keystill::Isa;
-use keystill::bits::{BitBlock, Llrs};
+use keystill::bits::BitBlock;
 use keystill::cv::rotation::{self, Channel, Dimension, capacity};
-use keystill::reconcile::leaf::{self, Corrector, Plan, Reference};
-use keystill::stage::{Job, Outbox, Stage, Step, Workbench};
-use keystill::wire::Reader;
+use keystill::reconcile::leaf::{self, Plan};
+use keystill::reconcile::slices::{self, Evidence};
+use keystill::reconcile::{self, Reconciled, Task};
+use keystill::stage::Workbench;
+use keystill::stage::loopback::Loopback;
 use keystill_kernels::gf128;
 use rand_chacha::ChaCha8Rng;
 use rand_core::{Rng, SeedableRng};
@@ -22,16 +24,20 @@ const POINTS: [(f64, f64); 7] =
     [(0.25, -3.4), (0.2, -4.6), (0.15, -6.0), (0.1, -8.0), (0.05, -11.2), (0.02, -15.25), (0.02, -15.2)];
 /// The same at the highest efficiency, where one frame in ten may fail.
 const HIGHEST_POINTS: [(f64, f64); 3] = [(0.1, -8.063), (0.05, -11.266), (0.02, -15.354)];
+/// Signal-to-noise ratios of slices, which choose their rates themselves.
+const SLICES_POINTS: [f64; 4] = [-2.3, 0.0, 3.0, 6.0];
 /// The same for QPSK: 0.95 of the capacity.
 const QPSK_POINTS: [(f64, f64); 1] = [(0.1, -8.045)];
 
 /// Reconcile CV-QKD frames over a simulated channel: efficiency, failures, speed.
 ///
+/// With --method slices quadratures are cut into slices instead of rotated, at the rates that distillation would choose.
 /// Both parties' work counts: rotation, soft bits, syndrome, decoding, verification hash. Making the
 /// noise does not. `msymbol_per_cpu_s` is the same speed by processor time: on a machine that others use,
 /// what it would be without them.
 ///
-/// Example: keystill bench cv --rate 0.15 --snr-db=-6 --frames 300 --json
+/// Examples: keystill bench cv --rate 0.15 --snr-db=-6 --frames 300 --json
+///           keystill bench cv --method slices --snr-db 3 --frames 100
 #[derive(Debug, clap::Args)]
 #[command(verbatim_doc_comment)]
 pub(crate) struct Args {
@@ -47,6 +53,9 @@ pub(crate) struct Args {
     /// Worker threads.
     #[arg(long, default_value_t = 2)]
     threads: usize,
+    /// How quadratures become bits.
+    #[arg(long, value_enum, default_value_t = Method::Rotation)]
+    method: Method,
     /// Modulation: rotations of dimension 8, or signs alone.
     #[arg(long, value_enum, default_value_t = Modulation::Gaussian)]
     modulation: Modulation,
@@ -87,6 +96,61 @@ impl Modulation {
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum Method {
+    Rotation,
+    Slices,
+}
+
+/// How a point is measured.
+#[derive(Clone, Copy, Debug)]
+enum Way {
+    Rotated(Plan, Modulation),
+    Sliced(slices::Plan),
+}
+
+impl Way {
+    fn sliced(snr: f64) -> anyhow::Result<Self> {
+        Ok(Self::Sliced(slices::Plan::choose(snr, libm::sqrt(1.0 + 1.0 / snr), usize::MAX)?))
+    }
+
+    fn symbols(&self) -> usize {
+        match self {
+            Self::Rotated(plan, _) => plan.frame_bits(),
+            Self::Sliced(plan) => plan.symbols(),
+        }
+    }
+
+    fn rate(&self) -> f64 {
+        match self {
+            Self::Rotated(plan, _) => plan.rate(),
+            Self::Sliced(plan) => plan.rate(),
+        }
+    }
+
+    fn modulation(&self) -> Modulation {
+        match self {
+            Self::Rotated(_, modulation) => *modulation,
+            Self::Sliced(_) => Modulation::Gaussian,
+        }
+    }
+
+    /// The most that perfect codes reach.
+    fn cap(&self, snr: f64) -> f64 {
+        match self {
+            Self::Rotated(_, modulation) => modulation.cap(snr),
+            Self::Sliced(_) => slices::information(snr).iter().sum(),
+        }
+    }
+
+    fn method(&self) -> &'static str {
+        match self {
+            Self::Rotated(..) => "rotation",
+            Self::Sliced(_) => "slices",
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Quality {
     Balanced,
     Highest,
@@ -103,6 +167,17 @@ impl Quality {
 
 #[expect(clippy::needless_pass_by_value, reason = "every command has this shape")]
 pub(crate) fn run(args: Args) -> Result<(), Failure> {
+    if args.method == Method::Slices {
+        if args.rate.is_some() || args.modulation != Modulation::Gaussian {
+            let error =
+                anyhow::anyhow!("slices are of Gaussian values and choose their rates: leave the option out");
+            return Err(Failure::new(Exit::Usage, error));
+        }
+        for snr_db in args.snr_db.map_or(SLICES_POINTS.to_vec(), |snr_db| vec![snr_db]) {
+            point(Way::sliced(libm::pow(10.0, snr_db / 10.0)).or_exit(Exit::Usage)?, snr_db, &args)?;
+        }
+        return Ok(());
+    }
     let known = match (args.modulation, args.quality) {
         (Modulation::Qpsk, _) => &QPSK_POINTS[..],
         (Modulation::Gaussian, Quality::Balanced) => &POINTS,
@@ -118,10 +193,14 @@ pub(crate) fn run(args: Args) -> Result<(), Failure> {
             Some(rate) => Plan::with_rate(rate, information_bits(rate, &args) / 64),
             None => Plan::choose_for(args.quality.of_plan(), snr, usize::MAX),
         };
-        let plan = plan.or_exit(Exit::Usage)?;
-        let tally = measure(plan, snr, &args).or_exit(Exit::Internal)?;
-        report(plan, snr_db, &tally, &args);
+        point(Way::Rotated(plan.or_exit(Exit::Usage)?, args.modulation), snr_db, &args)?;
     }
+    Ok(())
+}
+
+fn point(way: Way, snr_db: f64, args: &Args) -> Result<(), Failure> {
+    let tally = measure(way, libm::pow(10.0, snr_db / 10.0), args).or_exit(Exit::Internal)?;
+    report(way, snr_db, &tally, args);
     Ok(())
 }
 
@@ -141,18 +220,18 @@ struct Tally {
     computing: Option<Duration>,
 }
 
-fn report(plan: Plan, snr_db: f64, tally: &Tally, args: &Args) {
+fn report(way: Way, snr_db: f64, tally: &Tally, args: &Args) {
     let snr = libm::pow(10.0, snr_db / 10.0);
-    let (beta, frames) = (plan.efficiency(snr), tally.frames as f64);
-    let (of_cap, fer) = (plan.rate() / args.modulation.cap(snr), tally.failed as f64 / frames);
+    let (beta, frames) = (way.rate() / leaf::capacity(snr), tally.frames as f64);
+    let (of_cap, fer) = (way.rate() / way.cap(snr), tally.failed as f64 / frames);
     let iterations = tally.iterations as f64 / frames;
-    let symbols = plan.frame_bits() as f64 * frames;
+    let symbols = way.symbols() as f64 * frames;
     let per_second = |time: Duration| symbols * args.threads as f64 / time.as_secs_f64() / 1e6;
     let (speed, unshared) = (per_second(tally.busy), tally.computing.map(per_second));
     if args.json {
         let line = json!({
-            "stage": "cv", "rate": plan.rate(), "snr_db": snr_db, "beta": beta, "beta_of_cap": of_cap,
-            "n_symbols": plan.frame_bits(), "frames": tally.frames, "fer": fer,
+            "stage": "cv", "method": way.method(), "rate": way.rate(), "snr_db": snr_db, "beta": beta, "beta_of_cap": of_cap,
+            "n_symbols": way.symbols(), "frames": tally.frames, "fer": fer,
             "undetected": tally.undetected, "iterations": iterations, "threads": args.threads,
             "isa": Isa::best().name(), "msymbol_per_s": speed, "msymbol_per_cpu_s": unshared,
         });
@@ -162,8 +241,8 @@ fn report(plan: Plan, snr_db: f64, tally: &Tally, args: &Args) {
     println!(
         "rate {:.4}  {snr_db:>6.2} dB  β {beta:.4} ({of_cap:.4} of the cap)  {} symbols  FER {}/{}  \
          undetected {}  {iterations:.1} iterations  {speed:.1} Msymbol/s on {} threads ({}{})",
-        plan.rate(),
-        plan.frame_bits(),
+        way.rate(),
+        way.symbols(),
         tally.failed,
         tally.frames,
         tally.undetected,
@@ -173,19 +252,19 @@ fn report(plan: Plan, snr_db: f64, tally: &Tally, args: &Args) {
     );
 }
 
-fn measure(plan: Plan, snr: f64, args: &Args) -> anyhow::Result<Tally> {
+fn measure(way: Way, snr: f64, args: &Args) -> anyhow::Result<Tally> {
     let threads = args.threads.max(1);
     let work = |thread: usize| {
         let mut bench = Workbench::new(Isa::best());
         let mut tally = Tally::default();
         // The code is built once a link, on the first frame.
         let mut world = World::new(args.seed, u64::MAX);
-        let sample = world.frame(plan, snr, args.modulation);
-        one_frame(plan, sample, (snr, args.modulation), &mut bench, &mut Tally::default())?;
+        let sample = world.frame(way, snr);
+        one_frame(way, sample, snr, &mut bench, &mut Tally::default())?;
         for frame in (thread..args.frames).step_by(threads) {
             let mut world = World::new(args.seed, frame as u64);
-            let (x, y, bits) = world.frame(plan, snr, args.modulation);
-            one_frame(plan, (x, y, bits), (snr, args.modulation), &mut bench, &mut tally)?;
+            let frame = world.frame(way, snr);
+            one_frame(way, frame, snr, &mut bench, &mut tally)?;
         }
         anyhow::Ok(tally)
     };
@@ -208,33 +287,51 @@ fn measure(plan: Plan, snr: f64, args: &Args) -> anyhow::Result<Tally> {
 
 /// Both parties' way of one frame, timed.
 fn one_frame(
-    plan: Plan,
+    way: Way,
     (x, y, bits): (Vec<f32>, Vec<f32>, BitBlock),
-    (snr, modulation): (f64, Modulation),
+    snr: f64,
     bench: &mut Workbench,
     tally: &mut Tally,
 ) -> anyhow::Result<()> {
     let isa = bench.isa();
-    let truth = bits.slice(0..bits.len());
     let (begin, computed) = (Instant::now(), computed());
-    let side = rotation::harden(isa, modulation.dimension(), &y, &bits)?;
-    let channel = Channel { gain: 1.0, variance: 1.0 / snr };
-    let llrs = rotation::soften(isa, &side, &x, channel)?;
-    let corrected = reconcile(plan, bits, llrs, bench)?;
-    let equal = corrected.bits.as_ref().map(|bits| hash(isa, bits) == hash(isa, &truth));
+    let [reference, corrector] = tasks(way, (x, y, bits), snr, bench)?;
+    let (mut reference, mut corrector) = (reference.converse(), corrector.converse());
+    let (kept, corrected): (Reconciled, Reconciled) =
+        Loopback::new().hold(bench, &mut *reference, &mut *corrector)?;
+    let both = kept.bits.as_ref().zip(corrected.bits.as_ref());
+    let equal = both.map(|(kept, found)| hash(isa, kept) == hash(isa, found));
     tally.busy += begin.elapsed();
     let took = self::computed().zip(computed).map(|(end, begin)| end.saturating_sub(begin));
     tally.computing = tally.computing.into_iter().chain(took).reduce(|a, b| a + b);
     tally.frames += 1;
     tally.iterations += u64::from(corrected.effort.iterations);
-    if equal != Some(true) {
-        tally.failed += 1;
-    }
+    tally.failed += usize::from(equal != Some(true));
     // Wrong bits that satisfy the syndrome: the hash is what finds them.
-    if corrected.bits.is_some_and(|bits| bits != truth) {
-        tally.undetected += 1;
-    }
+    tally.undetected += usize::from(both.is_some_and(|(kept, found)| kept != found));
     Ok(())
+}
+
+/// A frame of both sides, from quadratures to what is reconciled.
+fn tasks(
+    way: Way,
+    (x, y, bits): (Vec<f32>, Vec<f32>, BitBlock),
+    snr: f64,
+    bench: &Workbench,
+) -> anyhow::Result<[Task; 2]> {
+    Ok(match way {
+        Way::Rotated(plan, modulation) => {
+            let plan = reconcile::Plan::Leaf(plan);
+            let side = rotation::harden(bench.isa(), modulation.dimension(), &y, &bits)?;
+            let llrs = rotation::soften(bench.isa(), &side, &x, Channel { gain: 1.0, variance: 1.0 / snr })?;
+            [Task::reference(&plan, bits)?, Task::corrector(&plan, llrs)?]
+        }
+        Way::Sliced(own) => {
+            let plan = reconcile::Plan::Slices(own);
+            let evidence = Evidence::new(x, 1.0, 1.0 / snr);
+            [Task::reference(&plan, slices::cut(bench, &own, &y)?)?, Task::sliced(&plan, evidence)?]
+        }
+    })
 }
 
 /// Processor time of this thread so far, as Linux tells it: what a machine that others use takes nothing of.
@@ -251,30 +348,6 @@ fn hash(isa: Isa, bits: &BitBlock) -> u128 {
     gf128::horner(isa, KEY, 0, &bytes)
 }
 
-fn reconcile(
-    plan: Plan,
-    bits: BitBlock,
-    llrs: Llrs,
-    bench: &mut Workbench,
-) -> anyhow::Result<keystill::reconcile::Reconciled> {
-    let mut outbox = Outbox::new();
-    let Step::Compute(reference, job) = Reference::new(plan, bits).start(&mut outbox)? else {
-        anyhow::bail!("the reference side computes first");
-    };
-    reference.done(job.run(bench), &mut outbox)?;
-    let Step::Listen(corrector) = Corrector::new(plan, llrs).start(&mut outbox)? else {
-        anyhow::bail!("the correcting side listens first");
-    };
-    let message = outbox.take().pop().unwrap_or_default();
-    let Step::Compute(corrector, job) = corrector.hear(Reader::new(&message), &mut outbox)? else {
-        anyhow::bail!("the correcting side decodes what it hears");
-    };
-    match corrector.done(job.run(bench), &mut outbox)? {
-        Step::Leave(product) => Ok(product),
-        _ => anyhow::bail!("the correcting side leaves after its verdict"),
-    }
-}
-
 /// A seeded channel.
 struct World {
     random: ChaCha8Rng,
@@ -288,8 +361,8 @@ impl World {
     }
 
     /// x of unit power, y = x + noise, and uniform bits.
-    fn frame(&mut self, plan: Plan, snr: f64, modulation: Modulation) -> (Vec<f32>, Vec<f32>, BitBlock) {
-        let symbols = plan.frame_bits();
+    fn frame(&mut self, way: Way, snr: f64) -> (Vec<f32>, Vec<f32>, BitBlock) {
+        let (symbols, modulation) = (way.symbols(), way.modulation());
         let words = (0..symbols / 64).map(|_| self.random.next_u64()).collect();
         let deviation = libm::sqrt(1.0 / snr) as f32;
         let (mut x, mut y) = (Vec::with_capacity(symbols), Vec::with_capacity(symbols));

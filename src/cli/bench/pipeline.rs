@@ -11,6 +11,7 @@ use keystill::protocol::Protocol;
 use keystill::session::{BlockReport, Event, Outcome};
 use serde_json::json;
 
+use crate::cli::gaussian::CvMethod;
 use crate::cli::world::{MethodName, Recordings, WorldArgs, parse_duration, parse_margin};
 use crate::cli::{Exit, Failure, OrExit};
 
@@ -127,6 +128,7 @@ fn world(args: &Args) -> WorldArgs {
         protocol: Some(args.protocol.clone()),
         method: MethodName::default(),
         code_margin: args.code_margin,
+        cv_method: CvMethod::Auto,
     }
 }
 

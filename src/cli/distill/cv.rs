@@ -25,6 +25,7 @@ use super::look::look;
 use super::quadratures::{Account, Distilled, Distiller, FrameReport, Recording};
 use super::say;
 use crate::cli::amplify::write_whole;
+use crate::cli::gaussian::CvMethod;
 use crate::cli::{Exit, Failure, OrExit};
 
 /// The least and the most symbols that are disclosed for the choice of rate, if nobody says how many.
@@ -86,6 +87,10 @@ pub(crate) struct Args {
     /// Choose the rate for this signal-to-noise ratio of a quadrature instead of the sample's.
     #[arg(long, allow_negative_numbers = true)]
     snr_db: Option<f64>,
+    /// How quadratures become bits: rotations in eight dimensions, slices (for strong signals), or the one that leaves
+    /// more.
+    #[arg(long, value_enum, default_value_t = CvMethod::Auto)]
+    method: CvMethod,
     /// Computing threads; 0 for one a core.
     #[arg(long, default_value_t = 0)]
     threads: usize,
@@ -305,6 +310,7 @@ fn protocol(args: &Args, calibration: &Calibration, symbols: usize, sample_symbo
         epsilon: args.epsilon,
         validity: Some(Validity { epsilon: args.calibration_epsilon, blocks: 1 }),
         calibration: Some(record(calibration)),
+        method: args.method.of_plan(),
     }
 }
 
@@ -360,16 +366,17 @@ impl Report {
         let failed = account.frames.iter().filter(|frame| !frame.verified).count();
         let iterations: u64 = account.frames.iter().map(|frame| u64::from(frame.effort.iterations)).sum();
         let undetected = account.frames.iter().filter(|frame| frame.corrected && !frame.verified).count();
-        let frame_bits = account.plan.as_ref().map_or(0, Plan::frame_bits);
+        let frame_symbols = account.plan.as_ref().map_or(0, Plan::frame_symbols);
         let seconds = self.elapsed.as_secs_f64();
         let mut object = json!({
-            "event": "summary", "protocol": "cv", "method": "leaf", "symbols": self.symbols,
-            "sample_symbols": account.sample_symbols, "n_symbols": frame_bits, "frames": frames,
+            "event": "summary", "protocol": "cv", "method": account.plan.as_ref().map(Plan::method),
+            "choice": account.choice, "symbols": self.symbols,
+            "sample_symbols": account.sample_symbols, "n_symbols": frame_symbols, "frames": frames,
             "frames_failed": failed, "undetected": undetected, "fer": share(failed as f64, frames),
             "iterations": share(iterations as f64, frames),
             "leaked_bits": account.ledger.disclosed_bits(), "messages": account.messages,
             "kept_bits": account.kept_bits, "secret_bits": 0, "equal": equal, "seconds": seconds,
-            "mbit_per_s": (frames * frame_bits) as f64 / seconds / 1e6, "threads": self.threads,
+            "mbit_per_s": (frames * frame_symbols) as f64 / seconds / 1e6, "threads": self.threads,
             "isa": Isa::best().name(), "epsilon": self.epsilon,
             "disclosed": account.ledger.disclosures().collect::<std::collections::BTreeMap<_, _>>(),
         });
@@ -420,10 +427,13 @@ impl Report {
             estimate.excess_noise_error(),
             number("snr_db")
         ));
+        if let Some(choice) = &account.choice {
+            say(&format!("method    {choice}"));
+        }
         say(&format!(
             "frames    {} of {} symbols at rate {:.4}, {} failed; β {:.4} ({:.4} of what dimension 8 allows), {:.1} iterations",
             account.frames.len(),
-            plan.frame_bits(),
+            plan.frame_symbols(),
             plan.rate(),
             number("frames_failed"),
             number("beta"),

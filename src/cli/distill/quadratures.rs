@@ -19,6 +19,8 @@ use keystill::cv::rotation::{self, Channel, Dimension, SideInfo};
 use keystill::ledger::{Disclosure, Ledger};
 use keystill::protocol::{Kept, KeyLength};
 use keystill::random::{Draw, OperatingSystem, Purpose, RandomSource};
+use keystill::reconcile::gaussian::{self, Conditions};
+use keystill::reconcile::slices::{self, Evidence};
 use keystill::reconcile::{Effort, Plan, Task};
 use keystill::stage::loopback::Loopback;
 use keystill::stage::{Abort, Fault, Workbench, converse};
@@ -60,6 +62,8 @@ pub(super) struct Account {
     pub(super) ledger: Ledger,
     pub(super) sample_symbols: usize,
     pub(super) plan: Option<Plan>,
+    /// Why this plan.
+    pub(super) choice: Option<String>,
     pub(super) estimate: Option<ChannelEstimate>,
     pub(super) frames: Vec<FrameReport>,
     pub(super) messages: u64,
@@ -84,6 +88,12 @@ struct Ended {
     took: Duration,
 }
 
+impl Ended {
+    fn new(talk: Loopback, bits: Corrected, tally: Tally, effort: Effort) -> Self {
+        Self { talk, bits, tally, effort, took: Duration::ZERO }
+    }
+}
+
 /// Distils a recording.
 pub(super) struct Distiller<'a> {
     pub(super) protocol: &'a Cv,
@@ -103,7 +113,7 @@ impl Distiller<'_> {
         let mut tally = self.sample()?;
         let plan = self.choose(&tally)?;
         let first = 2 * self.account.sample_symbols;
-        let size = plan.frame_bits();
+        let size = plan.frame_symbols();
         let frames = (2 * self.recording.alice.symbols() - first) / size;
         if frames == 0 {
             let reason = format!("a frame takes {} symbols behind the sample", size / 2);
@@ -163,10 +173,12 @@ impl Distiller<'_> {
     fn choose(&mut self, sample: &Tally) -> Result<Plan, Abort> {
         let estimate = sample.estimate(&self.receiver()?)?;
         let snr = self.told_snr.unwrap_or_else(|| estimate.cautious_snr());
-        let quadratures = 2 * (self.recording.alice.symbols() - self.account.sample_symbols);
-        let plan = Plan::choose_soft(snr, quadratures)?;
-        self.account.plan = Some(plan.clone());
-        Ok(plan)
+        let symbols = 2 * (self.recording.alice.symbols() - self.account.sample_symbols);
+        let conditions = Conditions { snr, deviation: sample.deviation(), symbols };
+        let choice = gaussian::choose(self.protocol.method, &conditions)?;
+        self.account.choice = Some(choice.to_string());
+        self.account.plan = Some(choice.plan.clone());
+        Ok(choice.plan)
     }
 
     /// Both sides' way of one frame.
@@ -178,32 +190,14 @@ impl Distiller<'_> {
         channel: Channel,
     ) -> Result<Ended, Fault> {
         let start = Instant::now();
-        let (isa, size) = (bench.isa(), plan.frame_bits());
+        let size = plan.frame_symbols();
         let (x, y) = self.recording.part(2 * self.account.sample_symbols + frame * size, size);
-        let draw = Draw { block: 0, purpose: Purpose::KeyBits, index: frame as u64 };
-        let mut bytes = Zeroizing::new(vec![0; size.div_ceil(8)]);
-        OperatingSystem.draw(draw, &mut bytes).map_err(Abort::from)?;
-        let uniform = BitBlock::from_bytes(&bytes, size);
-        let side = heard(&rotation::harden(isa, Dimension::Eight, &y, &uniform)?, size)?;
-        let llrs = rotation::soften(isa, &side, &x, channel)?;
-        let reference = Task::reference(plan, uniform)?;
-        let corrector = Task::corrector(plan, llrs)?;
-        let core = reference.kept_bits().min(corrector.kept_bits());
-        let mut talk = Loopback::new();
-        talk.messages += 1;
-        let (mut reference, mut corrector) = (reference.converse(), corrector.converse());
-        let (kept, corrected) = talk.hold(bench, &mut *reference, &mut *corrector)?;
-        let tally = match &corrected.bits {
-            Some(bits) => {
-                let rebuilt = Zeroizing::new(rotation::rebuild(isa, &side, bits)?);
-                Tally::of_frame(isa, &x, &rebuilt, &side)?
-            }
-            // Bob opens it.
-            None => Tally::of_sample(isa, &x, &y)?,
+        let quadratures = (&x[..], &y[..]);
+        let ended = match plan {
+            Plan::Slices(slices) => sliced(bench, slices, quadratures, channel)?,
+            _ => rotated(bench, plan, frame, quadratures, channel)?,
         };
-        let bits = kept.bits.zip(corrected.bits);
-        let bits = bits.map(|(bob, alice)| (alice.slice(0..core), bob.slice(0..core)));
-        Ok(Ended { talk, bits, tally, effort: corrected.effort, took: start.elapsed() })
+        Ok(Ended { took: start.elapsed(), ..ended })
     }
 
     /// Books a frame.
@@ -257,8 +251,8 @@ impl Distiller<'_> {
     fn open_unverified(&self, plan: &Plan, tallies: &mut [Tally]) -> Result<(), Abort> {
         for (frame, report) in self.account.frames.iter().enumerate() {
             if report.corrected && !report.verified {
-                let first = 2 * self.account.sample_symbols + frame * plan.frame_bits();
-                let (x, y) = self.recording.part(first, plan.frame_bits());
+                let first = 2 * self.account.sample_symbols + frame * plan.frame_symbols();
+                let (x, y) = self.recording.part(first, plan.frame_symbols());
                 tallies[frame] = Tally::of_sample(Isa::best(), &x, &y)?;
             }
         }
@@ -289,6 +283,77 @@ impl Distiller<'_> {
         self.account.key_length = Some(length);
         Ok(distilled)
     }
+}
+
+/// A frame by rotations in eight dimensions.
+fn rotated(
+    bench: &mut Workbench,
+    plan: &Plan,
+    frame: usize,
+    (x, y): (&[f32], &[f32]),
+    channel: Channel,
+) -> Result<Ended, Fault> {
+    let (isa, size) = (bench.isa(), plan.frame_bits());
+    let draw = Draw { block: 0, purpose: Purpose::KeyBits, index: frame as u64 };
+    let mut bytes = Zeroizing::new(vec![0; size.div_ceil(8)]);
+    OperatingSystem.draw(draw, &mut bytes).map_err(Abort::from)?;
+    let uniform = BitBlock::from_bytes(&bytes, size);
+    let side = heard(&rotation::harden(isa, Dimension::Eight, y, &uniform)?, size)?;
+    let llrs = rotation::soften(isa, &side, x, channel)?;
+    let tasks = [Task::reference(plan, uniform)?, Task::corrector(plan, llrs)?];
+    let (mut talk, bits, effort) = hold(bench, tasks)?;
+    talk.messages += 1;
+    let tally = match &bits {
+        Some((alice, _)) => {
+            let rebuilt = Zeroizing::new(rotation::rebuild(isa, &side, alice)?);
+            Tally::of_frame(isa, x, &rebuilt, &side)?
+        }
+        // Bob opens it.
+        None => Tally::of_sample(isa, x, y)?,
+    };
+    Ok(Ended::new(talk, bits.map(|bits| cores(bits, plan)), tally, effort))
+}
+
+/// A frame in slices.
+fn sliced(
+    bench: &mut Workbench,
+    plan: &slices::Plan,
+    (x, y): (&[f32], &[f32]),
+    channel: Channel,
+) -> Result<Ended, Fault> {
+    let isa = bench.isa();
+    let cut = slices::cut(bench, plan, y)?;
+    let evidence = Evidence::new(x.to_vec(), channel.gain, channel.variance);
+    let whole = Plan::Slices(*plan);
+    let tasks = [Task::reference(&whole, cut)?, Task::sliced(&whole, evidence)?];
+    let (talk, bits, effort) = hold(bench, tasks)?;
+    let tally = match &bits {
+        Some((alice, _)) => {
+            let (rebuilt, sums) = slices::rebuild(bench, plan, alice)?;
+            Tally::of_rebuilt(isa, x, &Zeroizing::new(rebuilt), sums)?
+        }
+        None => Tally::of_sample(isa, x, y)?,
+    };
+    Ok(Ended::new(talk, bits.map(|bits| cores(bits, &whole)), tally, effort))
+}
+
+/// The bits of both sides, Alice's first, if they were corrected.
+type Corrected = Option<(BitBlock, BitBlock)>;
+
+fn hold(
+    bench: &mut Workbench,
+    [reference, corrector]: [Task; 2],
+) -> Result<(Loopback, Corrected, Effort), Fault> {
+    let mut talk = Loopback::new();
+    let (mut reference, mut corrector) = (reference.converse(), corrector.converse());
+    let (kept, corrected) = talk.hold(bench, &mut *reference, &mut *corrector)?;
+    Ok((talk, corrected.bits.zip(kept.bits), corrected.effort))
+}
+
+/// The first bits, which alone go on.
+fn cores((alice, bob): (BitBlock, BitBlock), plan: &Plan) -> (BitBlock, BitBlock) {
+    let core = plan.kept_bits();
+    (alice.slice(0..core), bob.slice(0..core))
 }
 
 /// Side information as it comes out of the message.

@@ -174,7 +174,9 @@ fn check_counts(protocol: Protocol, fields: &Fields<'_>, inputs: &Fields<'_>) ->
             sifted.checked_sub(kept).context("more bits were amplified than sifted")?
         }
         Protocol::Cv => {
-            ensure!(kept <= 2 * inputs.count("n_kept")?, "more bits were amplified than symbols kept");
+            let bits = if inputs.has("slice_deviation") { 8 } else { 2 };
+            let most = inputs.count("n_kept")?.saturating_mul(bits);
+            ensure!(kept <= most, "more bits were amplified than symbols kept");
             0
         }
     };
@@ -244,7 +246,8 @@ mod tests {
         let size = |bits: u64| usize::try_from(bits).unwrap();
         let hash = Toeplitz::new(Matrix::Modified, size(KEPT), size(secret_bits)).unwrap();
         ledger.consume_seed(hash.seed_bits() as u64 + 128);
-        let terms = protocol.certified_terms().iter().map(|(name, other)| (*name, number(other))).collect();
+        let known = protocol.certified_terms().iter().filter(|(_, other)| terms.contains_key(*other));
+        let terms = known.map(|(name, other)| (*name, number(other))).collect();
         Certificate {
             protocol: if protocol == Protocol::Bb84 { "bb84" } else { "cv" },
             session: 7,
@@ -264,7 +267,7 @@ mod tests {
         }
     }
 
-    fn examples() -> [Value; 3] {
+    fn examples() -> [Value; 4] {
         let bb84 = vec![
             ("mu", Evidence::Numbers([0.5, 0.2, 0.001])),
             ("mu_spread", Evidence::Numbers([1e-4, 1e-4, 1e-5])),
@@ -292,10 +295,17 @@ mod tests {
             ("sum_xy_earlier", Evidence::Number(24_100_000.0)),
             ("sum_yy_earlier", Evidence::Number(29_400_000.0)),
         ];
+        let mut slices = cv.clone();
+        slices.retain(|(name, _)| *name != "leak_EC");
+        slices.extend([
+            ("leak_EC", Evidence::Count(199_000_000)),
+            ("slice_deviation", Evidence::Number(1.2111)),
+        ]);
         [
             (Protocol::Bb84, "default", bb84.clone()),
             (Protocol::Bb84, "with_vacuum", bb84),
             (Protocol::Cv, "default", cv),
+            (Protocol::Cv, "slices", slices),
         ]
         .map(|(protocol, mode, inputs)| certificate_json(&certificate(protocol, mode, inputs)))
     }

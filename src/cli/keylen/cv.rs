@@ -10,6 +10,7 @@ use keystill::cv::security::general::{self, EnergyTest};
 use keystill::cv::security::published::{
     ComposableBlock, FiniteBlock, PairsPerSymbol, asymptotic, composable2021, leverrier2010,
 };
+use keystill::cv::security::slices;
 use keystill::cv::security::{
     Budget, FailedFrames, Interval, Kept, KeyLength, Moments, NoKey, Receiver, course, key_length,
 };
@@ -20,12 +21,12 @@ use super::{Formula, Terms};
 pub(super) const FORMULAS: &[Formula] = &[
     Formula {
         name: "keystill",
-        modes: &["default", "failed_frames_subtracted", "general_attacks"],
+        modes: &["default", "failed_frames_subtracted", "general_attacks", "slices"],
         caution: Some(
             "secure against collective attacks, in mode general_attacks against all; confidence intervals assume Gaussian noise",
         ),
         text: "ell = floor({raw_bits} - {eavesdropped_bits} - {equipartition_bits} - {failed_bits} - {leak_EC} \
-               - {hashing_bits}) = {ell}\n\
+               - {hashing_bits}) = {ell}, of slices less mismatch_bits too\n\
                eavesdropped_bits = n chi = {n_kept} * {chi_worst} for T >= {T_min}, xi <= {xi_max}\n\
                hashing_bits = -2 log2(2 {eps_PA}) = {hashing_bits}",
         evaluate: keystill,
@@ -83,20 +84,28 @@ pub(super) const CERTIFIED: &[(&str, &str)] = &[
     ("eavesdropped_bits", "eavesdropped_bits"),
     ("equipartition_bits", "equipartition_bits"),
     ("hashing_bits", "hashing_bits"),
+    (MISMATCH, MISMATCH),
     ("ell_real", "ell_real"),
     ("transmittance_earlier", "T_earlier"),
     ("transmittance_later", "T_later"),
     ("transmittance_deviations", "T_deviations"),
 ];
 
+/// What quadratures in slices lack to uniform bits.
+const MISMATCH: &str = "mismatch_bits";
+
 const ASYMPTOTIC: &str = "the limit of infinitely many symbols: no key is made with it";
 
 /// The bound that keys are made with.
 fn keystill(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
+    let sliced = mode == "slices";
+    if sliced && !fields.has("slice_deviation") {
+        return Ok(None);
+    }
     let moments = moments(fields)?;
     let kept = fields.count("n_kept")?;
     let failed = match mode {
-        "default" => FailedFrames::Left,
+        "default" | "slices" => FailedFrames::Left,
         _ => FailedFrames::Subtracted { symbols: fields.count("n_failed")? },
     };
     let receiver = Receiver {
@@ -115,6 +124,9 @@ fn keystill(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
     let answer = if mode == "general_attacks" {
         let test = energy_test(fields, fields.number("N")?, epsilon)?;
         general::key_length(&moments, &receiver, &kept, &test).map(|(key, _)| key)
+    } else if sliced {
+        let deviation = fields.number("slice_deviation")?;
+        slices::key_length(&moments, &receiver, &kept, &Budget::of_block(epsilon), deviation)
     } else {
         key_length(&moments, &receiver, &kept, &Budget::of_block(epsilon))
     };
@@ -128,6 +140,9 @@ fn keystill(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
         Err(why) => bail!(why),
     };
     let mut terms = default_terms(&key, reason.as_deref());
+    if sliced {
+        terms.insert(MISMATCH.to_owned(), key.mismatch_bits.into());
+    }
     if fields.has("m_earlier") {
         terms.extend(course_terms(fields, &moments, &receiver)?);
     }
