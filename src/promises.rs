@@ -115,8 +115,9 @@
 //!   Leverrier in the limit of many symbols, against collective attacks. The composable proof for finite blocks
 //!   (Kanitschar et al., PRX Quantum 4, 040306 (2023)) asks for a semidefinite program; no key is made without it.
 //! - Homodyne detection: in the formulas of the literature only. Sessions measure both quadratures.
-//! - One decoy: in the formula of Rusca 2018 only. What keys are made with needs two, since nothing else bounds the empty
-//!   pulses before errors are corrected. Wiesemann et al. (arXiv:2405.16578) is not implemented.
+//! - One decoy, without the probabilities of the test basis: in the formula of Rusca 2018 only. Where they are known, errors of
+//!   the test basis bound the empty pulses of both, and keys are made ([`bb84::security`](crate::bb84::security), two
+//!   intensities). Wiesemann et al. (arXiv:2405.16578) is not implemented.
 //! - Denial of service: whoever cuts the line stops the key. Failed blocks consume pads and ε.
 //! - The last message may be lost: then one side holds a key that the other does not; the store delivers
 //!   none that only one side holds.

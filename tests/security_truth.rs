@@ -41,9 +41,14 @@ const TEST: f64 = 0.4;
 
 /// Chance assigns bases, intensities and errors.
 fn play(world: &World, share: f64, coins: &mut Coins) -> (Observation, Truth) {
+    play_with(PROBABILITY, world, share, coins)
+}
+
+/// The same with other probabilities of the intensities.
+fn play_with(probability: [f64; 3], world: &World, share: f64, coins: &mut Coins) -> (Observation, Truth) {
     let (mut seen, mut truth) = (Observation::default(), Truth::default());
     for (photons, count) in world.detected.into_iter().enumerate() {
-        let weight = |k: usize| PROBABILITY[k] * libm::exp(-MEAN[k]) * libm::pow(MEAN[k], photons as f64);
+        let weight = |k: usize| probability[k] * libm::exp(-MEAN[k]) * libm::pow(MEAN[k], photons as f64);
         let all: f64 = (0..3).map(weight).sum();
         for _ in 0..count {
             let draw = coins.next() * all;
@@ -114,6 +119,42 @@ fn the_bounds_of_bb84_fail_less_often_than_they_claim() {
         }
     }
     let blocks = 6 * rounds;
+    assert!(failures * 10 <= blocks, "{failures} of {blocks} blocks failed, of which a tenth may");
+}
+
+#[test]
+fn two_intensities_fail_less_often_than_they_claim() {
+    let probability = [0.6, 0.4, 1e-30];
+    let source = Source::new(MEAN, probability).with_test_basis(0.5, 0.5);
+    let share = source.test_share.unwrap_or_default();
+    let claim = Claim {
+        budget: Budget { estimation: 0.7, amplification: 0.1 },
+        vacuum: Vacuum::Credited,
+        mismatch: None,
+    };
+    let mut coins = Coins(8);
+    // Hardly any empty pulse; as many as errors allow; an attack by multiphotons without any.
+    let worlds = [
+        World { detected: [20, 9_000, 2_000, 200], error_rates: [0.5, 0.01, 0.0, 0.0] },
+        World { detected: [6_000, 12_000, 1_000, 0], error_rates: [0.5, 0.0, 0.0, 0.0] },
+        World { detected: [0, 9_000, 4_000, 0], error_rates: [0.5, 0.02, 0.03, 0.0] },
+    ];
+    let (mut failures, rounds) = (0, 60);
+    for world in &worlds {
+        for _ in 0..rounds {
+            let (seen, truth) = play_with(probability, world, share, &mut coins);
+            let bound = terms(&seen, &source, &claim, 0).expect("these counts are possible");
+            let phase = truth.single_key_phase_errors as f64 / truth.single_key as f64;
+            let wrong = bound.vacuum_key > truth.vacuum_key as f64
+                || bound.single_key > truth.single_key as f64
+                || bound.single_test > truth.single_test as f64
+                || bound.single_test_errors < truth.single_test_errors as f64
+                || bound.phase_error_rate < phase;
+            failures += u32::from(wrong);
+            assert!(bound.single_key > 0.2 * truth.single_key as f64, "not empty: {bound:?}");
+        }
+    }
+    let blocks = 3 * rounds;
     assert!(failures * 10 <= blocks, "{failures} of {blocks} blocks failed, of which a tenth may");
 }
 

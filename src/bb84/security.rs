@@ -39,6 +39,14 @@
 //! detections in either basis and for test errors; e₀; the sampling. With q, six for both bases
 //! together, s_T and e₀ once more.
 //!
+//! # Two intensities
+//!
+//! A source with two has a third of a probability of at most [`NEVER`], without counts. Two counts cannot tell empty
+//! pulses from single photons. Errors can (as in Rusca, Boaron, Grünenfelder, Martin, Zbinden, Appl. Phys. Lett. 112,
+//! 171104 (2018)): the bit of an empty pulse is a fair coin, so that of x empty pulses of the test basis x/2 are errors
+//! up to their scatter, and all errors seen there bound them from above; with q they bound those of both bases together,
+//! and those of the key basis. These enter the program as upper bounds on x₀. Three more tail events.
+//!
 //! # What is credited besides
 //!
 //! With [`Vacuum::Credited`], ℓ grows by a lower bound on the key bits from empty pulses. Such a
@@ -71,6 +79,10 @@ use mismatch::Mismatch;
 /// The theorem, as certificates name it.
 pub const PROOF: &str =
     "decoy BB84, variable length, entropic uncertainty (arXiv:2408.17349), coherent attacks";
+
+/// A third intensity of at most this probability is not there: in a block of 10¹³ pulses the source differs by less than
+/// 10⁻¹⁶ from one that never sends it.
+pub const NEVER: f64 = 1e-30;
 
 /// What Alice's source chooses from, brightest first.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -116,6 +128,11 @@ impl Source {
     #[must_use]
     pub fn with_probability_spread(self, probability_spread: [f64; 3]) -> Self {
         Self { probability_spread, ..self }
+    }
+
+    /// Whether the third intensity does not occur.
+    fn has_two_intensities(&self) -> bool {
+        self.key_probability[2] <= NEVER && self.test_probability[2] <= NEVER
     }
 
     /// The same, knowing how often, at least, Alice and Bob choose the test basis, independently of each
@@ -285,11 +302,18 @@ fn photons(seen: &Observation, source: &Source, tail: f64) -> Result<Photons, No
     let key = Mixture::of(mean, chosen(source.key_probability));
     let test = Mixture::of(mean, chosen(source.test_probability));
     let half = Real::from(0.5);
-    let (key_counts, test_counts) = (expected(seen.key, tail), expected(seen.test, tail));
+    let (mut key_counts, mut test_counts) = (expected(seen.key, tail), expected(seen.test, tail));
+    let mut all = expected([0, 1, 2].map(|k: usize| seen.key[k] + seen.test[k]), tail);
+    if source.has_two_intensities() {
+        let most = MostEmpty::of(seen, source, tail);
+        let limit = |counts: &mut Counts, most: Real| counts.above[EMPTY] = most.min(counts.total);
+        limit(&mut test_counts, most.test);
+        most.all.iter().for_each(|most| limit(&mut all, *most));
+        most.key.iter().for_each(|most| limit(&mut key_counts, *most));
+    }
     let mut single_test = test.fewest(1, &test_counts);
     let mut empty_errors = chernoff::observed_below(half * test.fewest(0, &test_counts), tail);
     if let Some(share) = source.test_share.map(Real::from) {
-        let all = expected([0, 1, 2].map(|k: usize| seen.key[k] + seen.test[k]), tail);
         let tested = |photons: usize| share * key.fewest(photons, &all);
         single_test = single_test.max(chernoff::observed_below(tested(1), tail));
         empty_errors = empty_errors.max(chernoff::observed_below(half * tested(0), tail));
@@ -305,6 +329,27 @@ fn photons(seen: &Observation, source: &Source, tail: f64) -> Result<Photons, No
         single_test: single_test.min(test_counts.total),
         single_test_errors: test.most(1, &errors),
     })
+}
+
+/// Empty pulses among the detected ones, at most, by the errors of the test basis.
+struct MostEmpty {
+    test: Real,
+    /// Of both bases, if the share of tested ones is known.
+    all: Option<Real>,
+    key: Option<Real>,
+}
+
+impl MostEmpty {
+    fn of(seen: &Observation, source: &Source, tail: f64) -> Self {
+        let test = Real::from(2.0) * chernoff::expected_above(total(seen.test_errors), tail);
+        let all = source.test_share.map(|share| {
+            // A tested share of at least q: at most this many, of which at most 1 − q are not tested.
+            (chernoff::expected_above(test.ceil_to_u64(), tail) / Real::from(share), share)
+        });
+        let untested =
+            |(all, share): (Real, f64)| chernoff::observed_above(all * (Real::ONE - Real::from(share)), tail);
+        Self { test, all: all.map(|(all, _)| all), key: all.map(untested) }
+    }
 }
 
 /// The intervals of the expected counts; of empty pulses nothing is known yet.
@@ -325,6 +370,9 @@ fn total(counts: [u64; 3]) -> u64 {
 fn check(seen: &Observation, source: &Source, claim: &Claim) -> Result<(), NoKey> {
     if (0..3).any(|k| seen.test_errors[k] > seen.test[k]) {
         return Err(NoKey::Impossible("more errors than bits in the test basis"));
+    }
+    if source.has_two_intensities() && seen.key[2] + seen.test[2] > 0 {
+        return Err(NoKey::Impossible("events of a third intensity, which the source does not have"));
     }
     if total(seen.key) > MOST || total(seen.test) > MOST {
         return Err(NoKey::Impossible("more than 2⁶² bits in a block"));
@@ -397,6 +445,37 @@ mod tests {
 
     fn link_source() -> Source {
         Source::new([0.5, 0.2, 0.001], [0.81, 0.14, 0.05])
+    }
+
+    #[test]
+    fn two_intensities_make_key_where_errors_are_few() {
+        // A million clicks, even bases, μ = (0.5, 0.1), p = (0.7, 0.3).
+        let seen = |thousandths: u64| Observation {
+            key: [230_225, 19_775, 0],
+            test: [230_225, 19_775, 0],
+            test_errors: [230 * thousandths, 20 * thousandths, 0],
+        };
+        let source = |third: f64| Source::new([0.5, 0.1, 0.0], [0.7, 0.3, third]).with_test_basis(0.5, 0.5);
+        let claim = Claim::of_block(1e-10);
+        let length = |thousandths| key_length(&seen(thousandths), &source(NEVER), &claim, 23_000);
+        let few = length(10).expect("one in a hundred");
+        assert!((50_000..90_000).contains(&few.ell), "{few:?}");
+        assert!(few.single_key < 0.53 * 250_000.0, "no more than its share of weak pulses tells: {few:?}");
+        assert!(length(5).expect("fewer errors").ell > few.ell, "fewer empty pulses are possible");
+        assert!(length(50).is_err(), "one in twenty leaves none");
+        let counted = Observation { key: [1000, 100, 1], ..seen(10) };
+        let impossible = key_length(&counted, &source(NEVER), &claim, 0);
+        assert!(matches!(impossible, Err(NoKey::Impossible(_))), "a third intensity: {impossible:?}");
+        let rare = key_length(&seen(10), &source(1e-12), &claim, 23_000);
+        assert!(
+            matches!(rare, Err(NoKey::Untested { .. })),
+            "a rare third is no second kind of proof: {rare:?}"
+        );
+        let alone = Source { test_share: None, ..source(NEVER) };
+        assert!(
+            key_length(&seen(10), &alone, &claim, 23_000).is_err(),
+            "nothing bounds the key's empty pulses"
+        );
     }
 
     #[test]

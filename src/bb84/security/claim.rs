@@ -39,11 +39,15 @@ const EVENTS: f64 = 20.0;
 /// Those that the known share of tested pulses adds: six for both bases, its two splits.
 const SHARE_EVENTS: f64 = 8.0;
 
+/// Those that a source of two intensities adds: empty pulses of the test basis, of both, of the key basis.
+const TWO_INTENSITIES_EVENTS: f64 = 3.0;
+
 /// How many tail events a claim rests on.
 pub(super) fn events(source: &Source, claim: &Claim) -> f64 {
     let share = if source.test_share.is_some() { SHARE_EVENTS } else { 0.0 };
     let mismatch = if claim.mismatch.is_some() { mismatch::EVENTS } else { 0.0 };
-    EVENTS + share + mismatch
+    let two = if source.has_two_intensities() { TWO_INTENSITIES_EVENTS } else { 0.0 };
+    EVENTS + share + mismatch + two
 }
 
 /// Whether bits from empty pulses count as secret.
