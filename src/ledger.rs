@@ -28,6 +28,8 @@ pub enum Disclosure {
     VerificationTag,
     /// Which frames or blocks passed: one bit each.
     Verdict,
+    /// How many errors were corrected in all.
+    ErrorRate,
 }
 
 impl Disclosure {
@@ -43,6 +45,7 @@ impl Disclosure {
             Self::Moments => "moments",
             Self::VerificationTag => "verification_tag",
             Self::Verdict => "verdict",
+            Self::ErrorRate => "error_rate",
         }
     }
 }

@@ -9,7 +9,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use crate::ledger::{Epsilon, Ledger};
+use crate::ledger::{Disclosure, Epsilon, Ledger};
 use crate::random::{Purpose, RandomSource};
 use crate::reconcile::{Reconciled, Task};
 use crate::stage::{Abort, Computation, Computed, Fault, Role, Side, Workbench};
@@ -112,6 +112,8 @@ pub struct Party {
     pub block: u64,
     /// The source of secrets and public seeds.
     pub random: Arc<dyn RandomSource>,
+    /// What an earlier block taught, old enough that it was over on both sides when this one began.
+    pub lesson: Option<Lesson>,
 }
 
 impl Party {
@@ -120,6 +122,15 @@ impl Party {
     pub fn side<P: Protocol>(&self) -> Side {
         if self.role == P::REFERENCE { Side::Reference } else { Side::Corrector }
     }
+}
+
+/// What the correction of a block taught of the channel. Both sides hold the same.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Lesson {
+    /// The error rate of the bits that were corrected, as it was told.
+    pub error_rate: f64,
+    /// The error rate of the block's sample, which stood for it before.
+    pub sample: Measured,
 }
 
 /// One party's half of one block up to the meeting place.
@@ -171,6 +182,11 @@ pub trait Wing: Send + Sized + fmt::Debug {
 
     /// How the transmittance moved within the block, where the protocol estimates it.
     fn course(&self) -> Option<Course> {
+        None
+    }
+
+    /// What later blocks can learn from this one, once it is over.
+    fn lesson(&self) -> Option<Lesson> {
         None
     }
 
@@ -261,6 +277,7 @@ pub struct Desk {
     pub(crate) messages: Vec<Vec<u8>>,
     pub(crate) computations: Vec<Computation>,
     pub(crate) tasks: Vec<(u32, Task)>,
+    pub(crate) ledger: Ledger,
 }
 
 impl Desk {
@@ -273,6 +290,11 @@ impl Desk {
     /// Sends the body of a message to the peer's wing.
     pub fn send(&mut self, body: Vec<u8>) {
         self.messages.push(body);
+    }
+
+    /// Books what a message tells of the key; by who sends it, and by who hears it.
+    pub fn disclose(&mut self, kind: Disclosure, bits: u64) {
+        self.ledger.disclose(kind, bits);
     }
 
     /// Asks for a computation; its result comes back through [`Wing::done`].

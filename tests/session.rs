@@ -13,6 +13,7 @@ use keystill::Isa;
 use keystill::auth::Pool;
 use keystill::bb84::Bb84;
 use keystill::cv::Cv;
+use keystill::ledger::Disclosure;
 use keystill::protocol::Protocol;
 use keystill::random::OperatingSystem;
 use keystill::reconcile::gaussian::Method as Gaussian;
@@ -219,6 +220,10 @@ fn both_records_of_a_block_say_how_it_was_reconciled_and_why() {
     let (ours, theirs) = (choice(&alice.events), choice(&bob.events));
     assert_eq!(ours, theirs, "the corrector makes the choice again");
     assert!(ours.starts_with("cascade in frames of") && ours.ends_with("asked for"), "{ours}");
+    for party in [&alice, &bob] {
+        let told = party.keys[0].certificate().ledger.disclosed_by(Disclosure::ErrorRate);
+        assert_eq!(told, 16, "that the error rate is told, is booked");
+    }
 }
 
 /// Keys that one side holds and the other does not hold equally, but for a last one whose final

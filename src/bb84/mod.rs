@@ -54,6 +54,10 @@ pub struct Bb84 {
     /// By what share the error rate that a code is chosen for lies above the estimate. 0 tells least; at an
     /// error rate of 1 %, 0.1 tells 8 % more and takes half of the computing. Only the leak depends on it.
     pub code_margin: f64,
+    /// Seconds in which the gates of a block pass, which reconciliation must keep up with; 0 where nothing waits.
+    pub block_s: f64,
+    /// Round-trip time to the peer in seconds: a conversation of many rounds may not keep up over it.
+    pub round_trip_s: f64,
 }
 
 impl Default for Bb84 {
@@ -75,6 +79,8 @@ impl Default for Bb84 {
             vacuum: Vacuum::default(),
             method: Method::default(),
             code_margin: 0.0,
+            block_s: 0.0,
+            round_trip_s: 0.0,
         }
     }
 }

@@ -5,7 +5,11 @@
 //!      | 1 · frames:varint                    Alice: so many frames are taken in (credit)
 //!      | 2 · frame:varint · announcement      both, once all frames of the block are in
 //!      | 3 · plan                             the reference side, once all counts are known
+//!      | 4 · error rate:u32 (of 2^16 halves)  the correcting side, once every frame has ended
 //! ```
+//!
+//! The last tells sixteen bits of the key's correlation, and is booked with as many. Later blocks choose their codes by
+//! it: the test basis alone would not know that the key basis is worse aligned, nor the rate as well.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +18,8 @@ use keystill_kernels::clicks::Dead;
 use keystill_kernels::wipe;
 
 use crate::bits::{BitBlock, Llrs, Wiped};
-use crate::protocol::{Desk, Kept, KeyLength, Party, Recordable, Validity, Wing};
+use crate::ledger::Disclosure;
+use crate::protocol::{Desk, Kept, KeyLength, Lesson, Measured, Party, Recordable, Validity, Wing};
 use crate::random::{Draw, Purpose, RandomFailure, health};
 use crate::reconcile::choice::{self, Choice, Conditions};
 use crate::reconcile::{Plan, Reconciled, Task, interleave};
@@ -95,9 +100,19 @@ pub struct Bb84Wing {
     /// The plan and why it was chosen, for the block's record.
     choice: Option<String>,
     handed_over: bool,
+    /// Frames handed over, and of them those that have ended.
+    frames_handed: u32,
+    frames_ended: u32,
     reconciled_bits: u64,
     corrected_errors: u64,
+    /// The error rate of the key basis as it was told; 0 where no frame could be corrected.
+    told_error_rate: Option<f64>,
 }
+
+/// What the message of the error rate tells.
+const ERROR_RATE_BITS: u64 = 16;
+/// It counts in this many parts of one half.
+const ERROR_RATE_STEPS: f64 = 65_535.0;
 
 impl Bb84Wing {
     pub(super) fn new(protocol: Arc<Bb84>, party: Party) -> Self {
@@ -124,8 +139,11 @@ impl Bb84Wing {
             plan: None,
             choice: None,
             handed_over: false,
+            frames_handed: 0,
+            frames_ended: 0,
             reconciled_bits: 0,
             corrected_errors: 0,
+            told_error_rate: None,
         }
     }
 
@@ -253,19 +271,29 @@ impl Bb84Wing {
 
     // ---- handing over
 
-    /// The code for this block, from its own test basis: both bases see the same channel, and only
-    /// the leak, never the security, depends on how near the guess is.
+    /// The code for this block, from its own test basis and what older blocks taught. Only the leak, never the
+    /// security, depends on how near the guess is.
     fn choose_plan(&self) -> Result<Choice, Fault> {
         let bits = self.tally.key.iter().sum::<u64>();
         let events: u64 = self.tally.test.iter().sum();
         let Some(qber) = self.tally.test_qber().filter(|_| bits > 0) else {
             return Err(Abort::NoKey { reason: "no detections in one of the bases".into() }.into());
         };
-        let sigma = libm::sqrt(qber * (1.0 - qber) / events as f64);
         let bits = usize::try_from(bits).unwrap_or(usize::MAX);
         // The proof books both directions.
-        let qber = ((qber + 1.5 * sigma) * (1.0 + self.protocol.code_margin)).max(1e-4);
-        let conditions = Conditions { bits, qber, ..Conditions::default() };
+        let qber = (expected_error_rate(sample(qber, events), self.party.lesson)
+            * (1.0 + self.protocol.code_margin))
+            .max(1e-4);
+        let bits_per_s = if self.protocol.block_s > 0.0 { bits as f64 / self.protocol.block_s } else { 0.0 };
+        let conditions = Conditions {
+            bits,
+            qber,
+            round_trip_s: self.protocol.round_trip_s,
+            bits_per_s,
+            // All of a block is under way at once.
+            window_bits: bits as f64,
+            ..Conditions::default()
+        };
         Ok(choice::choose(self.protocol.method, &conditions)?)
     }
 
@@ -280,6 +308,21 @@ impl Bb84Wing {
             Ok(choice) if spelled(&choice.plan) == spelled(plan) => choice.to_string(),
             _ => format!("{} in frames of {} bits: the peer's choice", plan.method(), plan.frame_bits()),
         }
+    }
+
+    fn tell_error_rate(&mut self, desk: &mut Desk) {
+        let rate = self.corrected_errors as f64 / self.reconciled_bits.max(1) as f64;
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 65 535")]
+        let steps = libm::round((2.0 * rate).min(1.0) * ERROR_RATE_STEPS) as u32;
+        let mut writer = Writer::new();
+        writer.u8(4).u32(steps);
+        desk.send(writer.finish());
+        self.note_error_rate(steps, desk);
+    }
+
+    fn note_error_rate(&mut self, steps: u32, desk: &mut Desk) {
+        desk.disclose(Disclosure::ErrorRate, ERROR_RATE_BITS);
+        self.told_error_rate = Some(f64::from(steps) / (2.0 * ERROR_RATE_STEPS));
     }
 
     fn hand_over(&mut self, desk: &mut Desk) -> Result<(), Fault> {
@@ -299,10 +342,30 @@ impl Bb84Wing {
                 Side::Corrector => Task::corrector(plan, Llrs::Hard { bits, error_probability })?,
             };
             desk.reconcile(frame, task);
+            self.frames_handed += 1;
         }
         self.key = None;
         self.handed_over = true;
         Ok(())
+    }
+}
+
+/// The error rate of a sample and its standard error.
+fn sample(rate: f64, events: u64) -> Measured {
+    Measured { value: rate, error: libm::sqrt(rate * (1.0 - rate) / events as f64) }
+}
+
+/// The error rate that a code should correct, by the test basis of the block and the lesson of an older one.
+///
+/// Without a lesson: a standard error and a half above the sample. With one, the key basis keeps its distance to the
+/// test basis; and while the latter stands still, within three standard errors, so does the former, and what was
+/// counted over all of the key says it better than the sample.
+fn expected_error_rate(now: Measured, lesson: Option<Lesson>) -> f64 {
+    let guarded = now.value + 1.5 * now.error;
+    match lesson.filter(|lesson| lesson.error_rate > 0.0 && lesson.sample.value > 0.0) {
+        None => guarded,
+        Some(then) if then.sample.deviations_to(now).abs() < 3.0 => then.error_rate + 0.5 * now.error,
+        Some(then) => guarded * (then.error_rate / then.sample.value).clamp(0.2, 5.0),
     }
 }
 
@@ -360,6 +423,19 @@ impl Wing for Bb84Wing {
             self.plan = Some(plan).filter(|_| wanted);
             return if wanted { self.hand_over(desk) } else { Err(out_of_turn()) };
         }
+        if kind == 4 {
+            let steps = message.u32()?;
+            message.end()?;
+            let wanted = self.party.side::<Bb84>() == Side::Reference
+                && self.handed_over
+                && self.told_error_rate.is_none()
+                && f64::from(steps) <= ERROR_RATE_STEPS;
+            if !wanted {
+                return Err(out_of_turn());
+            }
+            self.note_error_rate(steps, desk);
+            return Ok(());
+        }
         let number = message.varint()?;
         match (kind, self.party.role) {
             (0, Role::Alice) => {
@@ -410,16 +486,20 @@ impl Wing for Bb84Wing {
         }
     }
 
-    fn reconciled(&mut self, _frame: u32, outcome: &Reconciled, _desk: &mut Desk) -> Result<(), Fault> {
+    fn reconciled(&mut self, _frame: u32, outcome: &Reconciled, desk: &mut Desk) -> Result<(), Fault> {
         if let Some(bits) = &outcome.bits {
             self.reconciled_bits += bits.len() as u64;
             self.corrected_errors += outcome.effort.corrected_errors;
+        }
+        self.frames_ended += 1;
+        if self.party.side::<Bb84>() == Side::Corrector && self.frames_ended == self.frames_handed {
+            self.tell_error_rate(desk);
         }
         Ok(())
     }
 
     fn is_complete(&self) -> bool {
-        self.handed_over
+        self.handed_over && self.told_error_rate.is_some()
     }
 
     fn key_length(&self, kept: &Kept<'_>) -> Result<KeyLength, Abort> {
@@ -430,6 +510,12 @@ impl Wing for Bb84Wing {
         self.choice.clone()
     }
 
+    fn lesson(&self) -> Option<Lesson> {
+        let events = self.tally.test.iter().sum();
+        let error_rate = self.told_error_rate.filter(|rate| *rate > 0.0)?;
+        self.tally.test_qber().map(|rate| Lesson { error_rate, sample: sample(rate, events) })
+    }
+
     fn figures(&self) -> Vec<(&'static str, f64)> {
         let mut figures = vec![
             ("clicks", self.tally.clicks as f64),
@@ -438,6 +524,8 @@ impl Wing for Bb84Wing {
         figures.extend(self.tally.test_qber().map(|qber| ("test_qber", qber)));
         if self.party.side::<Bb84>() == Side::Corrector && self.reconciled_bits > 0 {
             figures.push(("qber", self.corrected_errors as f64 / self.reconciled_bits as f64));
+        } else {
+            figures.extend(self.told_error_rate.map(|told| ("qber", told)));
         }
         figures
     }

@@ -12,7 +12,7 @@ use keystill::bb84::frame::{AliceFrame, Settings};
 use keystill::bb84::security::Vacuum;
 use keystill::bb84::settings::settings_at;
 use keystill::bb84::{self, Bb84};
-use keystill::channel::Scenario;
+use keystill::channel::{Scenario, budget};
 use keystill::cv::frame::CalibrationRecord;
 use keystill::cv::{self, Cv};
 use keystill::pipeline::{
@@ -33,6 +33,9 @@ use zeroize::Zeroizing;
 use super::gaussian::CvMethod;
 use super::source::{Origin, Sources};
 use super::{Exit, Failure, OrExit};
+
+/// Seconds that light takes for a kilometre of fibre.
+const LIGHT_S_PER_KM: f64 = 4.9e-6;
 
 /// Bytes of a simulated pre-shared key: two hash keys and the pads of a hundred blocks.
 const PRE_SHARED_BYTES: usize = 32 + 64 * 100;
@@ -235,8 +238,10 @@ impl World {
         let only_clicks = self.sources.bb84.as_ref().and_then(Origin::clicks_per_frame);
         let gates_per_frame =
             only_clicks.unwrap_or_else(|| Bb84Source::new(&self.scenario, 0).gates_per_frame());
-        // A detector that answers every tenth gate is out of order.
-        let most_clicks_per_frame = only_clicks.unwrap_or((gates_per_frame / 10).max(1000)) as usize;
+        let most_clicks_per_frame = only_clicks.map_or_else(
+            || most_clicks(gates_per_frame, budget(&self.scenario).bb84.click_rate),
+            |clicks| clicks as usize,
+        );
         Arc::new(Bb84 {
             gates_per_frame,
             frames_per_block: whole(bb84.block_s * 1e3 / bb84.frame_ms),
@@ -261,6 +266,9 @@ impl World {
                 MethodName::Cascade => Method::Cascade,
             },
             code_margin: self.args.code_margin,
+            block_s: bb84.block_s,
+            // What the fibre alone takes; other equipment on the way adds to it.
+            round_trip_s: 2.0 * self.scenario.link.length_km * LIGHT_S_PER_KM,
         })
     }
 
@@ -622,6 +630,13 @@ impl FrameSource<cv::Frame> for SimulatedCv {
     fn frame_duration(&self) -> Duration {
         self.frame_duration
     }
+}
+
+/// Clicks in a frame above which the detectors are out of order: three times what the link's budget says, at most
+/// every tenth gate. Memory is set aside for so many.
+fn most_clicks(gates_per_frame: u32, click_rate: f64) -> usize {
+    let gates = gates_per_frame as usize;
+    usize::try_from(whole(3.0 * click_rate * gates as f64)).unwrap_or(gates).min(gates / 10).max(1000)
 }
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use crate::amplify::{Amplification, AmplifiedBlock};
 use crate::auth::{TAG_BITS, TAGS_PER_BLOCK, Transcript};
 use crate::bits::BitBlock;
 use crate::ledger::{Disclosure, Ledger};
-use crate::protocol::{Course, Desk, Kept, KeyLength, Party, Protocol, Wing};
+use crate::protocol::{Course, Desk, Kept, KeyLength, Lesson, Party, Protocol, Wing};
 use crate::random::{Draw, Purpose};
 use crate::reconcile::{Reconciled, Task};
 use crate::stage::{Abort, Computation, Computed, Conversation, Fault, Next, Outbox, Side, converse};
@@ -195,6 +195,10 @@ impl<P: Protocol> Block<P> {
         self.wing.course()
     }
 
+    pub(super) fn lesson(&self) -> Option<Lesson> {
+        self.wing.lesson()
+    }
+
     pub(super) fn is_aborted(&self) -> bool {
         matches!(self.phase, Phase::Aborted { .. })
     }
@@ -264,6 +268,7 @@ impl<P: Protocol> Block<P> {
     /// Carries out what the wing put on its desk.
     fn clear(&mut self, desk: Desk) -> Effects {
         let id = self.id();
+        self.ledger.absorb(&desk.ledger);
         let mut effects: Vec<Effect> = Vec::new();
         effects.extend(desk.messages.into_iter().map(|body| Effect::Send(Header::new(Kind::Wing, id), body)));
         effects.extend(desk.computations.into_iter().map(|job| Effect::Compute(Place::Wing, job)));

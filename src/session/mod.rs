@@ -17,6 +17,7 @@ mod block;
 mod certificate;
 mod config;
 mod event;
+mod lessons;
 mod link;
 mod message;
 mod record;
@@ -31,6 +32,7 @@ use crate::wire::{Malformed, Reader, Writer};
 
 use block::{Block, Effect, Place};
 use certificate::Issuer;
+use lessons::Lessons;
 use link::{Doubt, Stance};
 use message::{Header, Kind};
 
@@ -87,6 +89,8 @@ pub struct Session<P: Protocol> {
     persisted: Ticket,
     /// The transmittance when it was last estimated.
     transmittance: Option<Measured>,
+    /// What the last blocks that left key taught.
+    lessons: Lessons,
     closed: Option<Error>,
 }
 
@@ -104,6 +108,7 @@ impl<P: Protocol> Session<P> {
         let parameter_set = blake3::hash(&config.protocol.parameter_set()).into();
         let first_open = memory.next_block;
         let mut session = Self {
+            lessons: Lessons::new(config.window_blocks),
             next_frame: first_open.saturating_mul(config.protocol.frames_per_block()),
             config,
             parameter_set,
@@ -325,7 +330,8 @@ impl<P: Protocol> Session<P> {
             self.remember(Entry::Opened { block: id });
         }
         let role = self.config.role;
-        let party = Party { role, block: id, random: self.config.random.clone() };
+        let party =
+            Party { role, block: id, random: self.config.random.clone(), lesson: self.lessons.of(id) };
         let transcripts = [role, role.peer()].map(|sender| {
             let mut transcript = self.pool.transcript(self.config.isa, sender);
             transcript.absorb(&self.prologue(id, sender));
@@ -438,6 +444,7 @@ impl<P: Protocol> Session<P> {
         self.remember(Entry::Commit { block: block.id(), spent: spent(&self.pool), epsilon });
         let issuer = self.issuer(session_epsilon);
         self.tell_course(block.id(), block.course());
+        self.lessons.learn(block.id(), block.lesson());
         if let Some((report, key)) = block.into_key(&mut self.pool, &issuer) {
             self.hold(Output::Event(Event::Block(Box::new(report))));
             if let Some(key) = key {

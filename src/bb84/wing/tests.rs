@@ -15,7 +15,10 @@ fn wing(role: Role) -> Bb84Wing {
         calibration: Some(Validity { epsilon: 0.0, blocks: 2 }),
         ..Bb84::default()
     };
-    Bb84Wing::new(Arc::new(protocol), Party { role, block: 1, random: Arc::new(OperatingSystem) })
+    Bb84Wing::new(
+        Arc::new(protocol),
+        Party { role, block: 1, random: Arc::new(OperatingSystem), lesson: None },
+    )
 }
 
 fn detections(index: u64) -> Frame {
@@ -118,4 +121,21 @@ fn debug_tells_no_setting_and_no_click() {
     let text = format!("{alice:?} {bob:?} {:?} {:?}", settings(0), detections(0));
     assert!(text.contains("Packed(200 bytes)") && text.contains("clicks)"), "lengths are told: {text}");
     assert!(!text.contains("settings: [") && !text.contains("clicks: ["), "nothing else: {text}");
+}
+
+#[test]
+fn what_older_blocks_taught_moves_the_expected_error_rate() {
+    let now = sample(0.03, 100_000);
+    let expected = |lesson| expected_error_rate(now, lesson);
+    assert!((expected(None) - (0.03 + 1.5 * now.error)).abs() < 1e-12, "the sample alone, guarded");
+    let lesson = |error_rate, value| Some(Lesson { error_rate, sample: sample(value, 100_000) });
+    let still = expected(lesson(0.036, 0.0302));
+    assert!((still - 0.036).abs() < now.error, "the test basis stands still, so does the key basis: {still}");
+    let moved = expected(lesson(0.024, 0.02));
+    assert!(
+        (moved - 1.2 * (0.03 + 1.5 * now.error)).abs() < 1e-12,
+        "the key basis keeps its distance: {moved}"
+    );
+    assert_eq!(expected(lesson(0.0, 0.02)), expected(None), "nothing was corrected: nothing learnt");
+    assert!(expected(lesson(0.5, 0.001)) < 0.2, "a lesson that cannot be is not followed far");
 }
