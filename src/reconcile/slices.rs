@@ -33,7 +33,7 @@
 //! > entropy of **all 4n bits** of the frame's levels given v (four a quadrature), less all its entries.
 //!
 //! Only the cores of the levels' codes enter amplification ([`Plan::core_bits`]): given its syndrome each level and its
-//! core determine each other, as [`leaf`](super::leaf) shows, and a level that was told has nothing left.
+//! core determine each other, as [`leaf`] shows, and a level that was told has nothing left.
 //!
 //! ```text
 //! reference → corrector   v · Σy² · Σyỹ · level 0: syndrome, or all of it · level 1 · level 2 · level 3: one bit string
