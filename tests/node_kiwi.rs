@@ -2,7 +2,7 @@
 #![cfg(unix)]
 
 use std::fs;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::path::Path;
@@ -162,7 +162,7 @@ fn clicks(count: usize) -> [Vec<u8>; 3] {
         let weak = u8::from(dice(100) < 8) << 2;
         alice[click / 2] |= (index[usize::from(a)] | weak) << place;
         bob[click / 2] |= index[usize::from(b)] << place;
-        let certain = (a + b).div_ceil(2) % 2 ^ u8::from(dice(200) == 0);
+        let certain = ((a + b).div_ceil(2) % 2) ^ u8::from(dice(200) == 0);
         if (a + b) % 2 == 1 { certain } else { dice(2) }
     });
     let results = results.collect();
@@ -231,6 +231,25 @@ fn what_cannot_be_read_is_refused() {
         let output = node.wait_with_output().expect("it ends");
         assert!(told(&output).contains(why), "`{why}` in: {}", told(&output));
     }
+}
+
+#[test]
+fn a_node_that_waits_for_its_pipe_ends_when_it_is_asked() {
+    let folder = folder();
+    let folder = folder.path();
+    fs::remove_file(folder.join("alice.angles")).expect("there");
+    let made = Command::new("mkfifo").arg(folder.join("alice.angles")).status().expect("mkfifo");
+    assert!(made.success(), "a pipe");
+    let mut node = node(folder, "alice");
+    // It tells that it waits for the peer once its source is there, though nobody writes into it.
+    let mut told = BufReader::new(node.stderr.take().expect("a pipe"));
+    let mut line = String::new();
+    while !line.contains("waiting for the peer") {
+        line.clear();
+        assert!(told.read_line(&mut line).expect("text") > 0, "it ended before it waited");
+    }
+    let asked = Command::new("kill").args(["-TERM", &node.id().to_string()]).status().expect("kill");
+    assert!(asked.success() && node.wait().expect("it ends").success(), "in good order");
 }
 
 #[test]

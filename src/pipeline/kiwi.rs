@@ -67,7 +67,7 @@ pub enum KiwiError {
     #[error("gc did nothing when it was asked to start: it is running for somebody else")]
     Refused,
     /// A pipe cannot be opened.
-    #[error("{}: {source}", path.display())]
+    #[error("{}: {source}; gc and the hardware make their pipes when they start", path.display())]
     Pipe {
         /// The pipe.
         path: PathBuf,
@@ -103,26 +103,25 @@ pub struct Kiwi {
 }
 
 impl Kiwi {
-    /// Starts it and waits for its pipes. What comes is read as a [`Stream`](super::Stream).
+    /// Starts it. What comes is read as a [`Stream`](super::Stream), whose first frame waits for the pipes' writers.
     ///
     /// # Errors
     /// [`KiwiError`], and [`StreamError`] of the stream.
     pub fn open(&self, role: Role) -> Result<KiwiStream, StreamError> {
         self.check(role)?;
         let gate = self.command.as_ref().map(Gate::start).transpose()?;
-        let open = |path: &PathBuf| {
-            File::open(path).map_err(|source| KiwiError::Pipe { path: path.clone(), source })
-        };
-        // The results first: gc opens its end of them before it lets angles out.
-        let results = self.results.as_ref().map(open).transpose()?;
-        let angles = open(&self.angles)?;
+        let paths = [&self.angles].into_iter().chain(&self.results);
+        for path in paths {
+            // It is opened by the thread that reads: a pipe lets nobody in before its writer is there.
+            std::fs::metadata(path).map_err(|source| KiwiError::Pipe { path: path.clone(), source })?;
+        }
         // Nobody here knows how long it takes until there are so many clicks.
         let frame_duration = Duration::ZERO;
         let description =
             Description { protocol: Bb84::NAME.into(), role, frame_duration, preamble: Vec::new() };
         let writer = StreamWriter::begin(Made::default(), &description, self.first_frame)?;
-        let pipes = Pipes { _gate: gate, angles, results };
-        Ok(KiwiStream { pipes, clicks: self.clicks_per_frame, index: self.first_frame, writer, over: false })
+        let way = Way { _gate: gate, kiwi: self.clone(), pipes: None };
+        Ok(KiwiStream { way, index: self.first_frame, writer, over: false })
     }
 
     fn check(&self, role: Role) -> Result<(), KiwiError> {
@@ -180,15 +179,42 @@ impl Gate {
     }
 }
 
+/// The way to the data, and the data once they were asked for.
 #[derive(Debug)]
-struct Pipes {
+struct Way {
     /// Lets clicks through until it is dropped.
     _gate: Option<Gate>,
+    kiwi: Kiwi,
+    pipes: Option<Pipes>,
+}
+
+impl Way {
+    /// The pipes; the first time it waits until they have their writers.
+    fn pipes(&mut self) -> Result<&mut Pipes, KiwiError> {
+        let pipes = match self.pipes.take() {
+            Some(pipes) => pipes,
+            None => Pipes::open(&self.kiwi)?,
+        };
+        Ok(self.pipes.insert(pipes))
+    }
+}
+
+#[derive(Debug)]
+struct Pipes {
     angles: File,
     results: Option<File>,
 }
 
 impl Pipes {
+    /// Both before any is read: the writers wait for each other's readers.
+    fn open(kiwi: &Kiwi) -> Result<Self, KiwiError> {
+        let open = |path: &PathBuf| {
+            File::open(path).map_err(|source| KiwiError::Pipe { path: path.clone(), source })
+        };
+        let results = kiwi.results.as_ref().map(open).transpose()?;
+        Ok(Self { angles: open(&kiwi.angles)?, results })
+    }
+
     /// Angles and results of a frame; `None` where a pipe ends before it is whole.
     fn frame(&mut self, clicks: u32) -> io::Result<Option<[Zeroizing<Vec<u8>>; 2]>> {
         let clicks = clicks as usize;
@@ -260,8 +286,7 @@ impl Read for Made {
 /// What a Kiwi gives, as the bytes of a [`Stream`](super::Stream).
 #[derive(Debug)]
 pub struct KiwiStream {
-    pipes: Pipes,
-    clicks: u32,
+    way: Way,
     index: u64,
     writer: StreamWriter<Made>,
     over: bool,
@@ -271,14 +296,15 @@ impl KiwiStream {
     /// Makes the bytes of the next frame, or those of the end.
     fn advance(&mut self) -> io::Result<()> {
         self.writer.inner().forget();
-        let Some([angles, results]) = self.pipes.frame(self.clicks)? else {
+        let gates = self.way.kiwi.clicks_per_frame;
+        let pipes = self.way.pipes().map_err(io::Error::other)?;
+        let Some([angles, results]) = pipes.frame(gates)? else {
             self.over = true;
             return self.writer.inner().write_all(&[0; 4]);
         };
-        let first_gate = self.index * u64::from(self.clicks);
-        let gates = self.clicks;
+        let first_gate = self.index * u64::from(gates);
         let data = |source| io::Error::other(KiwiError::Data { index: self.index, source });
-        let frame = if self.pipes.results.is_some() {
+        let frame = if self.way.kiwi.results.is_some() {
             let clicks = kiwi::clicks(&angles, &results).map_err(data)?;
             Frame::Bob(BobFrame { first_gate, gates, offsets: (0..gates).collect(), clicks })
         } else {
