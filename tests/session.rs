@@ -110,19 +110,17 @@ type Tamper<'a> = &'a mut dyn FnMut(Role, u64, &mut Vec<u8>);
 
 /// Runs both ends until `blocks` blocks are over or nothing moves any more.
 fn talk<P: Protocol>(ends: &mut [Party<P>; 2], blocks: u64, seed: u64, tamper: Tamper<'_>) -> End {
-    talk_and(ends, blocks, seed, &mut |role, number, message| {
-        tamper(role, number, message);
-        true
+    talk_and(ends, blocks, seed, &mut |role, number, mut message| {
+        tamper(role, number, &mut message);
+        vec![message]
     })
 }
 
-/// As [`talk`]; a message arrives if the wire says so.
-fn talk_and<P: Protocol>(
-    ends: &mut [Party<P>; 2],
-    blocks: u64,
-    seed: u64,
-    wire: &mut dyn FnMut(Role, u64, &mut Vec<u8>) -> bool,
-) -> End {
+/// What the wire makes of a role's nth message: what arrives.
+type Wire<'a> = &'a mut dyn FnMut(Role, u64, Vec<u8>) -> Vec<Vec<u8>>;
+
+/// As [`talk`], over any wire.
+fn talk_and<P: Protocol>(ends: &mut [Party<P>; 2], blocks: u64, seed: u64, wire: Wire<'_>) -> End {
     let mut dice = Lcg(seed);
     let mut bench = Workbench::new(Isa::best());
     let (mut sent, mut idle) = ([0u64; 2], 0);
@@ -132,11 +130,9 @@ fn talk_and<P: Protocol>(
                 Ok(messages) => messages,
                 Err(error) => return End::Failed(error),
             };
-            for mut message in messages {
+            for message in messages {
                 idle = 0;
-                if wire([Role::Alice, Role::Bob][from], sent[from], &mut message) {
-                    ends[1 - from].inbox.push_back(message);
-                }
+                ends[1 - from].inbox.extend(wire([Role::Alice, Role::Bob][from], sent[from], message));
                 sent[from] += 1;
             }
         }
@@ -390,7 +386,7 @@ fn a_connection_lost_at_any_step_of_a_closing_leaves_both_sides_with_the_same_ke
         }
         let first = talk_and(&mut ends, 2, 1, &mut |_, _, message| {
             count += u64::from(message[0] >= LENGTH);
-            count <= lost
+            Vec::from_iter((count <= lost).then_some(message))
         });
         if matches!(first, End::Over) {
             assert!(lost > 10, "two closings have more messages than {lost}");
@@ -425,17 +421,17 @@ fn a_silent_peer_is_given_up_and_a_quiet_one_is_not() {
 }
 
 fn run_cv(noise: f32) -> (End, [Party<Cv>; 2]) {
-    run_cv_on(noise, &mut untouched)
+    run_cv_on(noise, &mut |_, _, message| vec![message])
 }
 
-fn run_cv_on(noise: f32, tamper: Tamper<'_>) -> (End, [Party<Cv>; 2]) {
+fn run_cv_on(noise: f32, wire: Wire<'_>) -> (End, [Party<Cv>; 2]) {
     let mut ends = [Role::Alice, Role::Bob].map(|role| Party::new(role, cv_protocol(role), &[3; 544]));
     for index in 0..30 {
         let (alice, bob) = cv_frames(index, noise);
         ends[0].frames.push_back(alice);
         ends[1].frames.push_back(bob);
     }
-    let end = talk(&mut ends, 1, 5, tamper);
+    let end = talk_and(&mut ends, 1, 5, wire);
     (end, ends)
 }
 
@@ -444,14 +440,22 @@ fn run_cv_on(noise: f32, tamper: Tamper<'_>) -> (End, [Party<Cv>; 2]) {
 fn an_altered_cv_message_releases_no_key_of_its_block() {
     let flips = std::env::var("KEYSTILL_FLIPS").ok().and_then(|count| count.parse().ok()).unwrap_or(1u64);
     let mut messages: Vec<(Role, u64, Vec<u8>)> = Vec::new();
-    run_cv_on(0.0, &mut |role, number, message| messages.push((role, number, message.clone())));
+    run_cv_on(0.0, &mut |role, number, message| {
+        messages.push((role, number, message.clone()));
+        vec![message]
+    });
     let mut dice = Lcg(17);
     let mut tried = 0;
-    let mut attempt = |from: Role, place: u64, what: &str, change: &mut dyn FnMut(&mut Vec<u8>)| {
+    // `change` makes of a message, and of the one that the same side sent before it, what arrives.
+    let mut attempt = |from: Role, place: u64, what: &str, change: &mut dyn FnMut(Vec<u8>) -> Vec<u8>| {
+        let reorder = what == "reordered";
+        let mut held = None;
         let (end, [alice, bob]) = run_cv_on(0.0, &mut |role, number, message| {
-            if role == from && number == place {
-                change(message);
+            if (role, number) != (from, place) {
+                return std::iter::once(message).chain(held.take_if(|_| role == from)).collect();
             }
+            held = reorder.then(|| message.clone());
+            if reorder { Vec::new() } else { vec![change(message)] }
         });
         let receiver = if from == Role::Alice { &bob } else { &alice };
         assert!(receiver.keys.is_empty(), "{from:?} {place}, {what}: the receiver released a key");
@@ -462,17 +466,26 @@ fn an_altered_cv_message_releases_no_key_of_its_block() {
     for (index, (role, number, message)) in messages.iter().enumerate() {
         for _ in 0..flips {
             let bit = dice.next(8 * message.len() as u64) as usize;
-            let mut flip = |message: &mut Vec<u8>| message[bit / 8] ^= 1 << (bit % 8);
-            attempt(*role, *number, &format!("bit {bit}"), &mut flip);
+            attempt(*role, *number, &format!("bit {bit}"), &mut |mut message| {
+                message[bit / 8] ^= 1 << (bit % 8);
+                message
+            });
         }
         // What both sides say alike, such as "fixed", is no replay.
         let before = &messages[index.saturating_sub(1)].2;
-        match index % 3 {
-            2 if before != message => {
-                attempt(*role, *number, "replayed", &mut |message| message.clone_from(before));
+        match index % 4 {
+            3 if before != message => {
+                attempt(*role, *number, "replayed", &mut |_| before.clone());
+                // Its head, and the tail of what the other side said before.
+                let spliced = [&message[..message.len() / 2], &before[before.len() / 2..]].concat();
+                attempt(*role, *number, "spliced", &mut |_| spliced.clone());
             }
-            0 => attempt(*role, *number, "cut", &mut |message| message.truncate(message.len() / 2)),
-            _ => attempt(*role, *number, "doubled", &mut |message| message.extend_from_within(..)),
+            2 => attempt(*role, *number, "reordered", &mut |message| message),
+            1 => attempt(*role, *number, "doubled", &mut |message| message.repeat(2)),
+            _ => attempt(*role, *number, "cut", &mut |mut message| {
+                message.truncate(message.len() / 2);
+                message
+            }),
         }
     }
     println!(
