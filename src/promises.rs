@@ -15,6 +15,7 @@
 //! | BB84 length | variable length, coherent attacks, decoy states | Tupkary, Nahar, Sinha, Lütkenhaus, arXiv:2408.17349, the variable-length theorem | 2 ε_AT + ε_PA |
 //! | its phase errors | exact hypergeometric bound; decoys by a linear program with a certified dual | [`bb84::security`](crate::bb84::security), points 1 to 4 | ε_AT² shared by all tail events |
 //! | CV length | collective attacks, reverse reconciliation, heterodyne | Pirandola, Papanastasiou, arXiv:2301.10270, equipartition term; extremality of Gaussian states (PRL 96, 080502; PRL 97, 190502 and 190503) | 2 ε_s + ε_PA |
+//! | the same with quadratures in slices | digitised variables: 8 raw bits a symbol, less the relative entropy of the variance assumed to the true one | the same; [`cv::security::slices`](crate::cv::security::slices) | the same |
 //! | its channel | χ² and normal intervals, worst corner | [`cv::security`](crate::cv::security) | ε_PE |
 //! | CV, general attacks | as a formula, not in sessions: heterodyne with an energy test | Leverrier, PRL 118, 200501 (2017): [`cv::security::general`](crate::cv::security::general) | ε' = K⁴ ε/50 |
 //! | calibrated intervals | intensities, their probabilities, η, v_el | [`protocol::Validity`](crate::protocol::Validity) | as configured |

@@ -58,7 +58,11 @@ enum Protocol {
 }
 
 const QBERS: [f64; 10] = [0.003, 0.005, 0.01, 0.015, 0.02, 0.03, 0.045, 0.06, 0.08, 0.11];
-const SNRS_DB: [f64; 10] = [-17.0, -15.2, -13.0, -11.2, -9.5, -8.0, -6.0, -4.6, -3.4, -2.3];
+const SNRS_DB: [f64; 12] = [-17.0, -15.2, -13.0, -11.2, -9.5, -8.0, -6.0, -4.6, -3.4, -2.3, -1.0, 0.0];
+/// Where slices are measured, and the range in which each method has codes worth measuring.
+const SLICES_SNRS_DB: [f64; 10] = [-6.0, -5.0, -4.0, -3.0, -2.3, -1.0, 0.0, 1.5, 3.0, 6.0];
+const LEAST_SLICES_DB: f64 = -6.0;
+const MOST_ROTATION_DB: f64 = 3.0;
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let points = match &args.from {
@@ -82,20 +86,48 @@ fn read(path: &Path) -> anyhow::Result<Vec<Value>> {
     text.lines().filter(|line| !line.trim().is_empty()).map(line).collect()
 }
 
+/// What is measured at which places.
+struct Sweep {
+    name: &'static str,
+    stage: &'static [&'static str],
+    option: &'static str,
+    places: Vec<f64>,
+}
+
+impl Protocol {
+    /// The sweeps, at the usual places or those of them where a method has codes.
+    fn sweeps(self, at: &[f64]) -> Vec<Sweep> {
+        let places = |usual: &[f64], range: std::ops::RangeInclusive<f64>| -> Vec<f64> {
+            let asked = if at.is_empty() { usual } else { at };
+            asked.iter().copied().filter(|place| range.contains(place)).collect()
+        };
+        let all = f64::NEG_INFINITY..=f64::INFINITY;
+        let errors =
+            |name, stage| Sweep { name, stage, option: "--qber", places: places(&QBERS, all.clone()) };
+        let signals = |name, stage, places| Sweep { name, stage, option: "--snr-db", places };
+        match self {
+            Self::Bb84 => vec![errors("cascade", &["cascade"]), errors("ldpc", &["ldpc"])],
+            Self::Cv => vec![
+                signals("rotation", &["cv"], places(&SNRS_DB, f64::NEG_INFINITY..=MOST_ROTATION_DB)),
+                signals(
+                    "slices",
+                    &["cv", "--method", "slices"],
+                    places(&SLICES_SNRS_DB, LEAST_SLICES_DB..=f64::INFINITY),
+                ),
+            ],
+        }
+    }
+}
+
 fn measure(args: &Args) -> anyhow::Result<Vec<Value>> {
-    let (stages, option, usual) = match args.protocol {
-        Protocol::Bb84 => (&["cascade", "ldpc"][..], "--qber", QBERS),
-        Protocol::Cv => (&["cv"][..], "--snr-db", SNRS_DB),
-    };
-    let places = if args.at.is_empty() { usual.to_vec() } else { args.at.clone() };
     let mut points = Vec::new();
-    for stage in stages {
-        for place in &places {
+    for Sweep { name, stage, option, places } in args.protocol.sweeps(&args.at) {
+        for place in places {
             let point = best(args, stage, &format!("{option}={place}"))?;
             if args.json {
                 println!("{point}");
             } else {
-                println!("{stage:<8} {place:>6}  {:>8.1} M/s", speed(&point));
+                println!("{name:<8} {place:>6}  {:>8.1} M/s", speed(&point));
             }
             points.push(point);
         }
@@ -104,7 +136,7 @@ fn measure(args: &Args) -> anyhow::Result<Vec<Value>> {
 }
 
 /// The fastest of several runs of a point.
-fn best(args: &Args, stage: &str, place: &str) -> anyhow::Result<Value> {
+fn best(args: &Args, stage: &[&str], place: &str) -> anyhow::Result<Value> {
     let mut best: Option<Value> = None;
     for _ in 0..args.runs.max(1) {
         let point = once(args, stage, place)?;
@@ -115,22 +147,22 @@ fn best(args: &Args, stage: &str, place: &str) -> anyhow::Result<Value> {
     best.ok_or_else(|| anyhow!("nothing was measured"))
 }
 
-fn once(args: &Args, stage: &str, place: &str) -> anyhow::Result<Value> {
+fn once(args: &Args, stage: &[&str], place: &str) -> anyhow::Result<Value> {
     let program = std::env::current_exe().context("where this program is")?;
     let mut command = Command::new(program);
-    command.args(["bench", stage, place, "--json", "--frames", &args.frames.to_string()]);
+    command.arg("bench").args(stage).args([place, "--json", "--frames", &args.frames.to_string()]);
     // CV counts its threads, the others take 0 for all.
     let threads = match (args.threads, stage) {
-        (0, "cv") => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
+        (0, ["cv", ..]) => std::thread::available_parallelism().map_or(2, std::num::NonZero::get),
         (threads, _) => threads,
     };
     let output =
         command.args(["--threads", &threads.to_string()]).output().context("cannot run the bench")?;
     if !output.status.success() {
-        return Err(anyhow!("bench {stage} {place}: {}", String::from_utf8_lossy(&output.stderr).trim()));
+        return Err(anyhow!("bench {stage:?} {place}: {}", String::from_utf8_lossy(&output.stderr).trim()));
     }
     let text = String::from_utf8(output.stdout)?;
-    let line = text.lines().next().ok_or_else(|| anyhow!("bench {stage} {place} printed nothing"))?;
+    let line = text.lines().next().ok_or_else(|| anyhow!("bench {stage:?} {place} printed nothing"))?;
     Ok(serde_json::from_str(line)?)
 }
 
@@ -180,22 +212,33 @@ fn bb84(points: &[Value]) -> (Chart, Chart) {
 }
 
 fn cv(points: &[Value]) -> (Chart, Chart) {
-    let beta = series(points, ("cv", "keystill"), ("snr_db", "beta"));
+    let (slices, rotations): (Vec<Value>, Vec<Value>) =
+        points.iter().cloned().partition(|point| point["method"] == "slices");
+    let ours = |field: &str| {
+        let mut ours = vec![series(&rotations, ("cv", "keystill"), ("snr_db", field))];
+        if !slices.is_empty() {
+            ours.push(series(&slices, ("cv", "keystill, slices"), ("snr_db", field)));
+        }
+        ours
+    };
     let cap = |share: f64, name: &str| {
         let at = |i: i32| {
             let snr_db = f64::from(i) / 4.0;
             let snr = libm::pow(10.0, snr_db / 10.0);
             (snr_db, share * capacity::gaussian(Dimension::Eight, snr) / leaf::capacity(snr))
         };
-        Series { name: name.to_owned(), points: (-70..=-8).map(at).collect(), theory: true }
+        Series { name: name.to_owned(), points: (-70..=0).map(at).collect(), theory: true }
     };
     let left = Chart {
         title: "reconciliation efficiency β".to_owned(),
         x_name: "signal-to-noise ratio of a quadrature, dB",
-        x: -17.5..-2.0,
+        x: -17.5..6.5,
         y: 0.84..1.04,
         scale: Scale::Linear,
-        ours: vec![beta, cap(1.0, "what dimension 8 allows"), cap(0.95, "0.95 of it")],
+        ours: ours("beta")
+            .into_iter()
+            .chain([cap(1.0, "what dimension 8 allows"), cap(0.95, "0.95 of it")])
+            .collect(),
         published: published::CV_EFFICIENCY,
     };
     let unshared = points.iter().all(|point| point[UNSHARED].is_f64());
@@ -204,7 +247,7 @@ fn cv(points: &[Value]) -> (Chart, Chart) {
         title: format!("million quadratures/s{by}, both sides on {}", machine(points)),
         y: 5.0..1000.0,
         scale: Scale::Logarithmic,
-        ours: vec![series(points, ("cv", "keystill"), ("snr_db", field))],
+        ours: ours(field),
         published: published::CV_SPEED,
         ..left.clone()
     };
@@ -231,6 +274,20 @@ mod tests {
     fn lines_are_of_their_stage_and_in_order() {
         let line = series(&points(), ("ldpc", "LDPC"), ("qber", "efficiency"));
         assert_eq!(line.points, [(0.01, 1.2), (0.05, 1.1)], "sorted, without Cascade's");
+    }
+
+    #[test]
+    fn slices_are_measured_where_they_have_codes_and_drawn_apart() {
+        let places = |at: &[f64]| -> Vec<Vec<f64>> {
+            Protocol::Cv.sweeps(at).into_iter().map(|sweep| sweep.places).collect()
+        };
+        assert_eq!(places(&[-17.0, 0.0, 6.0]), [vec![-17.0, 0.0], vec![0.0, 6.0]], "each in its range");
+        assert_eq!(places(&[])[1], SLICES_SNRS_DB, "the usual ones");
+        let point =
+            |method: &str, beta: f64| json!({"stage": "cv", "method": method, "snr_db": 0.0, "beta": beta});
+        let (left, _) = cv(&[point("rotation", 0.84), point("slices", 0.93)]);
+        assert_eq!(left.ours[0].points, [(0.0, 0.84)], "rotations");
+        assert_eq!(left.ours[1].points, [(0.0, 0.93)], "slices");
     }
 
     #[test]
