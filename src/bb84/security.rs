@@ -371,7 +371,7 @@ fn check(seen: &Observation, source: &Source, claim: &Claim) -> Result<(), NoKey
     if (0..3).any(|k| seen.test_errors[k] > seen.test[k]) {
         return Err(NoKey::Impossible("more errors than bits in the test basis"));
     }
-    if source.has_two_intensities() && seen.key[2] + seen.test[2] > 0 {
+    if source.has_two_intensities() && (seen.key[2] > 0 || seen.test[2] > 0) {
         return Err(NoKey::Impossible("events of a third intensity, which the source does not have"));
     }
     if total(seen.key) > MOST || total(seen.test) > MOST {
