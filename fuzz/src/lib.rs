@@ -18,6 +18,7 @@ mod ldpc;
 mod leaf;
 mod recorded;
 mod session;
+mod slices;
 mod store;
 mod verify;
 mod wire;
@@ -26,7 +27,7 @@ mod wire;
 pub type Target = (&'static str, fn(&[u8]));
 
 /// All targets.
-pub const TARGETS: [Target; 15] = [
+pub const TARGETS: [Target; 16] = [
     ("amplify", amplify::run),
     ("auth", |bytes| typed(bytes, auth::run)),
     ("bits", |bytes| typed(bytes, bits::run)),
@@ -39,6 +40,7 @@ pub const TARGETS: [Target; 15] = [
     ("leaf", |bytes| typed(bytes, leaf::run)),
     ("recorded", |bytes| typed(bytes, recorded::run)),
     ("session", |bytes| typed(bytes, session::run)),
+    ("slices", |bytes| typed(bytes, slices::run)),
     ("store", |bytes| typed(bytes, store::run)),
     ("verify", |bytes| typed(bytes, verify::run)),
     ("wire", |bytes| typed(bytes, wire::run)),
