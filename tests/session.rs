@@ -325,6 +325,11 @@ fn other_parameters_are_refused_at_hello() {
     let hello = first_message(&mut alice);
     let error = bob.handle(Time(0), Input::Received(&hello)).expect_err("another ε");
     assert_eq!(error, Error::Disagreement { what: "parameter set" }, "named");
+    let joined = Config { agreed: b"xor".to_vec(), ..config(Role::Bob, protocol()) };
+    let mut bob = Session::new(joined, pool());
+    bob.handle(Time(0), Input::Link(LinkState::Up)).expect("a connection");
+    let error = bob.handle(Time(0), Input::Received(&hello)).expect_err("keys joined otherwise");
+    assert_eq!(error, Error::Disagreement { what: "parameter set" }, "named");
     let mut same = Session::new(config(Role::Alice, protocol()), pool());
     same.handle(Time(0), Input::Link(LinkState::Up)).expect("a connection");
     let error = same.handle(Time(0), Input::Received(&hello)).expect_err("two Alices");

@@ -19,12 +19,12 @@ use keystill::pipeline::{
     Actor, Description, FrameJob, FrameSource, Pace, Party, Recorder, RecordingError, Replay, SourceError,
 };
 use keystill::protocol::{Protocol, Validity};
-use keystill::random::OperatingSystem;
+use keystill::random::{OperatingSystem, RandomSource};
 use keystill::reconcile::Method;
 use keystill::session::{Config, Remembered};
 use keystill::sim::{Bb84Source, CvSource, SimulatedRandom, simulated_pre_shared_key};
 use keystill::stage::Role;
-use keystill::store::{Folder, Kept, Store, StoreError};
+use keystill::store::{Combination, Folder, Kept, Store, StoreError};
 use keystill::wire::{Reader, Writer};
 use rayon::prelude::*;
 use serde_json::{Value, json};
@@ -368,10 +368,7 @@ impl World {
     ) -> Result<Box<dyn Actor>, Failure> {
         let random = Arc::new(SimulatedRandom::new(self.args.seed, role, P::NAME));
         let key = simulated_pre_shared_key(self.args.seed, P::NAME, PRE_SHARED_BYTES);
-        let mut config = Config::new(role, self.session(), protocol.clone(), random);
-        if let Some(patience) = self.patience {
-            config.patience_ns = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
-        }
+        let config = self.config(role, protocol, random);
         if let Some(store) = &self.store {
             let remembered = self.recall::<P>(store, &key).or_exit(Exit::Storage)?;
             let keeper = Kept::new(store.clone(), P::NAME, self.session());
@@ -379,6 +376,21 @@ impl World {
         }
         let pool = Pool::from_pre_shared(&key).or_exit(Exit::Configuration)?;
         Ok(Box::new(Party::new(config, pool, source, pace)))
+    }
+
+    fn config<P: Protocol>(&self, role: Role, protocol: &Arc<P>, random: Arc<dyn RandomSource>) -> Config<P> {
+        let mut config = Config::new(role, self.session(), protocol.clone(), random);
+        if let Some(patience) = self.patience {
+            config.patience_ns = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
+        }
+        let combination = self
+            .store
+            .as_ref()
+            .map(|store| store.lock().unwrap_or_else(PoisonError::into_inner).combination());
+        if combination == Some(Combination::Xor) {
+            config.agreed = b"xor".to_vec();
+        }
+        config
     }
 
     /// A party that distils real frames: randomness is the operating system's, and its state lasts.
@@ -396,10 +408,7 @@ impl World {
         let store = store.or_exit(Exit::Configuration)?;
         let key = self.real_key::<P>(store, pre_shared_key.as_deref())?;
         let random = Arc::new(OperatingSystem);
-        let mut config = Config::new(role, self.session(), protocol.clone(), random);
-        if let Some(patience) = self.patience {
-            config.patience_ns = u64::try_from(patience.as_nanos()).unwrap_or(u64::MAX);
-        }
+        let config = self.config(role, protocol, random);
         let remembered = self.recall::<P>(store, &key).or_exit(Exit::Storage)?;
         let keeper = Kept::new(store.clone(), P::NAME, self.session());
         Ok(Box::new(Party::resume(config, remembered, Box::new(keeper), source, Pace::Max)))

@@ -18,6 +18,9 @@ pub struct Config<P> {
     pub session: u128,
     /// The protocol and its parameters.
     pub protocol: Arc<P>,
+    /// What else both sides must have alike, such as how keys of several protocols are joined: it counts as part of the
+    /// parameter set, whose hash is compared at hello and stands in every transcript. Empty for nothing.
+    pub agreed: Vec<u8>,
     /// The source of secrets and public seeds, under continuous test.
     pub random: Arc<Tested>,
     /// Blocks that may be open at once, at least 1: one takes in raw data while others are distilled.
@@ -38,7 +41,12 @@ const BLOCKS_UNDER_CAP: f64 = 1e5;
 
 impl<P> Clone for Config<P> {
     fn clone(&self) -> Self {
-        Self { protocol: self.protocol.clone(), random: self.random.clone(), ..*self }
+        Self {
+            protocol: self.protocol.clone(),
+            agreed: self.agreed.clone(),
+            random: self.random.clone(),
+            ..*self
+        }
     }
 }
 
@@ -52,6 +60,7 @@ impl<P: Protocol> Config<P> {
             role,
             session,
             protocol,
+            agreed: Vec::new(),
             random: Arc::new(Tested::new(random)),
             window_blocks: 3,
             reserve_blocks: 100,

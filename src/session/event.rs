@@ -250,7 +250,9 @@ pub enum Error {
         last: u64,
     },
     /// The peer's session, version or parameters are not ours.
-    #[error("the peer's {what} differs from ours; configure both sides alike")]
+    #[error(
+        "the peer's {what} differs from ours; configure both sides alike (scenario, overrides, combination, session)"
+    )]
     Disagreement {
         /// What differs.
         what: &'static str,

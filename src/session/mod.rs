@@ -105,7 +105,8 @@ impl<P: Protocol> Session<P> {
     #[must_use]
     pub fn resume(config: Config<P>, remembered: Remembered) -> Self {
         let Remembered { memory, pool, in_doubt } = remembered;
-        let parameter_set = blake3::hash(&config.protocol.parameter_set()).into();
+        let parameter_set =
+            blake3::hash(&[&config.protocol.parameter_set()[..], &config.agreed].concat()).into();
         let first_open = memory.next_block;
         let mut session = Self {
             lessons: Lessons::new(config.window_blocks),
