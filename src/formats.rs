@@ -16,6 +16,7 @@
 //! | a run: `run.json`, `blocks.ndjson`, `summary.json`, `events.ndjson` | `run --out` | `report` | below |
 //! | figures for the hardware, `.ndjson` | `node` with `feedback` | the hardware's control | below |
 //! | keys for key managers, `.cor` | `deliver::FileDrop` | other programs | raw bytes, keys of 32, one file a block |
+//! | bits, `.npy` | NumPy | `distill bb84` | [`bb84::recorded`](crate::bb84::recorded::npy()): `u1`, `i1` or `b1` of shape (n,), at most 2³² |
 //! | bits, `.csv` | spreadsheets, Python, MATLAB | `distill bb84 --column` | [`columns`](crate::columns): `0` or `1` in a column, one a line, at most 2³² |
 //! | sifted key, type-3 files | S-Fifteen's qcrypto | `distill bb84`, a folder or file | [`bb84::recorded::type3`](crate::bb84::recorded::type3) |
 //!

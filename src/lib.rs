@@ -42,7 +42,7 @@
 //! | 4 | [`stage`] · [`auth`] |
 //! | 3 | [`wire`] |
 //! | 2 | [`bits`] · [`random`] |
-//! | 1 | `keystill-kernels` · [`ledger`] · [`bounds`] · [`columns`] · `channel` (feature `sim`, apart) |
+//! | 1 | `keystill-kernels` · [`ledger`] · [`bounds`] · [`columns`] · [`npy`] · `channel` (feature `sim`, apart) |
 //!
 //! Where this differs from a first plan: the protocols meet the hall through one state machine each,
 //! [`protocol::Wing`], instead of a list of functions, because BB84 reconciles after its block's last
@@ -81,6 +81,7 @@ pub mod cv;
 pub mod deliver;
 pub mod formats;
 pub mod ledger;
+pub mod npy;
 #[cfg(feature = "nats")]
 pub mod offload;
 pub mod pipeline;

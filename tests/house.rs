@@ -31,6 +31,7 @@ const FLOORS: &[(&str, u32)] = &[
     ("bounds", 1),
     ("channel", 1),
     ("columns", 1),
+    ("npy", 1),
 ];
 
 /// Imports between rooms of one floor that are meant: protocols speak of reconciliation's tasks, the

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Files as NumPy writes them, distilled: quadratures as .npy and CSV, sifted bits packed and as CSV.
+"""Files as NumPy writes them, distilled: quadratures as .npy and CSV, sifted bits as .npy, packed, and as CSV.
 
     python3 examples/recorded/numpy_files.py [PATH OF keystill]
 
@@ -63,10 +63,11 @@ def main():
     noisy = bits ^ (random.random(bits.size) < 0.02)
     errors = int((bits ^ noisy).sum())
     for side, values in (("alice", bits), ("bob", noisy)):
+        np.save(side + ".npy", values)
         np.packbits(values, bitorder="little").tofile(side + ".bin")
         np.savetxt(side + ".csv", np.column_stack((np.arange(values.size), values)), fmt="%d", delimiter=",",
                    header="pulse,bit", comments="")
-    for name, options in (("bin", ["--bits", str(bits.size)]), ("csv", ["--column", "bit"])):
+    for name, options in (("bin", ["--bits", str(bits.size)]), ("npy", []), ("csv", ["--column", "bit"])):
         line = distil("bb84", "alice." + name, "bob." + name, "--out", name, *options)
         assert (line["equal"], line["bits"], line["errors"]) == (True, bits.size, errors), line
         kept = np.unpackbits(np.fromfile(name + "/bob.bits", "u1"), bitorder="little")[: bits.size]

@@ -1,7 +1,7 @@
 //! The readers of recorded quadratures and bits on any bytes: refused or read, no panic, no value that is not there.
 //! Run: `cargo +nightly fuzz run recorded`.
 
-use keystill::bb84::recorded::{csv, kiwi, type3};
+use keystill::bb84::recorded::{csv, kiwi, npy, type3};
 use keystill::columns::Column;
 use keystill::cv::recorded::{Number, Recorded};
 
@@ -20,6 +20,9 @@ pub(crate) fn run(input: Input) {
     file.extend(header.as_bytes());
     file.extend(&numbers);
     read(&Recorded::npy(&file));
+    if let Ok(bits) = npy(&file) {
+        assert_eq!(bits.len(), numbers.len(), "a bit an element");
+    }
 }
 
 fn read<E>(recorded: &Result<Recorded<'_>, E>) {

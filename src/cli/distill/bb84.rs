@@ -25,8 +25,8 @@ const LONG: usize = 1 << 27;
 
 /// Reconcile and verify two files of sifted bits.
 ///
-/// Files are bits packed lowest bit first, a CSV column of 0 and 1, or sifted key of S-Fifteen's qcrypto (a folder of its
-/// type-3 files), as --format says or their names tell. Alice's are kept, Bob's corrected. Every message of both sides
+/// Files are bits packed lowest bit first, NumPy's .npy, a CSV column of 0 and 1, or sifted key of S-Fifteen's qcrypto
+/// (a folder of its type-3 files), as --format says or their names tell. Alice's are kept, Bob's corrected. Every message of both sides
 /// is made, read and booked. Exit 0 means that the strings are equal now, but for the probability of the
 /// 128-bit hash; 5, that they could not be corrected. Without --qber the error rate is estimated
 /// from parities, which are booked; with it, a wrong one costs efficiency only.

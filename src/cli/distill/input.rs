@@ -18,10 +18,12 @@ const MOST_FILES: usize = 1 << 16;
 /// How a file of bits is written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub(super) enum Format {
-    /// By the name: .csv, .tsv and .txt are CSV; folders, .t3 and files named by the epoch in their header are type 3; else packed.
+    /// By the name: .npy, .csv, .tsv and .txt are CSV; folders, .t3 and files named by the epoch in their header are type 3; else packed.
     Auto,
     /// Packed bits, lowest first.
     Packed,
+    /// NumPy's .npy: one dimension of u1, i1 or b1, a bit an element.
+    Npy,
     /// A column of 0 and 1.
     Csv,
     /// S-Fifteen qcrypto: a folder of sifted epochs, or a file of one or several.
@@ -37,6 +39,7 @@ impl Format {
         match suffix.as_deref() {
             _ if path.is_dir() => Ok(Self::Type3),
             Some("t3") => Ok(Self::Type3),
+            Some("npy") => Ok(Self::Npy),
             Some(suffix) if is_csv(suffix) => Ok(Self::Csv),
             None if named_by_epoch(path)? => Ok(Self::Type3),
             _ => Ok(Self::Packed),
@@ -107,6 +110,7 @@ pub(super) fn both(paths: [&PathBuf; 2], format: Format, column: Option<&str>) -
     let read = |path: &Path, format| match format {
         Format::Csv => csv(path, column),
         Format::Type3 => Ok(Bits::read(&epochs(path)?.bits())),
+        Format::Npy => npy(path),
         Format::Auto | Format::Packed => Ok(Bits::Mapped(open(path)?)),
     };
     Ok([read(paths[0], formats[0])?, read(paths[1], formats[1])?])
@@ -121,6 +125,11 @@ fn csv(path: &Path, column: Option<&str>) -> Result<Bits, Failure> {
         return Err(Failure::new(Exit::Configuration, anyhow!("{}: there is no bit in it", shown())));
     }
     Ok(Bits::read(&bits))
+}
+
+fn npy(path: &Path) -> Result<Bits, Failure> {
+    let bits = recorded::npy(&open(path)?);
+    Ok(Bits::read(&bits.with_context(|| path.display().to_string()).or_exit(Exit::Configuration)?))
 }
 
 /// The packets of a file, or of all files in a folder.
