@@ -19,7 +19,9 @@
 //! | 3 dB | 0.615 | 0.930 | 0.985 |
 //! | 6 dB | no code | 0.909 | 0.978 |
 //!
-//! Below −5 dB the lowest levels say too little for a code, are told, and slices lose.
+//! Below −5 dB the lowest levels say too little for a code, are told, and slices lose. At the rates that are chosen, of
+//! which one frame in a hundred fails, β is 0.927 by both at −5 dB, 0.930 and 0.911 at −3 dB, 0.920 and 0.840 at 0 dB, 0.906
+//! and 0.531 at 3 dB, 0.887 at 6 dB; a quadrature takes slices 2.5 times as long or more (`keystill bench curve cv`).
 //!
 //! A pure function of estimate and block: a replay chooses alike.
 

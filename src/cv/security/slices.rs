@@ -24,6 +24,12 @@
 //! The slices' ends are single-precision numbers: g is the normal density scaled in each of the 256 cells to 1/256
 //! exactly, which costs at most 1.1·10⁻⁵ bits a quadrature more ([`ROUNDING_BITS`]).
 //!
+//! # Why the entropy is not estimated
+//!
+//! The published form takes Ĥ(u) from the data and pays log₂ n √(2 ln(2/ε)/n) a symbol for its scatter (Antos, Kontoyiannis,
+//! Random Struct. Algorithms 19, 163 (2001)): 0.02 bit at 10⁸ symbols. Bounding H(u | v) through the
+//! second moment instead, which the channel's estimate needs anyway, costs D.
+//!
 //! # The length
 //!
 //! Symbols are the independent systems, |U| = 2⁸ each:
