@@ -2,7 +2,7 @@
 
 use keystill_kernels::{Isa, noise};
 
-use super::frame::{AliceFrame, Settings, SimulatedCounter};
+use super::frame::{AliceFrame, Settings};
 
 /// Why settings cannot be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,25 +51,17 @@ pub fn settings_at(
                 offsets.iter().map(|offset| frame.first_gate + u64::from(*offset)).collect();
             let mut words = vec![0; gates.len()];
             noise::gate_words(isa, &rule.key, &gates, &mut words);
-            out.extend(words.iter().map(|word| rule.setting(*word)));
+            let known = out.len();
+            out.resize(known + words.len(), 0);
+            noise::settings(isa, &rule.thresholds, &words, &mut out[known..]);
         }
     }
     Ok(())
 }
 
-impl SimulatedCounter {
-    /// The packed setting that a gate's word means.
-    #[must_use]
-    pub fn setting(&self, word: u32) -> u8 {
-        let choice = word >> 1;
-        let class = self.thresholds.iter().filter(|threshold| choice >= **threshold).count();
-        let (test, intensity) = (class / 3, class % 3);
-        u8::from(word & 1 == 1) | u8::from(test == 1) << 1 | u8::try_from(intensity).unwrap_or(3) << 2
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::frame::SimulatedCounter;
     use super::*;
 
     #[test]

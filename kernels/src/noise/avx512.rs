@@ -89,22 +89,42 @@ pub(super) fn detect(rule: &Detection, of: Candidates<'_>, gates: &mut [u64], cl
     found + scalar::detect(rule, rest, &mut gates[found..found + room], &mut clicks[found..found + room])
 }
 
+#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+pub(super) fn settings(thresholds: &[u32; 5], words: &[u32], out: &mut [u8]) {
+    assert_eq!(words.len(), out.len(), "a byte a word");
+    let (groups, rest) = words.as_chunks::<LANES>();
+    let (packed_groups, packed_rest) = out.as_chunks_mut::<LANES>();
+    for (words, out) in groups.iter().zip(packed_groups) {
+        store_clicks(out, _mm512_cvtepi32_epi8(packed(thresholds, load_words(words))));
+    }
+    scalar::settings(thresholds, rest, packed_rest);
+}
+
+/// The packed settings that sixteen words mean.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn packed(thresholds: &[u32; 5], words: __m512i) -> __m512i {
+    let one = _mm512_set1_epi32(1);
+    let (bit, choice) = (_mm512_and_si512(words, one), _mm512_srli_epi32::<1>(words));
+    let mut class = _mm512_setzero_si512();
+    for threshold in thresholds {
+        let above = _mm512_cmpge_epu32_mask(choice, _mm512_set1_epi32(threshold.cast_signed()));
+        class = _mm512_mask_add_epi32(class, above, class, one);
+    }
+    let test = _mm512_cmpge_epu32_mask(class, _mm512_set1_epi32(3));
+    let intensity = _mm512_mask_sub_epi32(class, test, class, _mm512_set1_epi32(3));
+    let packed = _mm512_or_si512(bit, _mm512_slli_epi32::<2>(intensity));
+    _mm512_mask_or_epi32(packed, test, packed, _mm512_set1_epi32(2))
+}
+
 /// What sixteen candidates become, in the scalar body's steps.
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn click(rule: &Detection, settings: __m512i, accept: __m512i, basis: __m512i) -> __m512i {
     let one = _mm512_set1_epi32(1);
-    let (bit, choice) = (_mm512_and_si512(settings, one), _mm512_srli_epi32::<1>(settings));
-    let mut class = _mm512_setzero_si512();
-    for threshold in rule.thresholds {
-        let above = _mm512_cmpge_epu32_mask(choice, _mm512_set1_epi32(threshold.cast_signed()));
-        class = _mm512_mask_add_epi32(class, above, class, one);
-    }
-    let alice_test = _mm512_cmpge_epu32_mask(class, _mm512_set1_epi32(3));
-    let class = _mm512_mask_sub_epi32(class, alice_test, class, _mm512_set1_epi32(3));
+    let bit = _mm512_and_si512(settings, one);
+    let place = packed(&rule.thresholds, settings);
     let bob_test = _mm512_cmplt_epu32_mask(basis, _mm512_set1_epi32(rule.test.cast_signed()));
-    let place = _mm512_or_si512(bit, _mm512_slli_epi32::<2>(class));
-    let place = _mm512_mask_or_epi32(place, alice_test, place, _mm512_set1_epi32(2));
     let place = _mm512_mask_or_epi32(place, bob_test, place, _mm512_set1_epi32(16));
     let mut kind = _mm512_slli_epi32::<2>(bit);
     for bounds in &rule.bounds {

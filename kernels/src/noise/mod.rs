@@ -19,6 +19,11 @@ kernel! {
     /// `out`: as long as `gates`. Panics otherwise. For simulation; no secret in, none out.
     pub fn gate_words(key: &[u32; 8], gates: &[u64], out: &mut [u32]);
 
+    /// The settings that words mean, packed as in [`Detection`], by its thresholds.
+    ///
+    /// `out`: as long as `words`. Panics otherwise.
+    pub fn settings(thresholds: &[u32; 5], words: &[u32], out: &mut [u8]);
+
     /// The stream's words from block `first_block` on.
     ///
     /// `out`: a multiple of 256 words (sixteen blocks). Panics otherwise.
@@ -113,6 +118,11 @@ use scalar as portable;
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
     use super::{Candidates, Detection, Receiver, scalar};
+
+    #[target_feature(enable = "avx2")]
+    pub(super) fn settings(thresholds: &[u32; 5], words: &[u32], out: &mut [u8]) {
+        scalar::settings(thresholds, words, out);
+    }
 
     #[target_feature(enable = "avx2")]
     pub(super) fn detect(
@@ -235,6 +245,13 @@ mod tests {
                 out.1.truncate(found);
                 out
             };
+            let mut want = vec![0; len];
+            settings(Isa::SCALAR, &rule.thresholds, part(0), &mut want);
+            for isa in Isa::available() {
+                let mut out = vec![0; len];
+                settings(isa, &rule.thresholds, part(0), &mut out);
+                assert_eq!(out, want, "{isa}: settings of {len} words");
+            }
             let want = detected(Isa::SCALAR);
             assert!(len < 250 || (100..240).contains(&want.0.len()), "some click: {}", want.0.len());
             assert!(want.1.iter().all(|click| click & 6 != 0), "a detector each");

@@ -56,11 +56,26 @@ pub(super) fn check_candidates(of: Candidates<'_>, gates: &[u64], clicks: &[u8])
 }
 
 #[inline(always)]
+pub(super) fn settings(thresholds: &[u32; 5], words: &[u32], out: &mut [u8]) {
+    assert_eq!(words.len(), out.len(), "a byte a word");
+    for (out, word) in out.iter_mut().zip(words) {
+        *out = packed(thresholds, *word) as u8;
+    }
+}
+
+/// The packed setting that a word means.
+#[inline(always)]
+fn packed(thresholds: &[u32; 5], word: u32) -> u32 {
+    let (bit, choice) = (word & 1, word >> 1);
+    let class = thresholds.iter().map(|threshold| u32::from(choice >= *threshold)).sum::<u32>();
+    let test = u32::from(class >= 3);
+    bit | test << 1 | (class - 3 * test) << 2
+}
+
+#[inline(always)]
 pub(super) fn click(rule: &Detection, setting: u32, accept: u32, basis: u32) -> u8 {
-    let (bit, choice) = (setting & 1, setting >> 1);
-    let class = rule.thresholds.iter().map(|threshold| u32::from(choice >= *threshold)).sum::<u32>();
-    let (alice_test, bob_test) = (u32::from(class >= 3), u32::from(basis < rule.test));
-    let place = (bit | alice_test << 1 | (class - 3 * alice_test) << 2 | bob_test << 4) as usize;
+    let (bit, bob_test) = (setting & 1, u32::from(basis < rule.test));
+    let place = (packed(&rule.thresholds, setting) | bob_test << 4) as usize;
     let kind = rule.bounds.iter().map(|bounds| u32::from(accept >= bounds[place])).sum::<u32>();
     CLICKS[(kind + 4 * bit) as usize] | bob_test as u8
 }
