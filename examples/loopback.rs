@@ -29,7 +29,7 @@ fn main() {
     let text = Scenario::shipped("iown-47t2").expect("it ships");
     // Shorter than the ten seconds of the default, for a quick look; much shorter blocks leave no key at this ε.
     let overrides = ["bb84.block_s=2", "cv.block_s=4"].map(str::to_owned);
-    let scenario = Scenario::from_text("iown-47t2", &text, &overrides).expect("good values");
+    let scenario = Scenario::from_text("iown-47t2", text, &overrides).expect("good values");
     bb84(&scenario);
     cv(&scenario);
 }
