@@ -6,7 +6,9 @@
 //! A short frame is shuffled by a table. Either way the way back costs O(1), which is what the
 //! search needs when a corrected bit toggles the parities of the other passes.
 
+use std::collections::VecDeque;
 use std::fmt;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use keystill_kernels::Isa;
 use keystill_kernels::parity::{self, Weave, mix};
@@ -16,6 +18,15 @@ const GRAIN: usize = 4096;
 /// Frames shorter than this are shuffled by a table: a weave of a few matrices mixes too little.
 const SHORTEST_WOVEN: usize = 4 * GRAIN;
 
+/// Short frame lengths whose tables are kept.
+const KEPT_LENGTHS: usize = 4;
+
+/// The tables of the short frames met last, by length and passes: a table takes longer to make than such a frame
+/// takes to correct, and the blocks of a session are of few lengths. They are public, and a megabyte and a half at most.
+static KEPT: Mutex<VecDeque<Kept>> = Mutex::new(VecDeque::new());
+
+type Kept = ((usize, usize), Arc<[Permutation]>);
+
 /// The permutation of one pass.
 #[derive(PartialEq)]
 pub(super) enum Permutation {
@@ -24,8 +35,24 @@ pub(super) enum Permutation {
 }
 
 impl Permutation {
+    /// The permutations of the first `passes` passes of frames of `n` bits.
+    pub(super) fn of_passes(n: usize, passes: usize) -> Arc<[Self]> {
+        let make = || (0..passes).map(|pass| Self::new(n, pass)).collect();
+        if n >= SHORTEST_WOVEN {
+            return make();
+        }
+        let mut kept = KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, made)) = kept.iter().find(|(which, _)| *which == (n, passes)) {
+            return made.clone();
+        }
+        let made = make();
+        kept.truncate(KEPT_LENGTHS - 1);
+        kept.push_front(((n, passes), made.clone()));
+        made
+    }
+
     /// The permutation of pass `pass` of frames of `n` bits.
-    pub(super) fn new(n: usize, pass: usize) -> Self {
+    fn new(n: usize, pass: usize) -> Self {
         let seed = mix(pass as u64);
         if n < SHORTEST_WOVEN {
             return Self::table(n, seed);
@@ -133,6 +160,19 @@ fn weave_tail(isa: Isa, words: &mut [u64], weave: &Weave, shift: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn tables_are_kept_for_the_lengths_met_last() {
+        let first = Permutation::of_passes(1001, 3);
+        for n in 1001..1001 + 2 * KEPT_LENGTHS {
+            for passes in [2, 3] {
+                let tables = Permutation::of_passes(n, passes);
+                let made: Vec<Permutation> = (0..passes).map(|pass| Permutation::new(n, pass)).collect();
+                assert_eq!(*tables, made[..], "{n} bits, {passes} passes");
+            }
+        }
+        assert_eq!(first, Permutation::of_passes(1001, 3), "made anew, and alike");
+    }
 
     #[test]
     fn every_length_is_permuted_and_every_bit_found_again() {

@@ -131,8 +131,7 @@ impl Plan {
     }
 
     pub(super) fn permutations(&self) -> &Arc<[Permutation]> {
-        let make = || (0..self.passes.len()).map(|pass| Permutation::new(self.frame_bits, pass)).collect();
-        self.permutations.0.get_or_init(make)
+        self.permutations.0.get_or_init(|| Permutation::of_passes(self.frame_bits, self.passes.len()))
     }
 
     /// How many pseudo-random subsets a draw at the end of the search has: fewer for short frames, which have fewer
