@@ -1,7 +1,7 @@
 //! Lives through simulated worlds of faults, a seed each, and counts what may never happen.
 //!
 //! ```text
-//! cargo run --release --example world_of_faults -- --seeds 0..1000 [--faults 16] [--planted NAME]
+//! cargo run --release --example world_of_faults -- --seeds 0..1000 [--faults 32] [--planted NAME]
 //! cargo run --release --example world_of_faults -- --states 0..300
 //! cargo run --release --example world_of_faults -- --flips 0..10000 [--stride 1]
 //! cargo run --release --example world_of_faults -- --find

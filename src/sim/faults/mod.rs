@@ -91,9 +91,9 @@ pub struct Plan {
 }
 
 impl Default for Plan {
-    /// Sixteen faults over up to six blocks.
+    /// Thirty-two faults over up to six blocks.
     fn default() -> Self {
-        Self { faults: 16, blocks: 6, noisy_block: None, planted: None }
+        Self { faults: 32, blocks: 6, noisy_block: None, planted: None }
     }
 }
 
@@ -195,7 +195,7 @@ impl World {
             node.disk.lie(plan.planted == Some(Planted::SkipSync));
         }
         let mut dice = Dice::new(seed);
-        let rarity = [40 << dice.below(5), 1 << (1 + dice.below(4))];
+        let rarity = [20 << dice.below(5), 1 << (1 + dice.below(4))];
         let noisy = plan.faults > 0 && dice.once_in(3);
         let noisy_block = plan.noisy_block.or_else(|| noisy.then(|| dice.below(plan.blocks)));
         Self {
