@@ -11,7 +11,7 @@ fn no_fault_makes_a_key_differ_come_back_or_get_lost() {
         assert!(verdict.violations.is_empty(), "seed {seed}: {:?}", verdict.violations);
         faults += verdict.faults;
     }
-    assert!(faults > 160, "faults do strike: {faults}");
+    assert!(faults > 320, "faults do strike: {faults}");
 }
 
 #[test]
@@ -34,15 +34,15 @@ fn worlds_without_faults_make_key_and_a_seed_replays() {
 /// `--find` of the example makes the table.
 const FOUND_AT: [(Planted, u64, Invariant); 10] = [
     (Planted::SkipSync, 0, Invariant::NeverLost),
-    (Planted::AnswerBeforeWriting, 2, Invariant::NeverReused),
+    (Planted::AnswerBeforeWriting, 0, Invariant::NeverReused),
     (Planted::ReusePad, 0, Invariant::NeverReused),
-    (Planted::ReplayBlock, 1, Invariant::NeverReused),
-    (Planted::ForgetReady, 17, Invariant::NeverReused),
+    (Planted::ReplayBlock, 0, Invariant::NeverReused),
+    (Planted::ForgetReady, 138, Invariant::NeverReused),
     (Planted::DeliverBeforeAccept, 0, Invariant::NeverReused),
     (Planted::ForgetLedger, 0, Invariant::Booked),
     (Planted::DifferentKey, 0, Invariant::Equal),
-    (Planted::EndlessJournal, 30, Invariant::Bounded),
-    (Planted::ReleaseUnmarked, 0, Invariant::NeverReused),
+    (Planted::EndlessJournal, 221, Invariant::Bounded),
+    (Planted::ReleaseUnmarked, 1, Invariant::NeverReused),
 ];
 
 #[test]
