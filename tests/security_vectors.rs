@@ -243,3 +243,64 @@ fn quantities_out_of_their_range_are_refused_by_name() {
         assert!(text.contains(name), "{to}: {text}");
     }
 }
+
+#[test]
+fn a_line_that_cannot_be_read_does_not_take_the_others_with_it() -> Anything {
+    let own = LINK.replace('\n', " ");
+    let cv = r#"{"N":10000000000,"V_A":4.0,"T":0.216,"xi_in":0.005,"eta":0.6,"v_el":0.1,"n_kept":10000000000,
+        "n_failed":0,"k_test":1e9,"d_A":3.0,"d_B":1.0,"calibration_samples":1000000000000,"leak_EC":17100000000}"#
+        .replace('\n', " ");
+    let lines = format!(
+        "{{\"id\":\"keystill/0\",\"inputs\":{own}}}\n{{\"id\":\"keystill/1\",\"inputs\":NaN}}\n\
+         {{\"id\":\"keystill/2\",\"inputs\":{cv}}}\n"
+    );
+    let (text, code) = keylen(&["--vectors"], &lines);
+    let answers: Vec<Value> = text.lines().map(serde_json::from_str).collect::<Result<_, _>>()?;
+    assert_eq!((answers.len(), code), (3, Some(3)), "an answer a line: {text}");
+    let length = |answer: &Value, mode: &str| answer["results"][mode]["ell"].as_u64();
+    assert!(length(&answers[0], "with_vacuum") > length(&answers[0], "default"), "BB84: {}", answers[0]);
+    assert!(answers[1]["error"].as_str().is_some_and(|error| error.contains("line")), "{}", answers[1]);
+    assert!(length(&answers[2], "default") > Some(500_000_000), "CV by the same name: {}", answers[2]);
+    Ok(())
+}
+
+#[test]
+fn what_a_formula_rests_on_is_never_taken_to_be_nothing() {
+    let one_decoy = r#"{"formula":"rusca2018-1decoy","mu":[0.4,0.1],"p":[0.94,0.06],
+        "n_key":[4032219860,69365565],"m_key":[189598319,4197180],"n_test":[17913943,307857],
+        "m_test":[842429,18771],"eps_sec":1e-10,"eps_cor":1e-15,"leak_EC":1306472149}"#;
+    assert_eq!(keylen(&["bb84"], one_decoy).1, Some(0), "all is there");
+    // Without errors of the key basis there would be six times the key.
+    let text = complaint("bb84", &one_decoy.replace(r#""m_key":[189598319,4197180],"#, ""));
+    assert!(text.contains("`m_key` is missing"), "{text}");
+    let huge =
+        one_decoy.replace("4032219860", "9223372036854775807").replace("69365565", "9223372036854775807");
+    let text = complaint("bb84", &huge);
+    assert!(text.contains("2⁶⁴"), "no length beyond what a count holds: {text}");
+}
+
+#[test]
+fn a_link_that_cannot_be_makes_no_cv_key() {
+    let link = r#"{"N":10000000000,"V_A":4.0,"T":0.216,"xi_in":0.005,"eta":[0.59,0.6],"v_el":0.1,
+        "n_kept":10000000000,"calibration_samples":1000000000000,"leak_EC":17100000000}"#;
+    assert_eq!(keylen(&["cv"], link).1, Some(0), "the link itself is fine");
+    for (from, to, name) in [
+        ("0.216", "9e18", "`T`"),
+        ("0.005", "-0.005", "`xi_in`"),
+        ("4.0", "-4.0", "`V_A`"),
+        ("0.59,0.6", "0.6,0.59", "`eta`"),
+        (r#""v_el":0.1"#, r#""v_el":-0.1"#, "`v_el`"),
+    ] {
+        let text = complaint("cv", &link.replacen(from, to, 1));
+        assert!(text.contains(name), "{to}: {text}");
+    }
+    let sums = r#"{"m":20000000000,"sum_xx":8e10,"sum_xy":2.036e10,"sum_yy":2.72e10,"eta":0.6,"v_el":0.1,
+        "n_kept":10000000000,"calibration_samples":1000000000000,"leak_EC":17100000000}"#;
+    assert_eq!(keylen(&["cv"], sums).1, Some(0), "the sums of that link");
+    let amplified = sums.replace("2.036e10", "2.036e11").replace("2.72e10", "5.5e11");
+    assert!(complaint("cv", &amplified).contains("amplify"), "ten times the amplitude");
+    assert!(complaint("cv", &sums.replace("2.72e10", "2.5e10")).contains("vacuum"), "too little noise");
+    let beyond = r#"{"formula":"cv-asym","V_A":1e308,"T":0.5,"xi_in":0.01,"eta":0.6,"v_el":0.1,"beta":0.95,
+        "detection":"homodyne","trusted":true}"#;
+    assert!(complaint("cv", beyond).contains("no finite value"), "what no double holds is no answer");
+}

@@ -190,11 +190,12 @@ fn vectors() -> Result<(), Failure> {
         if line.trim().is_empty() {
             continue;
         }
-        let value: Value = serde_json::from_str(&line)
-            .context("a line is not a JSON object")
-            .or_exit(Exit::Configuration)?;
-        let id = value.get("id").cloned().unwrap_or(Value::Null);
-        let answer = match every_mode(&value) {
+        // A line that cannot be read is answered too: those after it are none the worse.
+        let (id, results) = match serde_json::from_str::<Value>(&line) {
+            Ok(value) => (value.get("id").cloned().unwrap_or(Value::Null), every_mode(&value)),
+            Err(error) => (Value::Null, Err(anyhow!("the line is not a JSON object: {error}"))),
+        };
+        let answer = match results {
             Ok(results) => json!({ "id": id, "results": results }),
             Err(error) => {
                 failed += 1;
@@ -215,7 +216,13 @@ fn every_mode(value: &Value) -> anyhow::Result<Terms> {
     let id = value.get("id").and_then(Value::as_str).context("a vector has no `id`")?;
     let name = id.split('/').next().unwrap_or(id);
     let inputs = value.get("inputs").and_then(Value::as_object).context("a vector has no `inputs`")?;
-    let formula = [bb84::FORMULAS, cv::FORMULAS].into_iter().flatten().find(|formula| formula.name == name);
+    // `keystill` is a formula of either protocol: only BB84 has intensities.
+    let protocols = if inputs.contains_key("mu") {
+        [bb84::FORMULAS, cv::FORMULAS]
+    } else {
+        [cv::FORMULAS, bb84::FORMULAS]
+    };
+    let formula = protocols.into_iter().flatten().find(|formula| formula.name == name);
     let formula = formula.with_context(|| format!("no formula {name:?}"))?;
     let mut results = Terms::new();
     for mode in formula.modes {

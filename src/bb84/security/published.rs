@@ -150,17 +150,18 @@ pub fn lim2014(block: &Block<3>, epsilons: Epsilons, reading: LimReading) -> Ter
 /// ℓ of the variable-length theorem with Hoeffding's and Serfling's bounds.
 #[must_use]
 pub fn variable2024(block: &Block<3>, epsilons: VariableEpsilons, reading: VariableReading) -> Terms {
-    let decoy = Real::from(epsilons.decoy);
     let clamped = reading != VariableReading::Unclamped;
-    let law = Law::Hoeffding((Real::from(2.0) / (decoy * decoy)).ln());
+    // ln(2/ε_d²), also where the square is below what a double holds.
+    let two_sided = Real::from(2.0).ln() - Real::from(2.0) * Real::from(epsilons.decoy).ln();
+    let law = Law::Hoeffding(two_sided);
     let mut terms = two_decoys(block, &Tails { law, clamped, capped: clamped });
     let beta = exponent(1.0, epsilons.sampling);
     terms.phase_error_rate =
         sampled(&terms, |_| Some(serfling::excess(terms.single_test, terms.single_key, beta)));
     let vacuum = if reading == VariableReading::ClampedWithVacuum { terms.vacuum_key } else { Real::ZERO };
     let two = Real::from(2.0);
-    let hashing = two * (Real::ONE / (two * Real::from(epsilons.amplification))).log2();
-    let verification = (two / Real::from(epsilons.verification)).log2();
+    let hashing = two * bits_of(0.5, epsilons.amplification);
+    let verification = bits_of(2.0, epsilons.verification);
     terms.length = terms.phase_error_rate.map(|rate| {
         terms.single_key * (Real::ONE - binary_entropy(rate))
             - Real::from(block.disclosed_bits)
@@ -209,9 +210,14 @@ pub fn rusca2018(block: &Block<2>, epsilons: Epsilons, vacuum: VacuumFrom, const
     terms
 }
 
-/// ln(shares/ε).
+/// ln(shares/ε), without the quotient, which may be more than a double holds.
 fn exponent(shares: f64, epsilon: f64) -> Real {
-    (Real::from(shares) / Real::from(epsilon)).ln()
+    Real::from(shares).ln() - Real::from(epsilon).ln()
+}
+
+/// log₂(shares/ε).
+fn bits_of(shares: f64, epsilon: f64) -> Real {
+    Real::from(shares).log2() - Real::from(epsilon).log2()
 }
 
 /// The source in the papers' notation.
@@ -362,8 +368,8 @@ fn positions(terms: &Terms) -> [Real; 2] {
 
 /// γ(ε, b, c, d) of Lim et al. with `constant`² in its logarithm: **not a bound**, see the module's head.
 ///
-/// b: the error rate among `tested` positions c, for d `others`. Undefined at b = 0; more than a half
-/// from b = 1 on.
+/// b: the error rate among `tested` positions c, for d `others`. Undefined at b = 0, and where so many were
+/// tested that the logarithm is negative; more than a half from b = 1 on.
 #[must_use]
 pub fn gamma(rate: Real, [tested, others]: [Real; 2], constant: f64, epsilon: f64) -> Option<Real> {
     if rate <= Real::ZERO {
@@ -374,16 +380,15 @@ pub fn gamma(rate: Real, [tested, others]: [Real; 2], constant: f64, epsilon: f6
     }
     let spread = (Real::ONE - rate) * rate;
     let weight = (tested + others) / (tested * others);
-    let ratio = Real::from(constant) / Real::from(epsilon);
-    let inner = weight / spread * ratio * ratio;
-    Some((weight * spread / Real::from(2.0).ln() * inner.log2()).sqrt())
+    let inner = (weight / spread).log2() + Real::from(2.0) * bits_of(constant, epsilon);
+    (inner >= Real::ZERO).then(|| (weight * spread / Real::from(2.0).ln() * inner).sqrt())
 }
 
 /// s₀ + s₁(1 − h(φ)) − λ_EC − 6 log₂(shares/ε_sec) − log₂(2/ε_cor).
 fn fixed_length(terms: &Terms, disclosed_bits: u64, shares: f64, epsilons: Epsilons) -> Option<Real> {
     let rate = terms.phase_error_rate?;
-    let secrecy = Real::from(6.0) * (Real::from(shares) / Real::from(epsilons.secrecy)).log2();
-    let correctness = (Real::from(2.0) / Real::from(epsilons.correctness)).log2();
+    let secrecy = Real::from(6.0) * bits_of(shares, epsilons.secrecy);
+    let correctness = bits_of(2.0, epsilons.correctness);
     let entropy = terms.vacuum_key + terms.single_key * (Real::ONE - binary_entropy(rate));
     Some(entropy - Real::from(disclosed_bits) - secrecy - correctness)
 }
@@ -437,6 +442,36 @@ mod tests {
                 .map(|k| libm::exp(ln_probability(k, tested + others, marked, tested)))
                 .sum();
             assert!((ours / failure - 1.0).abs() < 1e-6, "{tested} + {others}: {ours:e}");
+        }
+    }
+
+    #[test]
+    fn gamma_has_no_value_where_its_logarithm_is_negative() {
+        let positions = [Real::from(1e9), Real::from(1e9)];
+        let of = |epsilon| gamma(Real::from(0.05), positions, 1.0, epsilon);
+        assert_eq!(of(0.01), None, "2e-9/0.0475 · 1e4 is less than one");
+        assert!(of(1e-5).is_some_and(|added| added > Real::ZERO), "… · 1e10 is more");
+    }
+
+    #[test]
+    fn epsilons_whose_quotients_no_double_holds_are_paid_for() {
+        let seen = Block { test_errors: [23_390, 2_973, 0], ..quiet() };
+        let all = |epsilon| {
+            let fixed =
+                lim2014(&seen, Epsilons { secrecy: epsilon, correctness: epsilon }, LimReading::Clamped);
+            let epsilons = VariableEpsilons {
+                decoy: epsilon,
+                sampling: epsilon,
+                amplification: epsilon,
+                verification: epsilon,
+            };
+            [fixed, variable2024(&seen, epsilons, VariableReading::Clamped)]
+                .map(|terms| terms.length.unwrap())
+        };
+        let (usual, least) = (all(1e-300), all(1e-320));
+        for (usual, least) in usual.into_iter().zip(least) {
+            assert!(least.is_finite() && least < usual, "{least:?} below {usual:?}");
+            assert!(least > usual * Real::from(0.95), "and near it: {least:?} below {usual:?}");
         }
     }
 

@@ -150,7 +150,7 @@ fn variable(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
         _ => VariableReading::ClampedWithVacuum,
     };
     let block = block(fields)?;
-    let mut terms = two_decoys(&variable2024(&block, epsilons, reading), block.disclosed_bits);
+    let mut terms = two_decoys(&variable2024(&block, epsilons, reading), block.disclosed_bits)?;
     terms.insert("eps_secure".to_owned(), epsilons.total().to_f64().into());
     Ok(Some(terms))
 }
@@ -164,7 +164,7 @@ fn lim(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
         _ => LimReading::Asymptotic,
     };
     let block = block(fields)?;
-    Ok(Some(two_decoys(&lim2014(&block, epsilons(fields)?, reading), block.disclosed_bits)))
+    Ok(Some(two_decoys(&lim2014(&block, epsilons(fields)?, reading), block.disclosed_bits)?))
 }
 
 fn rusca(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
@@ -176,7 +176,7 @@ fn rusca(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
     let constant = if mode.ends_with("21") { GammaConstant::Printed } else { GammaConstant::Consistent };
     let block = block(fields)?;
     let published = rusca2018(&block, epsilons(fields)?, vacuum, constant);
-    let mut terms = shared(&published, block.disclosed_bits);
+    let mut terms = shared(&published, block.disclosed_bits)?;
     terms.insert("s_key0_up".to_owned(), real(published.vacuum_key_above));
     terms.insert("s_test0_up".to_owned(), real(published.vacuum_test_above));
     Ok(Some(terms))
@@ -198,7 +198,8 @@ fn block<const N: usize>(fields: &Fields<'_>) -> anyhow::Result<Block<N>> {
         mean_photons,
         probability: fields.distribution("p")?,
         key: fields.counts("n_key")?,
-        key_errors: if fields.has("m_key") { fields.counts("m_key")? } else { [0; N] },
+        // Only one decoy needs them: errors of the key basis bound the empty pulses there.
+        key_errors: if N == 2 || fields.has("m_key") { fields.counts("m_key")? } else { [0; N] },
         test: fields.counts("n_test")?,
         test_errors: fields.counts("m_test")?,
         disclosed_bits: fields.count("leak_EC")?,
@@ -216,14 +217,14 @@ fn epsilons(fields: &Fields<'_>) -> anyhow::Result<Epsilons> {
     Ok(Epsilons { secrecy: fields.epsilon("eps_sec")?, correctness: fields.epsilon("eps_cor")? })
 }
 
-fn two_decoys(published: &Published, disclosed_bits: u64) -> Terms {
-    let mut terms = shared(published, disclosed_bits);
+fn two_decoys(published: &Published, disclosed_bits: u64) -> anyhow::Result<Terms> {
+    let mut terms = shared(published, disclosed_bits)?;
     terms.insert("s_test0".to_owned(), real(published.vacuum_test));
-    terms
+    Ok(terms)
 }
 
 /// The terms that every formula has; a length only where it is defined.
-fn shared(published: &Published, disclosed_bits: u64) -> Terms {
+fn shared(published: &Published, disclosed_bits: u64) -> anyhow::Result<Terms> {
     let mut terms = Terms::new();
     let mut put = |name: &str, value: Value| terms.insert(name.to_owned(), value);
     put("s_key0", real(published.vacuum_key));
@@ -234,9 +235,13 @@ fn shared(published: &Published, disclosed_bits: u64) -> Terms {
     put("leak_EC", disclosed_bits.into());
     put("ell_real", published.length.map_or(Value::Null, real));
     if let Some(length) = published.length {
+        ensure!(
+            length < Real::from(u64::MAX),
+            "the counts give a length of 2⁶⁴ bits or more: no block has as many"
+        );
         put("ell", length.floor_to_u64().into());
     }
-    terms
+    Ok(terms)
 }
 
 fn real(value: Real) -> Value {

@@ -1,6 +1,6 @@
 //! Formulas of CV-QKD by the names of their inputs.
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use serde_json::{Value, json};
 
 use keystill::bounds::Real;
@@ -204,11 +204,11 @@ fn moments(fields: &Fields<'_>) -> anyhow::Result<Moments> {
         });
     }
     let pairs = fields.count("N")?.saturating_mul(2);
-    let middle = |name: &str| interval(fields, name).map(|interval| 0.5 * (interval.low + interval.high));
+    let middle = |name: &str| fields.not_negative_interval(name).map(|[low, high]| 0.5 * (low + high));
     let link = [
-        fields.number("V_A")?,
-        fields.number("T")?,
-        fields.number("xi_in")?,
+        fields.not_negative("V_A")?,
+        fields.within("T", 0.0..=1.0)?,
+        fields.not_negative("xi_in")?,
         middle("eta")?,
         middle("v_el")?,
     ];
@@ -223,7 +223,7 @@ fn interval(fields: &Fields<'_>, name: &str) -> anyhow::Result<Interval> {
 fn asym(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Option<Terms>> {
     let rate =
         asymptotic(&link(fields)?, detection(fields)?, trust(fields)?, fields.within("beta", 0.0..=1.0)?);
-    Ok(Some(reals(&[("I_AB", rate.mutual_information), ("chi_BE", rate.holevo), ("rate", rate.rate)])))
+    Ok(Some(reals(&[("I_AB", rate.mutual_information), ("chi_BE", rate.holevo), ("rate", rate.rate)])?))
 }
 
 fn lgg(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
@@ -254,7 +254,7 @@ fn lgg(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
         ("chi_worst", finite.holevo_max),
         ("delta_n", finite.finite_size),
         ("K_real", finite.rate),
-    ])))
+    ])?))
 }
 
 fn composable(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Option<Terms>> {
@@ -278,7 +278,7 @@ fn composable(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Option<Terms>>
         ("R_final", rate.rate_per_symbol),
         ("r_total_bits", rate.length),
         ("epsilon", rate.epsilon),
-    ])))
+    ])?))
 }
 
 fn general(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Option<Terms>> {
@@ -304,7 +304,7 @@ fn general(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Option<Terms>> {
         ("eps_coll", general.collective_epsilon),
         ("T_min", finite.transmittance_min),
         ("xi_max", finite.excess_noise_max),
-    ]);
+    ])?;
     terms.insert("toll_bits".to_owned(), general.toll_bits.into());
     terms.insert("ell".to_owned(), length.floor_to_u64().into());
     Ok(Some(terms))
@@ -352,7 +352,7 @@ fn discrete_modulation(fields: &Fields<'_>, _mode: &str) -> anyhow::Result<Optio
         ("chi_BE", rate.holevo),
         ("I_AB_gaussian", rate.gaussian_information),
         ("rate_gaussianI", rate.rate),
-    ])))
+    ])?))
 }
 
 fn link(fields: &Fields<'_>) -> anyhow::Result<Link> {
@@ -376,6 +376,11 @@ fn trust(fields: &Fields<'_>) -> anyhow::Result<Trust> {
     Ok(if fields.flag("trusted")? { Trust::Trusted } else { Trust::Untrusted })
 }
 
-fn reals(terms: &[(&str, Real)]) -> Terms {
-    terms.iter().map(|(name, value)| ((*name).to_owned(), Value::from(value.to_f64()))).collect()
+/// Terms, each of them a number: what no double holds is no answer.
+fn reals(terms: &[(&str, Real)]) -> anyhow::Result<Terms> {
+    let term = |(name, value): &(&str, Real)| {
+        ensure!(value.is_finite(), "{name} has no finite value for these inputs");
+        Ok(((*name).to_owned(), Value::from(value.to_f64())))
+    };
+    terms.iter().map(term).collect()
 }

@@ -41,7 +41,7 @@ impl<'a> Fields<'a> {
     /// A number within a range.
     pub(super) fn within(&self, name: &str, range: impl RangeBounds<f64>) -> anyhow::Result<f64> {
         let number = self.number(name)?;
-        ensure!(range.contains(&number), "`{name}` must be {}, not {number}", in_words(&range));
+        ensure!(range.contains(&number), "`{name}` must be {}, not {number:?}", in_words(&range));
         Ok(number)
     }
 
@@ -72,6 +72,13 @@ impl<'a> Fields<'a> {
         ensure!(shares.iter().all(|share| *share > 0.0), "`{name}` must be above zero, not {shares:?}");
         ensure!((sum - 1.0).abs() < 1e-6, "`{name}` must add up to one, not {sum}");
         Ok(shares)
+    }
+
+    /// A number from zero up, or an interval of such.
+    pub(super) fn not_negative_interval(&self, name: &str) -> anyhow::Result<[f64; 2]> {
+        let [low, high] = self.interval(name)?;
+        ensure!(0.0 <= low && low <= high, "`{name}` must rise from at least 0, not {low:?} to {high:?}");
+        Ok([low, high])
     }
 
     /// One of these words.
