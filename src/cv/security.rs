@@ -345,9 +345,10 @@ const MOST: u64 = 1 << 59;
 /// Δ √blocks with |U| = 2⁸: 4 log₂ 18 · √(−log₂(1 − √(1 − ε_s²)) · blocks).
 fn equipartition(blocks: u64, epsilon: f64) -> Real {
     let square = Real::from(epsilon) * Real::from(epsilon);
-    // 1 − √(1 − ε²) without cancellation.
-    let gap = square / (Real::ONE + (Real::ONE - square).sqrt());
-    Real::from(4.0) * Real::from(18.0).log2() * (-gap.log2() * Real::from(blocks)).sqrt()
+    // 1 − √(1 − ε²) = ε²/(1 + √(1 − ε²)), which neither cancels nor vanishes.
+    let bits =
+        (Real::ONE + (Real::ONE - square).sqrt()).log2() - Real::from(2.0) * Real::from(epsilon).log2();
+    Real::from(4.0) * Real::from(18.0).log2() * (bits * Real::from(blocks)).sqrt()
 }
 
 fn check(moments: &Moments, receiver: &Receiver, budget: &Budget) -> Result<(), NoKey> {
@@ -411,6 +412,14 @@ mod tests {
         let budget = Budget::of_block(4e-10);
         let key = key_length(&moments(excess_noise), &receiver(calibration_samples), &kept(), &budget);
         key.map_or(0.0, |key| key.ell as f64 / SYMBOLS as f64)
+    }
+
+    #[test]
+    fn the_equipartition_term_is_finite_for_every_epsilon() {
+        // 4 log₂ 18 · √(1 + 2 log₂ 1/ε): for ε = 2⁻¹⁰⁰⁰ and one block.
+        let far = equipartition(1, libm::exp2(-1000.0)).to_f64();
+        assert!((far - 16.679_700_005_769_25 * libm::sqrt(2001.0)).abs() < 1e-9, "{far}");
+        assert!(equipartition(1, 1e-320).is_finite(), "nor below what a double holds in full");
     }
 
     #[test]

@@ -48,7 +48,10 @@ pub(super) fn worst_case(
         holevo_max: 0.0,
     };
     let mut most = Real::ZERO;
+    let (mut passive, mut noisy) = (false, false);
     for corner in channel.corners(receiver) {
+        passive |= Channel::raw_transmittance(&corner) <= 1.0;
+        noisy |= Channel::raw_excess(&corner) >= 0.0;
         let link = channel.link(&corner);
         let holevo = holevo(&link, Detection::Heterodyne, receiver.trust);
         if !holevo.is_finite() {
@@ -58,6 +61,15 @@ pub(super) fn worst_case(
         worst.transmittance_min = worst.transmittance_min.min(link.transmittance.to_f64());
         worst.transmittance_max = worst.transmittance_max.max(link.transmittance.to_f64());
         worst.excess_noise_max = worst.excess_noise_max.max(link.excess_noise.to_f64());
+    }
+    // All corners beyond what a channel can be: that is no scatter, and the calibration is not of this receiver.
+    if !passive {
+        return Err(NoKey::Impossible("the channel would amplify: calibrate the receiver again"));
+    }
+    if !noisy {
+        return Err(NoKey::Impossible(
+            "there is less noise than the vacuum's: calibrate the shot noise again",
+        ));
     }
     let middle = channel.link(&channel.middle(receiver));
     worst.transmittance = middle.transmittance.to_f64();
@@ -146,14 +158,25 @@ impl Channel {
         })
     }
 
+    /// ηT/2.
+    fn gain(corner: &Corner) -> f64 {
+        corner.amplitude * corner.amplitude / corner.shot
+    }
+
+    fn raw_transmittance(corner: &Corner) -> f64 {
+        2.0 * Self::gain(corner) / corner.efficiency
+    }
+
+    fn raw_excess(corner: &Corner) -> f64 {
+        ((corner.noise - corner.electronic_noise) / corner.shot - 1.0) / Self::gain(corner)
+    }
+
     /// T ≤ 1 and ξ ≥ 0: what lies beyond is the scatter of the estimate.
     fn link(&self, corner: &Corner) -> Link {
-        let gain = corner.amplitude * corner.amplitude / corner.shot;
-        let excess = (corner.noise - corner.electronic_noise) / corner.shot - 1.0;
         Link {
             modulation_variance: Real::from(self.modulation_variance),
-            transmittance: Real::from((2.0 * gain / corner.efficiency).min(1.0)),
-            excess_noise: Real::from((2.0 * excess / (2.0 * gain)).max(0.0)),
+            transmittance: Real::from(Self::raw_transmittance(corner).min(1.0)),
+            excess_noise: Real::from(Self::raw_excess(corner).max(0.0)),
             efficiency: Real::from(corner.efficiency),
             electronic_noise: Real::from(corner.electronic_noise / corner.shot),
         }
@@ -196,6 +219,26 @@ mod tests {
             "ξ in the middle of v_el"
         );
         assert!((middle.efficiency.to_f64() - 0.6).abs() < 1e-15, "the middle of η");
+    }
+
+    #[test]
+    fn sums_that_no_channel_has_are_refused() {
+        let receiver = Receiver {
+            efficiency: Interval { low: 0.58, high: 0.62 },
+            electronic_noise: Interval { low: 0.09, high: 0.11 },
+            electronic_measured: Some(0.1),
+            calibration_samples: 100_000_000,
+            trust: Trust::Trusted,
+        };
+        let of = |transmittance, excess_noise| {
+            let moments = Moments::expected(200_000_000, [4.0, transmittance, excess_noise, 0.6, 0.1]);
+            worst_case(&moments, &receiver, &Budget::of_block(1e-10))
+        };
+        assert!(of(1.0, 0.0).is_ok(), "nothing is lost");
+        assert!(of(1.03, 0.0).is_ok(), "within the interval of the efficiency");
+        assert!(matches!(of(1.06, 0.0), Err(NoKey::Impossible(_))), "it would amplify");
+        assert!(of(0.5, -0.005).is_ok(), "within the scatter of the calibration");
+        assert!(matches!(of(0.5, -0.15), Err(NoKey::Impossible(_))), "less than the vacuum's noise");
     }
 
     #[test]
