@@ -589,6 +589,10 @@ impl Wing for CvWing {
         else {
             return Err(Abort::NoKey { reason: "the block was not counted".into() });
         };
+        // The sums were rebuilt from these frames too, and of one that verification found different they are wrong.
+        if kept.frames.len() as u64 != u64::from(self.reconciled - self.failed) {
+            return Err(Abort::Unverified);
+        }
         let length = self.protocol.key_length(self.party.block, tally, calibration, plan, kept)?;
         Ok(self.protocol.with_course(length, tally, self.earlier.as_ref()))
     }
@@ -625,3 +629,6 @@ impl Wing for CvWing {
         self.feedback.clone()
     }
 }
+
+#[cfg(test)]
+mod tests;
