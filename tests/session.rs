@@ -99,7 +99,6 @@ enum End {
     /// All blocks are over.
     Over,
     /// A session ended with an error.
-    #[expect(dead_code, reason = "shown where a test fails")]
     Failed(Error),
     /// Nothing moves any more.
     Stalled,
@@ -252,6 +251,29 @@ fn one_flipped_bit_in_any_message_releases_no_key_of_its_block() {
             assert!(receiver.keys.is_empty(), "{role:?} {number}, bit {place}: the receiver released a key");
             assert_no_key_differs(&alice, &bob);
         }
+    }
+}
+
+#[test]
+fn nothing_is_heard_after_the_tag_that_closes_a_transcript() {
+    const TRANSCRIPT_TAG: u8 = 7;
+    // A message of a frame that is not there yet would wait for it: block 0, frame 99.
+    let stray = vec![2, 0, 99, 1, 2, 3];
+    for sender in [Role::Alice, Role::Bob] {
+        let mut ends = live(&protocol());
+        for index in 0..4 {
+            let (alice, bob) = frames(index);
+            ends[0].frames.push_back(alice);
+            ends[1].frames.push_back(bob);
+        }
+        let end = talk_and(&mut ends, 1, 7, &mut |role, _, message| {
+            let closes = role == sender && message[0] == TRANSCRIPT_TAG;
+            std::iter::once(message).chain(closes.then(|| stray.clone())).collect()
+        });
+        assert!(
+            matches!(end, End::Failed(Error::Malformed { block: 0, .. })),
+            "after {sender:?}'s tag: {end:?}"
+        );
     }
 }
 

@@ -226,6 +226,10 @@ impl<P: Protocol> Block<P> {
         if self.is_aborted() {
             return Ok(Vec::new());
         }
+        // Nothing may follow what the peer's tag closed: no tag would cover it.
+        if self.tags.transcript_heard.is_some() {
+            return Err(out_of_turn("kind"));
+        }
         match header.kind {
             Kind::Wing => {
                 let mut desk = Desk::new();
