@@ -1,13 +1,16 @@
 //! Two real processes, killed again and again: no key is lost, repeated or different.
 //!
-//! `KEYSTILL_KILLS=2000 cargo test --release --test kill -- --nocapture` kills as often as one likes.
+//! `KEYSTILL_KILLS=2000 cargo test --release --test kill -- --nocapture` kills as often as one likes. Where `strace` is
+//! installed every other kill is at a named step: the process dies as it begins its n-th write, sync or renaming of a
+//! file, or its n-th message to the peer.
 #![cfg(unix)]
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::net::TcpListener;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use keystill::store::{Folder, KeyId, KeyStore, Limits, Share, Store};
@@ -27,6 +30,20 @@ impl Dice {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         (self.0 >> 33) % limit
     }
+}
+
+/// A step at which a process dies: what it is, and the system call that it is.
+const STEPS: [(&str, &str); 4] =
+    [("write", "pwrite64"), ("sync", "fsync,fdatasync"), ("rename", "rename"), ("message", "sendto")];
+
+/// How long a step is waited for.
+const PATIENCE: Duration = Duration::from_secs(4);
+
+/// Whether processes can be killed at their steps.
+fn has_strace() -> bool {
+    let mut probe = Command::new("strace");
+    probe.args(["-f", "-o", "/dev/null", "true"]).stdout(Stdio::null()).stderr(Stdio::null());
+    probe.status().is_ok_and(|status| status.success())
 }
 
 struct Nodes {
@@ -54,8 +71,21 @@ impl Nodes {
     }
 
     fn start(&mut self, side: usize) {
+        self.run(side, Command::new(env!("CARGO_BIN_EXE_keystill")));
+    }
+
+    /// Starts a process that dies when it makes such a system call for the n-th time.
+    fn start_to_die(&mut self, side: usize, call: &str, n: u64) {
+        let mut command = Command::new("strace");
+        // The node is our child, and strace its child's child, so that killing works as ever.
+        command.args(["-D", "-f", "-qq", "-o", "/dev/null", "-e"]).arg(format!("trace={call}"));
+        command.arg("-e").arg(format!("inject={call}:signal=KILL:when={n}"));
+        command.arg(env!("CARGO_BIN_EXE_keystill"));
+        self.run(side, command);
+    }
+
+    fn run(&mut self, side: usize, mut command: Command) {
         let log = fs::OpenOptions::new().create(true).append(true).open(self.folder.join(NAMES[side]));
-        let mut command = Command::new(env!("CARGO_BIN_EXE_keystill"));
         command.args(["node", NAMES[side], "--threads", "1", "--json", "--config"]);
         command.arg(self.folder.join(format!("{}.toml", NAMES[side]))).arg("--state").arg(self.state(side));
         let told = fs::File::create(self.told(side)).expect("writable");
@@ -89,6 +119,26 @@ impl Nodes {
         }
     }
 
+    /// Waits for processes that die by themselves; which of them did before patience ended, and kills the others.
+    fn see_die(&mut self, sides: &[usize]) -> usize {
+        let began = Instant::now();
+        let mut dead = 0;
+        while dead < sides.len() && began.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(2));
+            let is_dead = |child: &mut Child| {
+                let ended = child.try_wait().expect("a child");
+                assert!(
+                    ended.is_none_or(|status| status.signal() == Some(9)),
+                    "it ended by itself: {ended:?}"
+                );
+                ended.is_some()
+            };
+            dead = sides.iter().filter(|side| self.running[**side].as_mut().is_some_and(is_dead)).count();
+        }
+        sides.iter().for_each(|side| self.kill(*side));
+        dead
+    }
+
     /// Blocks begun so far, as far as a store knows.
     fn blocks(&self, side: usize) -> u64 {
         let store = open(&self.state(side));
@@ -119,6 +169,8 @@ fn keys(state: &Path) -> BTreeMap<KeyId, Vec<u8>> {
 /// What kills were survived.
 #[derive(Default)]
 struct Tally {
+    /// Kills at each step.
+    at_steps: [u64; STEPS.len()],
     blocks: u64,
     keys: usize,
     /// Times from a restart to the next key, of every fifth kill.
@@ -141,9 +193,15 @@ fn kills_lose_repeat_and_change_no_key() {
         left -= live_through(now, &mut dice, &mut tally);
     }
     tally.ready.sort();
+    let told = |((name, _), count): (&(&str, &str), &u64)| format!("\"{name}\":{count}");
+    let at_steps = STEPS.iter().zip(&tally.at_steps).map(told).collect::<Vec<_>>().join(",");
+    assert!(
+        !has_strace() || kills < 12 || tally.at_steps.iter().sum::<u64>() > 0,
+        "steps are reached: {at_steps}"
+    );
     let longest = tally.ready.last().map_or(0.0, Duration::as_secs_f64);
     println!(
-        "{{\"kills\":{kills},\"blocks_begun\":{},\"keys\":{},\"lost_repeated_or_different\":0,\"restarts_timed\":{},\
+        "{{\"kills\":{kills},\"at_steps\":{{{at_steps}}},\"blocks_begun\":{},\"keys\":{},\"lost_repeated_or_different\":0,\"restarts_timed\":{},\
          \"restart_to_key_s\":{{\"median\":{:.3},\"longest\":{longest:.3}}},\"seconds\":{:.0}}}",
         tally.blocks,
         tally.keys,
@@ -167,12 +225,16 @@ fn live_through(most: u64, dice: &mut Dice, tally: &mut Tally) -> u64 {
     nodes.start(0);
     nodes.start(1);
     nodes.first_key(&[0, 1]);
+    let at_steps = has_strace();
     let mut kills = 0;
     loop {
         std::thread::sleep(Duration::from_millis(dice.below(700)));
         let victims: &[usize] = [&[0][..], &[1], &[0, 1]][usize::try_from(dice.below(3)).expect("small")];
         victims.iter().for_each(|side| nodes.kill(*side));
         kills += 1;
+        if at_steps && kills < most {
+            kills += kill_at_a_step(&mut nodes, victims, dice, tally);
+        }
         let begun = victims.iter().map(|side| nodes.blocks(*side)).max();
         if kills == most || begun > Some(BLOCKS_A_SESSION) {
             break;
@@ -201,4 +263,16 @@ fn live_through(most: u64, dice: &mut Dice, tally: &mut Tally) -> u64 {
     tally.blocks += begun;
     tally.keys += alice.len();
     kills
+}
+
+/// Starts dead processes again, which die at a step of theirs; how many kills that was: one, or none if they had to
+/// be killed because none reached its step.
+fn kill_at_a_step(nodes: &mut Nodes, victims: &[usize], dice: &mut Dice, tally: &mut Tally) -> u64 {
+    let step = usize::try_from(dice.below(STEPS.len() as u64)).expect("small");
+    // Renamings are rare; of the others the first hundred span recovery and some blocks.
+    let n = 1 + dice.below(if STEPS[step].0 == "rename" { 2 } else { 100 });
+    victims.iter().for_each(|side| nodes.start_to_die(*side, STEPS[step].1, n));
+    let died = nodes.see_die(victims) > 0;
+    tally.at_steps[step] += u64::from(died);
+    u64::from(died)
 }
