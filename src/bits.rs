@@ -24,6 +24,12 @@ impl BitBlock {
         Self { words: vec![0; len.div_ceil(64)], len }
     }
 
+    /// No bits yet, and room for so many: appending to it moves none, so that no copies are left behind.
+    #[must_use]
+    pub fn with_capacity(bits: usize) -> Self {
+        Self { words: Vec::with_capacity(bits.div_ceil(64)), len: 0 }
+    }
+
     /// The first `len` bits of `words`; words beyond them are dropped, missing ones are zero.
     #[must_use]
     pub fn from_words(mut words: Vec<u64>, len: usize) -> Self {
@@ -39,10 +45,12 @@ impl BitBlock {
     #[must_use]
     pub fn from_bytes(bytes: &[u8], len: usize) -> Self {
         let mut block = Self::zeros(len);
-        for (word, chunk) in block.words.iter_mut().zip(bytes.chunks(8)) {
-            let mut le = [0; 8];
-            le[..chunk.len()].copy_from_slice(chunk);
-            *word = u64::from_le_bytes(le);
+        let (whole, rest) = bytes.as_chunks::<8>();
+        for (word, bytes) in block.words.iter_mut().zip(whole) {
+            *word = u64::from_le_bytes(*bytes);
+        }
+        if let Some(word) = block.words.get_mut(whole.len()) {
+            *word = rest.iter().rev().fold(0, |word, byte| word << 8 | u64::from(*byte));
         }
         block.clear_padding();
         block
@@ -86,10 +94,22 @@ impl BitBlock {
     /// The bits as bytes, lowest bit first, the last byte padded with zeros.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(self.words.len() * 8);
-        bytes.extend(self.words.iter().flat_map(|word| word.to_le_bytes()));
-        bytes.truncate(self.len.div_ceil(8));
+        let mut bytes = Vec::with_capacity(self.len.div_ceil(8));
+        self.write_bytes(&mut bytes);
         bytes
+    }
+
+    /// Appends the bits as bytes, as [`BitBlock::to_bytes`] gives them.
+    pub(crate) fn write_bytes(&self, bytes: &mut Vec<u8>) {
+        let known = bytes.len();
+        bytes.resize(known + self.len.div_ceil(8), 0);
+        let (whole, rest) = bytes[known..].as_chunks_mut::<8>();
+        for (bytes, word) in whole.iter_mut().zip(&self.words) {
+            *bytes = word.to_le_bytes();
+        }
+        if let Some(word) = self.words.get(whole.len()) {
+            rest.copy_from_slice(&word.to_le_bytes()[..rest.len()]);
+        }
     }
 
     /// Bit `i`.
@@ -149,11 +169,24 @@ impl BitBlock {
 
     /// Appends another string.
     pub fn append(&mut self, other: &Self) {
-        self.words.reserve(other.words.len() + 1);
-        let mut left = other.len;
-        for word in &other.words {
-            self.push_bits(*word, left.min(64));
-            left = left.saturating_sub(64);
+        let (first, shift) = (self.len / 64, self.len % 64);
+        self.len += other.len;
+        self.words.resize(self.len.div_ceil(64), 0);
+        let added = &mut self.words[first..];
+        if shift == 0 {
+            added.copy_from_slice(&other.words);
+            return;
+        }
+        // A word's upper bits go to the word after.
+        let (Some((into, behind)), Some(low)) = (added.split_first_mut(), other.words.first()) else {
+            return;
+        };
+        *into |= low << shift;
+        for (into, pair) in behind.iter_mut().zip(other.words.windows(2)) {
+            *into = pair[1] << shift | pair[0] >> (64 - shift);
+        }
+        if let (Some(into), Some(high)) = (behind.get_mut(other.words.len() - 1), other.words.last()) {
+            *into = high >> (64 - shift);
         }
     }
 

@@ -13,7 +13,7 @@
 
 use std::sync::Arc;
 
-use keystill_kernels::{Isa, gf128};
+use keystill_kernels::{Isa, gf128, wipe};
 use subtle::ConstantTimeEq;
 
 use crate::bits::BitBlock;
@@ -114,11 +114,20 @@ impl Job for Hash {
     }
 }
 
-fn absorb(isa: Isa, key: u128, accumulator: u128, bits: &BitBlock) -> u128 {
-    let mut bytes = zeroize::Zeroizing::new(bits.to_bytes());
-    let padded = bytes.len().next_multiple_of(16);
-    bytes.resize(padded, 0);
-    let accumulator = gf128::horner(isa, key, accumulator, &bytes);
+/// Words that are hashed at a time.
+const PIECE: usize = 1024;
+
+fn absorb(isa: Isa, key: u128, mut accumulator: u128, bits: &BitBlock) -> u128 {
+    let mut piece = [0; 8 * PIECE];
+    for words in bits.words().chunks(PIECE) {
+        let places = piece.as_chunks_mut::<8>().0.iter_mut();
+        places.zip(words).for_each(|(place, word)| *place = word.to_le_bytes());
+        // The last word of the bits may be the first of a block of two.
+        let length = 8 * words.len().next_multiple_of(2);
+        piece[8 * words.len()..length].fill(0);
+        accumulator = gf128::horner(isa, key, accumulator, &piece[..length]);
+    }
+    wipe(&mut piece);
     gf128::horner(isa, key, accumulator, &(bits.len() as u128).to_be_bytes())
 }
 

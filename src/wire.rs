@@ -161,6 +161,9 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Bytes that stand before a body, at most: see `session::message`.
+pub(crate) const HEADER_ROOM: usize = 24;
+
 /// Writes the fields of one message.
 #[derive(Debug, Default)]
 pub struct Writer {
@@ -172,6 +175,12 @@ impl Writer {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// An empty message with room for so many bytes, and for the header that a session sets before them.
+    #[must_use]
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes + HEADER_ROOM) }
     }
 
     /// Appends bytes.
@@ -223,13 +232,7 @@ impl Writer {
     /// Appends a bit string.
     pub fn bits(&mut self, bits: &BitBlock) -> &mut Self {
         self.count(bits.len());
-        let mut left = bits.len().div_ceil(8);
-        self.bytes.reserve(left);
-        for word in bits.words() {
-            let bytes = word.to_le_bytes();
-            self.bytes.extend_from_slice(&bytes[..left.min(8)]);
-            left = left.saturating_sub(8);
-        }
+        bits.write_bytes(&mut self.bytes);
         self
     }
 

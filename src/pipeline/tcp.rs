@@ -34,6 +34,9 @@ use super::workers::Workers;
 /// Messages that may wait in either direction before back-pressure is felt.
 const QUEUE: usize = 64;
 
+/// Bytes that a length alone makes us allocate, at most: what most messages take.
+const AT_ONCE: usize = 1 << 18;
+
 /// Why a node stopped.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -376,8 +379,8 @@ fn read_one(
         (0..READY, 1..) if bytes <= longest_message => {}
         _ => return Err(wrong),
     }
-    // Grown as bytes arrive: a length alone makes nobody allocate.
-    let mut message = Vec::new();
+    // Grown as bytes arrive: a length alone makes nobody allocate much.
+    let mut message = Vec::with_capacity(bytes.min(AT_ONCE));
     reader.take(bytes as u64).read_to_end(&mut message)?;
     if message.len() < bytes {
         return Ok(None);

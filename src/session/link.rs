@@ -68,7 +68,7 @@ impl<P: Protocol> Session<P> {
             .varint(self.memory.epoch)
             .varint(self.memory.peer_epoch)
             .varint(self.pool.next_pad(self.config.role.peer()));
-        Header::new(Kind::Hello, 0).message(&writer.finish())
+        Header::new(Kind::Hello, 0).message(writer.finish())
     }
 
     pub(super) fn hear_hello(&mut self, message: &[u8], mut reader: Reader<'_>) -> Result<(), Error> {
@@ -113,7 +113,7 @@ impl<P: Protocol> Session<P> {
         let tag = transcript.tag(self.pool.pad(own)?);
         self.remember(Entry::Pads { spent: spent(&self.pool) });
         let body = [body, tag_body(index, tag)].concat();
-        self.send(Header::new(Kind::Resume, 0).message(&body));
+        self.send(Header::new(Kind::Resume, 0).message(body));
         Ok(())
     }
 
@@ -246,7 +246,7 @@ impl<P: Protocol> Session<P> {
             self.cut();
             self.outputs.push_back(Output::Hangup);
         } else if self.now >= self.alive_due() && !matches!(self.stance, Stance::Greeting { .. }) {
-            self.send(Header::new(Kind::Alive, 0).message(&[]));
+            self.send(Header::new(Kind::Alive, 0).message(Vec::new()));
         }
     }
 

@@ -89,14 +89,14 @@ impl Header {
     }
 
     /// The whole message.
-    pub(super) fn message(self, body: &[u8]) -> Vec<u8> {
-        let mut writer = Writer::new();
-        writer.u8(self.kind as u8).varint(self.block);
+    pub(super) fn message(self, mut body: Vec<u8>) -> Vec<u8> {
+        let mut header = Writer::new();
+        header.u8(self.kind as u8).varint(self.block);
         if self.kind == Kind::Reconciliation {
-            writer.varint(self.frame.into());
+            header.varint(self.frame.into());
         }
-        writer.bytes(body);
-        writer.finish()
+        body.splice(0..0, header.finish());
+        body
     }
 }
 
@@ -111,11 +111,11 @@ mod tests {
             let frame = if kind == Kind::Reconciliation { 77 } else { 0 };
             let of_no_block = matches!(kind, Kind::Hello | Kind::Resume | Kind::Alive);
             let header = Header { kind, block: if of_no_block { 0 } else { 300 }, frame };
-            let message = header.message(b"body");
+            let message = header.message(b"body".to_vec());
             let mut reader = Reader::new(&message);
             assert_eq!(Header::read(&mut reader), Ok(header), "header");
             assert_eq!(reader.bytes(4), Ok(&b"body"[..]), "body");
-            let elsewhere = Header { block: 1, ..header }.message(b"");
+            let elsewhere = Header { block: 1, ..header }.message(Vec::new());
             let refused = Header::read(&mut Reader::new(&elsewhere)).is_err();
             assert_eq!(refused, of_no_block, "{kind:?} of block 1");
         }

@@ -3,7 +3,7 @@
 //! | kernel | avx512 | avx2 | portable | bound by |
 //! |---|---|---|---|---|
 //! | [`xor`] | the scalar body, 64-byte vectors | 32-byte vectors | scalar | loads and stores |
-//! | [`count_ones`] | `vpopcntq` by the compiler | `popcnt` | scalar | loads |
+//! | [`count_ones`], [`distance`], [`common`] | `vpopcntq` by the compiler | `popcnt` | scalar | loads |
 //! | [`compress`], [`expand`] | as avx2 | `pext`, `pdep` | scalar | a word in two clocks |
 
 kernel! {
@@ -21,6 +21,11 @@ kernel! {
     ///
     /// Panics if the lengths differ. Time depends on the length only.
     pub fn distance(a: &[u64], b: &[u64]) -> u64;
+
+    /// The number of places where two strings of the same length are both 1.
+    ///
+    /// Panics if the lengths differ. Time depends on the length only.
+    pub fn common(a: &[u64], b: &[u64]) -> u64;
 
     /// Moves the bits of `words` where `mask` is set together, in order, into the front of `out`; returns how
     /// many they are. Words of `out` behind them stay.
@@ -59,6 +64,11 @@ mod avx2 {
         super::scalar::distance(a, b)
     }
 
+    #[target_feature(enable = "avx2,popcnt")]
+    pub(super) fn common(a: &[u64], b: &[u64]) -> u64 {
+        super::scalar::common(a, b)
+    }
+
     #[target_feature(enable = "bmi2,popcnt")]
     pub(super) fn compress(words: &[u64], mask: &[u64], out: &mut [u64]) -> usize {
         super::scalar::compress_by(words, mask, out, |word, mask| std::arch::x86_64::_pext_u64(word, mask))
@@ -87,6 +97,11 @@ mod avx512 {
     #[target_feature(enable = "avx512f,avx512vl,avx512vpopcntdq,popcnt")]
     pub(super) fn distance(a: &[u64], b: &[u64]) -> u64 {
         super::scalar::distance(a, b)
+    }
+
+    #[target_feature(enable = "avx512f,avx512vl,avx512vpopcntdq,popcnt")]
+    pub(super) fn common(a: &[u64], b: &[u64]) -> u64 {
+        super::scalar::common(a, b)
     }
 }
 
@@ -120,6 +135,8 @@ mod tests {
                 prop_assert_eq!(&got, &want, "{}", isa);
                 prop_assert_eq!(count_ones(isa, &a), count_ones(Isa::SCALAR, &a));
                 prop_assert_eq!(distance(isa, &a, &b), count_ones(Isa::SCALAR, &got));
+                let both: u64 = a.iter().zip(&b).map(|(a, b)| u64::from((a & b).count_ones())).sum();
+                prop_assert_eq!(common(isa, &a, &b), both);
             }
         }
 

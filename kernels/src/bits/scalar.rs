@@ -19,6 +19,12 @@ pub(super) fn distance(a: &[u64], b: &[u64]) -> u64 {
     a.iter().zip(b).map(|(a, b)| u64::from((a ^ b).count_ones())).sum()
 }
 
+#[inline]
+pub(super) fn common(a: &[u64], b: &[u64]) -> u64 {
+    assert_eq!(a.len(), b.len(), "common ones of strings of different length");
+    a.iter().zip(b).map(|(a, b)| u64::from((a & b).count_ones())).sum()
+}
+
 pub(super) fn compress(words: &[u64], mask: &[u64], out: &mut [u64]) -> usize {
     compress_by(words, mask, out, extract)
 }
