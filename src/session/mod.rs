@@ -21,8 +21,9 @@ mod lessons;
 mod link;
 mod message;
 mod record;
+mod tickets;
 
-use std::collections::{BTreeMap, HashMap, VecDeque};
+use std::collections::{BTreeMap, VecDeque};
 
 use crate::auth::{AuthError, Pool, TAG_BITS, TAGS_PER_BLOCK, Tag, Transcript};
 use crate::protocol::{Course, Measured, Party, Protocol};
@@ -35,6 +36,7 @@ use certificate::Issuer;
 use lessons::Lessons;
 use link::{Doubt, Stance};
 use message::{Header, Kind};
+use tickets::Tickets;
 
 pub use certificate::Certificate;
 pub use config::Config;
@@ -71,8 +73,7 @@ pub struct Session<P: Protocol> {
     /// Blocks below it are over.
     first_open: u64,
     next_frame: u64,
-    tickets: HashMap<u64, (u64, Place)>,
-    next_ticket: u64,
+    tickets: Tickets,
     sent: u64,
     received: u64,
     stance: Stance,
@@ -117,8 +118,7 @@ impl<P: Protocol> Session<P> {
             memory,
             blocks: BTreeMap::new(),
             first_open,
-            tickets: HashMap::new(),
-            next_ticket: 0,
+            tickets: Tickets::default(),
             sent: 0,
             received: 0,
             stance: Stance::Down,
@@ -316,7 +316,7 @@ impl<P: Protocol> Session<P> {
 
     fn finish(&mut self, ticket: u64, result: Computed) -> Result<(), Error> {
         // Work of a block that was aborted meanwhile comes back to nobody.
-        let Some((id, place)) = self.tickets.remove(&ticket) else { return Ok(()) };
+        let Some((id, place)) = self.tickets.take(ticket) else { return Ok(()) };
         let Some(mut block) = self.blocks.remove(&id) else { return Ok(()) };
         let effects = block.done(place, result);
         self.put(block, effects)
@@ -378,12 +378,12 @@ impl<P: Protocol> Session<P> {
 
     fn carry_out(&mut self, block: &mut Block<P>, effect: Effect) {
         match effect {
-            Effect::Send(header, body) => self.transmit(block, header, &body),
+            Effect::Send(header, body) => self.transmit(block, header, body),
             Effect::Compute(place, computation) => self.compute(block.id(), place, computation),
         }
     }
 
-    fn transmit(&mut self, block: &mut Block<P>, header: Header, body: &[u8]) {
+    fn transmit(&mut self, block: &mut Block<P>, header: Header, body: Vec<u8>) {
         let message = header.message(body);
         block.absorb_sent(header.kind, self.sent, &message);
         self.sent += 1;
@@ -396,15 +396,13 @@ impl<P: Protocol> Session<P> {
     }
 
     fn compute(&mut self, block: u64, place: Place, computation: Computation) {
-        let ticket = self.next_ticket;
-        self.next_ticket += 1;
-        self.tickets.insert(ticket, (block, place));
+        let ticket = self.tickets.issue(block, place);
         self.outputs.push_back(Output::Compute(Work { ticket, block, stage: place.stage(), computation }));
     }
 
     fn abort(&mut self, block: &mut Block<P>, abort: &Abort) -> Vec<Effect> {
         let id = block.id();
-        self.tickets.retain(|_, (ticket_block, _)| *ticket_block != id);
+        self.tickets.forget(id);
         self.tell_course(id, block.course());
         let report = block.abort(abort.clone());
         if self.memory.prepared.is_some_and(|prepared| prepared.block == id) {
@@ -503,7 +501,7 @@ impl<P: Protocol> Session<P> {
         let (bits, refill_bits) = block.key();
         let spent = spent(&self.pool);
         self.remember(Entry::Prepare { block: block.id(), spent, tag: tag.0, bits, refill_bits });
-        self.transmit(block, Header::new(Kind::TranscriptTag, block.id()), &tag_body(index, tag));
+        self.transmit(block, Header::new(Kind::TranscriptTag, block.id()), tag_body(index, tag));
         Ok(())
     }
 
@@ -516,7 +514,7 @@ impl<P: Protocol> Session<P> {
         block.accept_sent();
         let (spent, accepted) = (spent(&self.pool), block.accepted(own));
         self.remember(Entry::Ready { block: block.id(), spent, tag: tag.0, accepted });
-        self.transmit(block, Header::new(Kind::AcceptTag, block.id()), &tag_body(index, tag));
+        self.transmit(block, Header::new(Kind::AcceptTag, block.id()), tag_body(index, tag));
         Ok(())
     }
 
