@@ -25,6 +25,9 @@ pub enum SettingsError {
     },
 }
 
+/// Gates whose words are computed at a time: they stay near the processor.
+const PIECE: usize = 1024;
+
 /// The settings of gates, one byte each: bit 0 the bit, bit 1 set for the test basis, bits 2 and 3 the
 /// intensity. Appended to `out`.
 ///
@@ -36,7 +39,8 @@ pub fn settings_at(
     offsets: &[u32],
     out: &mut Vec<u8>,
 ) -> Result<(), SettingsError> {
-    if let Some(offset) = offsets.iter().copied().find(|offset| *offset >= frame.gates) {
+    // The largest of all, not the first beyond: the compiler makes vectors of it.
+    if let Some(offset) = offsets.iter().copied().max().filter(|offset| *offset >= frame.gates) {
         return Err(SettingsError::Beyond { offset, gates: frame.gates });
     }
     match &frame.settings {
@@ -47,13 +51,17 @@ pub fn settings_at(
             out.extend(offsets.iter().map(|offset| packed[*offset as usize / 2] >> (4 * (offset % 2)) & 15));
         }
         Settings::SimulatedCounter(rule) => {
-            let gates: Vec<u64> =
-                offsets.iter().map(|offset| frame.first_gate + u64::from(*offset)).collect();
-            let mut words = vec![0; gates.len()];
-            noise::gate_words(isa, &rule.key, &gates, &mut words);
             let known = out.len();
-            out.resize(known + words.len(), 0);
-            noise::settings(isa, &rule.thresholds, &words, &mut out[known..]);
+            out.resize(known + offsets.len(), 0);
+            let (mut gates, mut words) = ([0; PIECE], [0; PIECE]);
+            for (offsets, out) in offsets.chunks(PIECE).zip(out[known..].chunks_mut(PIECE)) {
+                let (gates, words) = (&mut gates[..out.len()], &mut words[..out.len()]);
+                for (gate, offset) in gates.iter_mut().zip(offsets) {
+                    *gate = frame.first_gate + u64::from(*offset);
+                }
+                noise::gate_words(isa, &rule.key, gates, words);
+                noise::settings(isa, &rule.thresholds, words, out);
+            }
         }
     }
     Ok(())

@@ -41,11 +41,11 @@ impl Record {
     ///
     /// # Errors
     /// [`Abort::Unusable`] if one names an intensity that there is not.
-    pub(super) fn prepared(isa: Isa, mut settings: Vec<u8>) -> Result<Self, Abort> {
-        let plane = |shift| plane(isa, &settings, shift);
+    pub(super) fn prepared(isa: Isa, settings: &mut [u8]) -> Result<Self, Abort> {
+        let plane = |shift| plane(isa, settings, shift);
         let intensity = Some([plane(INTENSITY_SHIFT), plane(INTENSITY_SHIFT + 1)]);
         let record = Self { test_basis: plane(TEST_BASIS_SHIFT), bits: plane(BIT_SHIFT), intensity };
-        wipe(&mut settings);
+        wipe(settings);
         if both_set(record.intensity.as_ref()) {
             let reason = "Alice's source names a fourth intensity: there are three".to_owned();
             return Err(Abort::Unusable { reason });
@@ -167,23 +167,54 @@ pub(super) struct Sifted {
     pub(super) by_detector: ByDetector,
 }
 
-/// Bob's half of a frame: the body that tells the positions, and what he remembers.
+/// A worker's memory for one frame at a time. Of secrets nothing is left in it.
+#[derive(Debug, Default)]
+pub(super) struct Scratch {
+    /// Gates with a click.
+    pub(super) offsets: Vec<u32>,
+    /// Gaps as they are told; Alice's settings, a byte each, until they are wiped.
+    pub(super) bytes: Vec<u8>,
+    /// Planes that were told, or follow from what was.
+    planes: [Vec<u64>; 6],
+}
+
+/// A buffer of so many values, whatever they are.
+fn room<T: Copy + Default>(buffer: &mut Vec<T>, length: usize) -> &mut [T] {
+    if buffer.len() < length {
+        buffer.resize(length, T::default());
+    }
+    &mut buffer[..length]
+}
+
+/// Bob's half of a frame: appends the positions to a message, and returns what he remembers.
 ///
 /// `random` holds at least one bit a click. Clicks while either detector is dead are dropped: the one that
 /// lives must not be alone to answer.
-pub(super) fn measure(isa: Isa, frame: &BobFrame, random: &[u8], dead: Dead) -> (Vec<u8>, Record) {
+pub(super) fn measure(
+    isa: Isa,
+    scratch: &mut Scratch,
+    frame: &BobFrame,
+    random: &[u8],
+    dead: Dead,
+    writer: &mut Writer,
+) -> Record {
     let (clicks, words) = (frame.offsets.len(), frame.offsets.len().div_ceil(64));
-    let (mut offsets, mut test_basis, mut bits) = (vec![0; clicks], vec![0; words], vec![0; words]);
+    let offsets = room(&mut scratch.offsets, clicks);
+    let (mut test_basis, mut bits) = (vec![0; words], vec![0; words]);
     let seen = Seen { offsets: &frame.offsets, clicks: &frame.clicks, coins: random };
-    let mut kept = Kept { offsets: &mut offsets, test_basis: &mut test_basis, bits: &mut bits };
+    let mut kept = Kept { offsets, test_basis: &mut test_basis, bits: &mut bits };
     let count = clicks::measure(isa, seen, dead, &mut kept);
     let plane = |words| BitBlock::from_words(words, count);
     let record = Record { test_basis: plane(test_basis), bits: plane(bits), intensity: None };
-    let mut gaps = vec![0; clicks::room_for_gaps(count)];
-    let len = clicks::write_gaps(isa, &offsets[..count], &mut gaps);
-    let mut writer = Writer::new();
+    let gaps = room(&mut scratch.bytes, clicks::room_for_gaps(count));
+    let len = clicks::write_gaps(isa, &scratch.offsets[..count], gaps);
     writer.count(count).bytes(&gaps[..len]);
-    (writer.finish(), record)
+    record
+}
+
+/// Bytes that the positions of so many clicks mostly take: gaps of one or two bytes.
+pub(super) fn expected_positions(clicks: usize) -> usize {
+    16 + 3 * clicks / 2
 }
 
 /// The first gate at which a detector that clicked is alive again.
@@ -198,58 +229,70 @@ pub(super) fn live_from_next(frame: &BobFrame, dead_gates: u32) -> u32 {
 }
 
 /// Whether a detection frame is in order: offsets strictly increasing and inside, every click byte
-/// with at least one detector.
+/// with at least one detector. Looks at all of it: the compiler makes vectors of what never leaves early.
 pub(super) fn is_well_formed(frame: &BobFrame) -> bool {
+    let rising = |ok: bool, (before, after): (&u32, &u32)| ok & (before < after);
+    let seen = |ok: bool, byte: &u8| ok & (byte & (click::DETECTOR_0 | click::DETECTOR_1) != 0);
+    let behind = frame.offsets.get(1..).unwrap_or_default();
     frame.offsets.len() == frame.clicks.len()
         && frame.offsets.last().is_none_or(|last| *last < frame.gates)
-        && frame.offsets.is_sorted_by(|a, b| a < b)
-        && frame.clicks.iter().all(|byte| byte & (click::DETECTOR_0 | click::DETECTOR_1) != 0)
+        && frame.offsets.iter().zip(behind).fold(true, rising)
+        && frame.clicks.iter().fold(true, seen)
 }
 
 /// The gates of a positions message, as offsets.
-pub(super) fn read_positions(
+pub(super) fn read_positions<'a>(
     isa: Isa,
     mut reader: Reader<'_>,
     gates: u32,
     most: usize,
-) -> Result<Vec<u32>, Malformed> {
+    offsets: &'a mut Vec<u32>,
+) -> Result<&'a [u32], Malformed> {
     let malformed = Malformed::Field { field: "positions" };
     let count = reader.count(most, "positions")?;
     let bytes = reader.bytes(reader.remaining())?;
     // A gap takes a byte at least: what the peer says cannot make us ask for more memory than it sent.
-    let mut offsets = vec![0; Some(count).filter(|count| *count <= bytes.len()).ok_or(malformed)?];
-    match clicks::read_gaps(isa, bytes, gates, &mut offsets) {
+    let offsets = room(offsets, Some(count).filter(|count| *count <= bytes.len()).ok_or(malformed)?);
+    match clicks::read_gaps(isa, bytes, gates, offsets) {
         Some(read) if read == bytes.len() => Ok(offsets),
         _ => Err(malformed),
     }
 }
 
 /// What a side tells of a frame after the block's last gate.
-pub(super) fn announce(isa: Isa, record: &Record) -> Vec<u8> {
-    let mut writer = Writer::new();
+pub(super) fn announce(isa: Isa, record: &Record, writer: &mut Writer) {
     writer.bits(&record.test_basis);
     if let Some([low, high]) = &record.intensity {
         writer.bits(low).bits(high);
     }
-    writer.bits(&pick(isa, &record.test_basis, &record.bits));
-    writer.finish()
+    writer.bits(&pick(isa, record.test_basis.words(), &record.bits));
+}
+
+/// Bytes that an announcement takes, at most.
+pub(super) fn longest_announcement(record: &Record) -> usize {
+    record.clicks() / 2 + 64
 }
 
 /// The bits of `from` where `mask` is set.
-fn pick(isa: Isa, mask: &BitBlock, from: &BitBlock) -> BitBlock {
-    let mut words = vec![0; mask.words().len()];
-    let len = bits::compress(isa, from.words(), mask.words(), &mut words);
+fn pick(isa: Isa, mask: &[u64], from: &BitBlock) -> BitBlock {
+    let mut words = vec![0; mask.len()];
+    let len = bits::compress(isa, from.words(), mask, &mut words);
     BitBlock::from_words(words, len)
 }
 
 /// Sifts a frame: our record against the peer's announcement.
-pub(super) fn sift(isa: Isa, record: &Record, mut reader: Reader<'_>) -> Result<Sifted, Malformed> {
+pub(super) fn sift(
+    isa: Isa,
+    scratch: &mut Scratch,
+    record: &Record,
+    mut reader: Reader<'_>,
+) -> Result<Sifted, Malformed> {
     let told = if record.intensity.is_some() { None } else { Some(record.clicks()) };
     let announced = Announced::read(&mut reader, record.clicks(), told)?;
     reader.end()?;
     let intensity = record.intensity.as_ref().or(announced.intensity.as_ref());
     match intensity.filter(|planes| !both_set(Some(planes))) {
-        Some(planes) => Ok(join(isa, record, planes, &announced)),
+        Some(planes) => Ok(join(isa, scratch, record, planes, &announced)),
         None => Err(Malformed::Field { field: "intensity" }),
     }
 }
@@ -279,37 +322,39 @@ impl Announced {
 }
 
 /// Joins what we know of our own clicks with what the peer announced.
-fn join(isa: Isa, own: &Record, [low, high]: &[BitBlock; 2], announced: &Announced) -> Sifted {
+fn join(
+    isa: Isa,
+    scratch: &mut Scratch,
+    own: &Record,
+    [low, high]: &[BitBlock; 2],
+    announced: &Announced,
+) -> Sifted {
     let words = own.bits.words().len();
-    let mut their_bits = vec![0; words];
-    bits::expand(isa, announced.test_bits.words(), announced.test_basis.words(), &mut their_bits);
-    let mut sifted = Sifted::default();
-    let mut kept = Vec::with_capacity(words);
-    for (i, their_bits) in their_bits.into_iter().enumerate() {
+    let [their_bits, key, test, wrong, lit_test, lit_wrong] =
+        scratch.planes.each_mut().map(|plane| room(plane, words));
+    bits::expand(isa, announced.test_bits.words(), announced.test_basis.words(), their_bits);
+    for i in 0..words {
         let word = |plane: &BitBlock| plane.words()[i];
         let (ours, theirs) = (word(&own.test_basis), word(&announced.test_basis));
         let in_frame = u64::MAX >> (64 * (i + 1)).saturating_sub(own.clicks());
-        let (key, test) = (!(ours | theirs) & in_frame, ours & theirs);
-        let wrong = test & (word(&own.bits) ^ their_bits);
-        let detector = if own.intensity.is_none() { word(&own.bits) } else { their_bits };
-        let classes = [!(word(low) | word(high)), word(low), word(high)];
-        for (k, class) in classes.into_iter().enumerate() {
-            let count = |bits: u64| u64::from((bits & class).count_ones());
-            let (events, errors) = (&mut sifted.by_detector.events[k], &mut sifted.by_detector.errors[k]);
-            sifted.tally.key[k] += count(key);
-            for (place, mask) in [!detector, detector].into_iter().enumerate() {
-                events[place] += count(test & mask);
-                errors[place] += count(wrong & mask);
-            }
-        }
-        kept.push(key);
+        let detector = if own.intensity.is_none() { word(&own.bits) } else { their_bits[i] };
+        (key[i], test[i]) = (!(ours | theirs) & in_frame, ours & theirs);
+        wrong[i] = test[i] & (word(&own.bits) ^ their_bits[i]);
+        (lit_test[i], lit_wrong[i]) = (test[i] & detector, wrong[i] & detector);
     }
-    for k in 0..3 {
-        sifted.tally.test[k] = sifted.by_detector.events[k].iter().sum();
-        sifted.tally.test_errors[k] = sifted.by_detector.errors[k].iter().sum();
-    }
-    sifted.tally.clicks = own.clicks() as u64;
-    sifted.bits = pick(isa, &BitBlock::from_words(kept, own.clicks()), &own.bits);
+    // By intensity: no gate has both bits set.
+    let by_class = |plane: &[u64]| {
+        let [first, second] = [low, high].map(|class| bits::common(isa, plane, class.words()));
+        [bits::count_ones(isa, plane) - first - second, first, second]
+    };
+    let by_detector = |all: [u64; 3], lit: [u64; 3]| [0, 1, 2].map(|k| [all[k] - lit[k], lit[k]]);
+    let mut sifted = Sifted { bits: pick(isa, key, &own.bits), ..Sifted::default() };
+    let (test, wrong) = (by_class(test), by_class(wrong));
+    let clicks = own.clicks() as u64;
+    sifted.tally = Tally { clicks, key: by_class(key), test, test_errors: wrong };
+    let (lit_test, lit_wrong) = (by_class(lit_test), by_class(lit_wrong));
+    sifted.by_detector =
+        ByDetector { events: by_detector(test, lit_test), errors: by_detector(wrong, lit_wrong) };
     sifted
 }
 
@@ -317,6 +362,18 @@ fn join(isa: Isa, own: &Record, [low, high]: &[BitBlock; 2], announced: &Announc
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    fn measured(isa: Isa, frame: &BobFrame, random: &[u8], dead: Dead) -> (Vec<u8>, Record) {
+        let (mut scratch, mut writer) = (Scratch::default(), Writer::new());
+        let record = measure(isa, &mut scratch, frame, random, dead, &mut writer);
+        (writer.finish(), record)
+    }
+
+    fn announced(record: &Record) -> Vec<u8> {
+        let mut writer = Writer::new();
+        announce(Isa::best(), record, &mut writer);
+        writer.finish()
+    }
 
     proptest! {
         #[test]
@@ -336,13 +393,17 @@ mod tests {
             }
             prop_assert!(is_well_formed(&frame));
             let isa = Isa::best();
-            let (positions, bob) = measure(isa, &frame, &[0; 64], Dead { gates: 0, live_from: 0 });
-            let offsets = read_positions(isa, Reader::new(&positions), frame.gates, 200);
-            prop_assert_eq!(offsets.as_ref(), Ok(&frame.offsets));
-            let alice = Record::prepared(isa, settings).expect("three intensities");
-            let (from_alice, from_bob) = (announce(isa, &alice), announce(isa, &bob));
-            let ours = sift(isa, &alice, Reader::new(&from_bob)).expect("an honest announcement");
-            let theirs = sift(isa, &bob, Reader::new(&from_alice)).expect("an honest announcement");
+            let (positions, bob) = measured(isa, &frame, &[0; 64], Dead { gates: 0, live_from: 0 });
+            let mut offsets = Vec::new();
+            let offsets = read_positions(isa, Reader::new(&positions), frame.gates, 200, &mut offsets);
+            prop_assert_eq!(offsets, Ok(&frame.offsets[..]));
+            let alice = Record::prepared(isa, &mut settings.clone()).expect("three intensities");
+            let (from_alice, from_bob) = (announced(&alice), announced(&bob));
+            // Memory that other frames left behind.
+            let mut scratch = Scratch::default();
+            scratch.planes.iter_mut().for_each(|plane| plane.resize(7, !0));
+            let ours = sift(isa, &mut scratch, &alice, Reader::new(&from_bob)).expect("an honest announcement");
+            let theirs = sift(isa, &mut scratch, &bob, Reader::new(&from_alice)).expect("an honest announcement");
             prop_assert_eq!(ours.tally, theirs.tally);
             prop_assert_eq!(ours.by_detector, theirs.by_detector);
             let by_intensity = theirs.by_detector.errors.map(|[first, second]| first + second);
@@ -359,11 +420,12 @@ mod tests {
 
         #[test]
         fn no_bytes_make_sifting_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
-            let _ = read_positions(Isa::best(), Reader::new(&bytes), 1000, 100);
-            let prepared = Record::prepared(Isa::best(), vec![3; 20]).expect("intensity 0");
-            let _ = sift(Isa::best(), &prepared, Reader::new(&bytes));
+            let _ = read_positions(Isa::best(), Reader::new(&bytes), 1000, 100, &mut Vec::new());
+            let prepared = Record::prepared(Isa::best(), &mut [3; 20]).expect("intensity 0");
+            let mut scratch = Scratch::default();
+            let _ = sift(Isa::best(), &mut scratch, &prepared, Reader::new(&bytes));
             let measured = Record { test_basis: BitBlock::zeros(20), bits: BitBlock::zeros(20), intensity: None };
-            let _ = sift(Isa::best(), &measured, Reader::new(&bytes));
+            let _ = sift(Isa::best(), &mut scratch, &measured, Reader::new(&bytes));
         }
     }
 
@@ -376,13 +438,13 @@ mod tests {
             offsets: vec![3, 4, 9],
             clicks: vec![both, click::DETECTOR_1, both],
         };
-        let (_, record) = measure(Isa::best(), &frame, &[0b001], Dead { gates: 1, live_from: 0 });
+        let (_, record) = measured(Isa::best(), &frame, &[0b001], Dead { gates: 1, live_from: 0 });
         assert_eq!(&record.bits, &BitBlock::from_bools(&[true, false]), "gate 4 is dead; coins 1 and 0");
     }
 
     #[test]
     fn a_fourth_intensity_is_refused_on_either_side() {
-        let refused = Record::prepared(Isa::best(), vec![0, 4, 12, 8]);
+        let refused = Record::prepared(Isa::best(), &mut [0, 4, 12, 8]);
         assert!(matches!(refused, Err(Abort::Unusable { .. })), "our own source's: {refused:?}");
         let measured = Record { test_basis: BitBlock::zeros(2), bits: BitBlock::zeros(2), intensity: None };
         let mut told = Writer::new();
@@ -390,7 +452,7 @@ mod tests {
             told.bits(&BitBlock::from_bools(&plane));
         }
         told.bits(&BitBlock::default());
-        let heard = sift(Isa::best(), &measured, Reader::new(&told.finish()));
+        let heard = sift(Isa::best(), &mut Scratch::default(), &measured, Reader::new(&told.finish()));
         assert!(heard.is_err_and(|wrong| wrong == Malformed::Field { field: "intensity" }), "the peer's");
     }
 
@@ -399,8 +461,11 @@ mod tests {
         let clicks = vec![click::DETECTOR_0; offsets.len()];
         let frame = BobFrame { first_gate: 0, gates: 100, offsets: offsets.to_vec(), clicks };
         let dead = Dead { gates: dead_gates, live_from };
-        let (positions, _) = measure(Isa::best(), &frame, &[0; 8], dead);
-        read_positions(Isa::best(), Reader::new(&positions), 100, 100).expect("our own")
+        let (positions, _) = measured(Isa::best(), &frame, &[0; 8], dead);
+        let mut offsets = Vec::new();
+        read_positions(Isa::best(), Reader::new(&positions), 100, 100, &mut offsets)
+            .expect("our own")
+            .to_vec()
     }
 
     #[test]

@@ -20,14 +20,14 @@ use keystill_kernels::wipe;
 use crate::bits::{BitBlock, Llrs, Wiped};
 use crate::ledger::Disclosure;
 use crate::protocol::{Desk, Kept, KeyLength, Lesson, Measured, Party, Recordable, Validity, Wing};
-use crate::random::{Draw, Purpose, RandomFailure, health};
+use crate::random::{Draw, Purpose, health};
 use crate::reconcile::choice::{self, Choice, Conditions};
 use crate::reconcile::{Plan, Reconciled, Task, interleave};
 use crate::stage::{Abort, Computed, Fault, Role, Side};
 use crate::wire::{Malformed, Reader, Writer};
 
 use super::frame::{AliceFrame, BobFrame};
-use super::sift::{self, ByDetector, Record, Sifted, Tally};
+use super::sift::{self, ByDetector, Record, Scratch, Sifted, Tally};
 use super::{Bb84, settings};
 
 /// Frames that may be under way between the two sides before any is taken in.
@@ -65,11 +65,15 @@ impl Recordable for Frame {
 
 /// Results of the wing's computations.
 enum Done {
-    Measured { frame: u64, positions: Vec<u8>, record: Result<Record, RandomFailure> },
+    Measured { body: Vec<u8>, frame: u64, record: Result<Record, Abort> },
     Prepared { frame: u64, record: Result<Record, Fault> },
-    Announced { frame: u64, body: Vec<u8> },
+    Announced { body: Vec<u8> },
     Sifted { frame: u64, sifted: Result<Sifted, Malformed> },
 }
+
+/// A worker's memory for random bits, wiped after each frame.
+#[derive(Default)]
+struct Coins(Vec<u8>);
 
 /// One party's half of one block.
 #[derive(Debug)]
@@ -154,24 +158,38 @@ impl Bb84Wing {
     // ---- intake
 
     fn measure(&mut self, mut frame: BobFrame, index: u64, desk: &mut Desk) -> Result<(), Fault> {
-        if !sift::is_well_formed(&frame) || frame.offsets.len() > self.protocol.most_clicks_per_frame {
-            let reason = format!(
-                "detection frame {index} is not in order or has more than {} clicks: check the detectors",
-                self.protocol.most_clicks_per_frame
-            );
-            return Err(Abort::Unusable { reason }.into());
+        let most = self.protocol.most_clicks_per_frame;
+        let disorderly = move || Abort::Unusable {
+            reason: format!(
+                "detection frame {index} is not in order or has more than {most} clicks: check the detectors"
+            ),
+        };
+        if frame.offsets.len() > most {
+            return Err(disorderly().into());
         }
         let random = self.party.random.clone();
         let draw = Draw { block: self.party.block, purpose: Purpose::DoubleClick, index };
         let dead_gates = self.protocol.dead_gates;
         let live_from = std::mem::replace(&mut self.live_from, sift::live_from_next(&frame, dead_gates));
         desk.compute(move |bench| {
-            let mut coins = Wiped(vec![0; frame.offsets.len().div_ceil(8)]);
-            let drawn = random.draw(draw, &mut coins.0);
-            let (positions, record) =
-                sift::measure(bench.isa(), &frame, &coins, Dead { gates: dead_gates, live_from });
+            let isa = bench.isa();
+            let mut writer = Writer::with_capacity(sift::expected_positions(frame.offsets.len()));
+            writer.u8(0).varint(index);
+            let record = if sift::is_well_formed(&frame) {
+                let Coins(coins) = bench.scratch();
+                coins.resize(frame.offsets.len().div_ceil(8), 0);
+                let mut coins = Wiped(std::mem::take(coins));
+                let drawn = random.draw(draw, &mut coins.0).map_err(Abort::from);
+                let dead = Dead { gates: dead_gates, live_from };
+                let record = sift::measure(isa, bench.scratch(), &frame, &coins, dead, &mut writer);
+                wipe(&mut coins.0);
+                bench.scratch::<Coins>().0 = std::mem::take(&mut coins.0);
+                drawn.map(|()| record)
+            } else {
+                Err(disorderly())
+            };
             wipe(&mut frame.clicks);
-            Done::Measured { frame: index, positions, record: drawn.map(|()| record) }
+            Done::Measured { body: writer.finish(), frame: index, record }
         });
         Ok(())
     }
@@ -185,12 +203,14 @@ impl Bb84Wing {
         };
         let most = self.protocol.most_clicks_per_frame;
         desk.compute(move |bench| {
-            let offsets = sift::read_positions(bench.isa(), Reader::new(&positions), raw.gates, most);
+            let isa = bench.isa();
+            let Scratch { offsets, bytes: packed, .. } = bench.scratch();
+            let offsets = sift::read_positions(isa, Reader::new(&positions), raw.gates, most, offsets);
             let record = offsets.map_err(Fault::from).and_then(|offsets| {
-                let mut packed = Vec::with_capacity(offsets.len());
-                settings::settings_at(bench.isa(), &raw, &offsets, &mut packed)
+                packed.clear();
+                settings::settings_at(isa, &raw, offsets, packed)
                     .map_err(|error| Abort::Unusable { reason: error.to_string() })?;
-                Ok(Record::prepared(bench.isa(), packed)?)
+                Ok(Record::prepared(isa, packed)?)
             });
             raw.wipe();
             Done::Prepared { frame: index, record }
@@ -222,8 +242,9 @@ impl Bb84Wing {
         for (frame, record) in &self.records {
             let (frame, record) = (*frame, record.clone());
             desk.compute(move |bench| {
-                let body = sift::announce(bench.isa(), &record);
-                Done::Announced { frame, body }
+                let mut writer = Writer::with_capacity(sift::longest_announcement(&record));
+                sift::announce(bench.isa(), &record, writer.u8(2).varint(frame));
+                Done::Announced { body: writer.finish() }
             });
         }
         let heard: Vec<u64> = self.announcements.keys().copied().collect();
@@ -237,7 +258,8 @@ impl Bb84Wing {
         let Some(record) = self.records.get(&frame).cloned() else { return };
         let Some(announcement) = self.announcements.remove(&frame) else { return };
         desk.compute(move |bench| {
-            let sifted = sift::sift(bench.isa(), &record, Reader::new(&announcement));
+            let isa = bench.isa();
+            let sifted = sift::sift(isa, bench.scratch(), &record, Reader::new(&announcement));
             Done::Sifted { frame, sifted }
         });
     }
@@ -248,7 +270,8 @@ impl Bb84Wing {
         if (self.sifted.len() as u64) < self.frames() {
             return Ok(());
         }
-        let mut key = BitBlock::default();
+        let bits = self.sifted.values().map(|sifted| sifted.bits.len()).sum();
+        let mut key = BitBlock::with_capacity(bits);
         for sifted in std::mem::take(&mut self.sifted).into_values() {
             key.append(&sifted.bits);
             self.tally += sifted.tally;
@@ -465,21 +488,18 @@ impl Wing for Bb84Wing {
     fn done(&mut self, result: Computed, desk: &mut Desk) -> Result<(), Fault> {
         let result = result.downcast::<Done>().expect("the wing's own computations come back to it");
         match *result {
-            Done::Measured { frame, positions, record } => {
-                let mut writer = Writer::new();
-                writer.u8(0).varint(frame).bytes(&positions);
-                desk.send(writer.finish());
-                self.record(frame, record.map_err(Abort::from)?, desk);
+            Done::Measured { body, frame, record } => {
+                let record = record?;
+                desk.send(body);
+                self.record(frame, record, desk);
                 Ok(())
             }
             Done::Prepared { frame, record } => {
                 self.record(frame, record?, desk);
                 Ok(())
             }
-            Done::Announced { frame, body } => {
-                let mut writer = Writer::new();
-                writer.u8(2).varint(frame).bytes(&body);
-                desk.send(writer.finish());
+            Done::Announced { body } => {
+                desk.send(body);
                 Ok(())
             }
             Done::Sifted { frame, sifted } => self.sifted(frame, sifted?, desk),

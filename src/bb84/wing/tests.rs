@@ -97,7 +97,9 @@ fn the_dead_time_of_a_frame_reaches_into_the_next_and_a_block_begins_dead() {
     offered(&mut bob, detections(0));
     assert_eq!(bob.live_from, 1, "the last gate of the frame clicked");
     let last = offered(&mut bob, detections(1)).remove(0);
-    let offsets = sift::read_positions(Isa::best(), Reader::new(&last[2..]), GATES, 1000).expect("positions");
+    let mut offsets = Vec::new();
+    let told = Reader::new(&last[2..]);
+    let offsets = sift::read_positions(Isa::best(), told, GATES, 1000, &mut offsets).expect("positions");
     assert_eq!(offsets[0], 3, "gate 0 of the second frame is dead");
 }
 
