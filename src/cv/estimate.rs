@@ -22,8 +22,9 @@ use keystill_kernels::Isa;
 use keystill_kernels::rotation::dot;
 
 use super::frame::CalibrationRecord;
-use super::rotation::SideInfo;
+use super::rotation::{self, SideInfo};
 use super::security::Moments;
+use crate::bits::BitBlock;
 use crate::stage::Abort;
 use crate::wire::{Malformed, Reader, Writer};
 
@@ -105,10 +106,7 @@ impl Tally {
         [square, cross]: [f64; 2],
     ) -> Result<Self, Abort> {
         check_lengths(x, rebuilt)?;
-        let share = if square > 0.0 { cross / square } else { 1.0 };
-        if !(0.9..=1.1).contains(&share) {
-            return Err(Abort::Unusable { reason: format!("rounding left {share} of the signal") });
-        }
+        let share = share(square, cross)?;
         let rounding = dot(isa, rebuilt, rebuilt) - share * cross;
         Ok(Self {
             symbols: x.len() as u64,
@@ -116,6 +114,23 @@ impl Tally {
             cross: Sum::new(dot(isa, x, rebuilt) / share)?,
             bob: Sum::new(square)?,
             rounding: Sum::new(rounding.max(0.0))?,
+        })
+    }
+
+    /// The same of a frame whose `bits` are known: the reference side's symbols are rebuilt a piece at a time, and
+    /// never leave the cache.
+    ///
+    /// # Errors
+    /// Those of [`of_frame`](Self::of_frame).
+    pub fn of_bits(isa: Isa, x: &[f32], bits: &BitBlock, side: &SideInfo) -> Result<Self, Abort> {
+        let share = share(side.square(), side.cross())?;
+        let [alice, cross, rebuilt] = rotation::products(isa, side, x, bits)?;
+        Ok(Self {
+            symbols: x.len() as u64,
+            alice: Sum::new(alice)?,
+            cross: Sum::new(cross / share)?,
+            bob: Sum::new(side.square())?,
+            rounding: Sum::new((rebuilt - share * side.cross()).max(0.0))?,
         })
     }
 
@@ -219,6 +234,15 @@ impl AddAssign for Tally {
         self.bob += other.bob;
         self.rounding += other.rounding;
     }
+}
+
+/// Σy·ỹ/Σy², which cannot be far from one.
+fn share(square: f64, cross: f64) -> Result<f64, Abort> {
+    let share = if square > 0.0 { cross / square } else { 1.0 };
+    if (0.9..=1.1).contains(&share) {
+        return Ok(share);
+    }
+    Err(Abort::Unusable { reason: format!("rounding left {share} of the signal") })
 }
 
 fn check_lengths(x: &[f32], y: &[f32]) -> Result<(), Abort> {

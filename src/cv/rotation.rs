@@ -228,20 +228,55 @@ fn codes(norms: &[f32], inverse_unit: f32) -> Vec<u16> {
     norms.iter().map(|norm| (norm * inverse_unit + 0.5) as u16).collect()
 }
 
-/// Σy·ỹ, a piece at a time: the rebuilt symbols never leave the cache.
-fn cross(isa: Isa, side: &SideInfo, symbols: &[f32], bits: &BitBlock) -> f64 {
-    const PIECE: usize = 32 * GROUP;
+/// Symbols that are rebuilt at a time: they never leave the cache.
+const PIECE: usize = 32 * GROUP;
+
+/// Rebuilds the symbols of `side`, a piece at a time, and hands each over with what of `symbols` belongs to it.
+fn by_pieces(
+    isa: Isa,
+    side: &SideInfo,
+    symbols: &[f32],
+    bits: &BitBlock,
+    mut hear: impl FnMut(&[f32], &[f32]),
+) {
     let mut rebuilt = Zeroizing::new([0.0; PIECE]);
     let d = side.dimension.symbols();
     let pieces = symbols.chunks(PIECE).zip(side.components.chunks(PIECE));
     let pieces = pieces.zip(side.norms.chunks(PIECE / d)).zip(bits.words().chunks(PIECE / 64));
-    let sum = pieces.map(|(((symbols, components), norms), bits)| {
+    for (((symbols, components), norms), bits) in pieces {
         let told = Told { components, norms, ..side.told() };
         let rebuilt = &mut rebuilt[..symbols.len()];
         kernel::rebuild(isa, told, bits, rebuilt);
-        kernel::dot(isa, symbols, rebuilt)
+        hear(symbols, rebuilt);
+    }
+}
+
+/// Σy·ỹ.
+fn cross(isa: Isa, side: &SideInfo, symbols: &[f32], bits: &BitBlock) -> f64 {
+    let mut sum = 0.0;
+    by_pieces(isa, side, symbols, bits, |symbols, rebuilt| sum += kernel::dot(isa, symbols, rebuilt));
+    sum
+}
+
+/// Σx², Σx·ỹ and Σỹ²: the correcting side's `symbols` x and what its bits rebuild of the other's.
+///
+/// # Errors
+/// Those of [`rebuild`].
+pub(super) fn products(
+    isa: Isa,
+    side: &SideInfo,
+    symbols: &[f32],
+    bits: &BitBlock,
+) -> Result<[f64; 3], Abort> {
+    check_lengths(side.symbols(), bits.len())?;
+    check_lengths(symbols.len(), bits.len())?;
+    check_told(side)?;
+    let mut sums = [0.0; 3];
+    by_pieces(isa, side, symbols, bits, |x, rebuilt| {
+        let pairs = [(x, x), (x, rebuilt), (rebuilt, rebuilt)];
+        sums.iter_mut().zip(pairs).for_each(|(sum, (a, b))| *sum += kernel::dot(isa, a, b));
     });
-    sum.sum()
+    Ok(sums)
 }
 
 /// The correcting side: what its own `symbols` say of the reference side's bits.
@@ -293,9 +328,7 @@ fn expected_norms(isa: Isa, dimension: Dimension, symbols: &[f32], channel: Chan
 /// [`Abort::Unusable`] if the lengths do not fit or norms are hidden.
 pub fn rebuild(isa: Isa, side: &SideInfo, bits: &BitBlock) -> Result<Vec<f32>, Abort> {
     check_lengths(side.symbols(), bits.len())?;
-    if side.norms() == Norms::Hidden {
-        return Err(unusable("symbols cannot be rebuilt without their norms"));
-    }
+    check_told(side)?;
     let mut symbols = vec![0.0; side.symbols()];
     kernel::rebuild(isa, side.told(), bits.words(), &mut symbols);
     Ok(symbols)
@@ -306,6 +339,13 @@ fn check_lengths(symbols: usize, others: usize) -> Result<(), Abort> {
         return Ok(());
     }
     Err(unusable("symbols and bits must be equally many, a multiple of 128"))
+}
+
+fn check_told(side: &SideInfo) -> Result<(), Abort> {
+    match side.norms() {
+        Norms::Told => Ok(()),
+        Norms::Hidden => Err(unusable("symbols cannot be rebuilt without their norms")),
+    }
 }
 
 fn unusable(reason: &str) -> Abort {
@@ -360,6 +400,13 @@ mod tests {
         assert!((side.square() - sum(&y, &y)).abs() < 1e-9 * side.square(), "Σy²");
         assert!((side.cross() - sum(&y, &again)).abs() < 1e-9 * side.square(), "Σyỹ");
         assert!((side.cross() / side.square() - 1.0).abs() < 2e-3, "the rounding is small");
+        let x = symbols(9, 12_800);
+        let found = products(Isa::best(), &side, &x, &bits).unwrap();
+        for (found, (a, b)) in found.iter().zip([(&x, &x), (&x, &again), (&again, &again)]) {
+            assert!((found - sum(a, b)).abs() < 1e-9 * side.square(), "{found} by pieces");
+        }
+        assert!(products(Isa::best(), &side, &x[..1280], &bits).is_err(), "too few symbols");
+        assert!(products(Isa::best(), &hide_norms(side), &x, &bits).is_err(), "no norms");
     }
 
     #[test]

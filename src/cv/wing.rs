@@ -23,8 +23,6 @@ use std::collections::{BTreeMap, VecDeque};
 use std::fmt;
 use std::sync::Arc;
 
-use keystill_kernels::wipe;
-
 use crate::bits::{BitBlock, Llrs, Wiped};
 use crate::protocol::{Course, Desk, Kept, KeyLength, Party, Recordable, Validity, Wing};
 use crate::random::{Draw, Purpose};
@@ -79,13 +77,13 @@ impl Recordable for Frame {
 enum Done {
     Sampled { tally: Result<Tally, Abort>, phase_offset_rad: f64 },
     Hardened { frame: u32, hardened: Result<Hardened, Abort> },
-    Softened { frame: u32, llrs: Result<Llrs, Abort> },
+    Softened { frame: u32, softened: Result<(Llrs, SideInfo), Fault> },
     Tallied { frame: u32, tally: Result<Tally, Abort> },
 }
 
 struct Hardened {
-    /// Of rotations; slices tell theirs with the syndromes.
-    side: Option<SideInfo>,
+    /// The message of the side information of rotations; slices tell theirs with the syndromes.
+    side: Option<Vec<u8>>,
     bits: BitBlock,
     quadratures: Arc<Wiped<f32>>,
 }
@@ -93,7 +91,50 @@ struct Hardened {
 /// Alice's data of a frame until its reconciliation has ended.
 struct Held {
     x: Arc<Wiped<f32>>,
-    side: Option<Arc<SideInfo>>,
+    /// Whether the side information came, and once it was read.
+    side_heard: bool,
+    side: Option<SideInfo>,
+}
+
+/// Quadratures that no frame has taken yet, as they came.
+#[derive(Default)]
+struct Waiting {
+    pieces: VecDeque<Wiped<f32>>,
+    /// Quadratures of the first piece that were taken.
+    taken: usize,
+    count: usize,
+}
+
+impl Waiting {
+    fn len(&self) -> usize {
+        self.count
+    }
+
+    fn push(&mut self, piece: Wiped<f32>) {
+        self.count += piece.len();
+        self.pieces.push_back(piece);
+    }
+
+    /// The oldest `count`, or as many as there are.
+    fn take(&mut self, count: usize) -> Vec<f32> {
+        let mut taken = Vec::with_capacity(count.min(self.count));
+        while let Some(piece) = self.pieces.front().filter(|_| taken.len() < count) {
+            let rest = &piece[self.taken..];
+            let here = rest.len().min(count - taken.len());
+            taken.extend_from_slice(&rest[..here]);
+            self.taken += here;
+            if self.taken == piece.len() {
+                self.taken = 0;
+                self.pieces.pop_front();
+            }
+        }
+        self.count -= taken.len();
+        taken
+    }
+
+    fn clear(&mut self) {
+        *self = Self::default();
+    }
 }
 
 /// One party's half of one block. Its `Debug` shows counts only.
@@ -102,7 +143,7 @@ pub struct CvWing {
     party: Party,
     offered: u64,
     /// Quadratures that no frame has taken yet, in shot-noise units.
-    buffer: VecDeque<f32>,
+    buffer: Waiting,
     calibration: Option<CalibrationRecord>,
     /// Our quadratures of the sample, until they were compared; Bob's that came before ours.
     sample: Option<Vec<f32>>,
@@ -119,7 +160,7 @@ pub struct CvWing {
     hardening: usize,
     /// Alice: her data of frames under way; side information that came before them.
     held: BTreeMap<u32, Held>,
-    early: BTreeMap<u32, SideInfo>,
+    early: BTreeMap<u32, Vec<u8>>,
     tallies: BTreeMap<u32, Tally>,
     tally: Option<Tally>,
     /// That of the sample and the first half of the frames.
@@ -137,7 +178,7 @@ impl CvWing {
             protocol,
             party,
             offered: 0,
-            buffer: VecDeque::new(),
+            buffer: Waiting::default(),
             calibration,
             sample: None,
             sample_heard: None,
@@ -170,17 +211,6 @@ impl CvWing {
         u32::try_from(self.quadratures() / plan.frame_symbols() as u64).unwrap_or(u32::MAX)
     }
 
-    fn take(&mut self, count: usize) -> Vec<f32> {
-        let (front, back) = self.buffer.as_mut_slices();
-        let from_front = front.len().min(count);
-        let (front, back) = (&mut front[..from_front], &mut back[..count - from_front]);
-        let taken = [&*front, &*back].concat();
-        wipe(front);
-        wipe(back);
-        self.buffer.drain(..count);
-        taken
-    }
-
     // ---- sample and plan
 
     fn sample_if_full(&mut self, desk: &mut Desk) -> Result<(), Fault> {
@@ -189,7 +219,7 @@ impl CvWing {
             return Ok(());
         }
         self.sample_taken = true;
-        let sample = self.take(wanted);
+        let sample = self.buffer.take(wanted);
         match self.party.role {
             Role::Bob => {
                 self.feedback.extend(offsets::means(&sample));
@@ -275,16 +305,16 @@ impl CvWing {
         while self.next_frame < frames && self.buffer.len() >= size && self.under_way() < UNDER_WAY {
             let frame = self.next_frame;
             self.next_frame += 1;
-            let quadratures = Arc::new(Wiped(self.take(size)));
+            let quadratures = Arc::new(Wiped(self.buffer.take(size)));
             match self.party.role {
                 Role::Bob => self.harden(&plan, frame, quadratures, desk),
                 Role::Alice => {
                     if let Plan::Slices(_) = plan {
                         desk.reconcile(frame, Task::sliced(&plan, self.evidence(&quadratures)?)?);
                     }
-                    self.held.insert(frame, Held { x: quadratures, side: None });
+                    self.held.insert(frame, Held { x: quadratures, side_heard: false, side: None });
                     if let Some(side) = self.early.remove(&frame) {
-                        self.soften(frame, side, desk)?;
+                        self.soften(&plan, frame, side, desk)?;
                     }
                 }
             }
@@ -326,7 +356,11 @@ impl CvWing {
             let bits = BitBlock::from_bytes(&bytes, quadratures.len());
             let side = rotation::harden(bench.isa(), Dimension::Eight, &quadratures, &bits);
             let hardened = drawn.map_err(Abort::from).and(side);
-            let hardened = hardened.map(|side| Hardened { side: Some(side), bits, quadratures });
+            let hardened = hardened.map(|side| {
+                let mut writer = Writer::with_capacity(quadratures.len());
+                side.write(writer.u8(2).varint(frame.into()));
+                Hardened { side: Some(writer.finish()), bits, quadratures }
+            });
             Done::Hardened { frame, hardened }
         });
     }
@@ -334,10 +368,8 @@ impl CvWing {
     fn hardened(&mut self, frame: u32, hardened: Hardened, desk: &mut Desk) -> Result<(), Fault> {
         let Some(plan) = self.plan.clone() else { return Err(out_of_turn()) };
         self.hardening -= 1;
-        if let Some(side) = &hardened.side {
-            let mut writer = Writer::new();
-            side.write(writer.u8(2).varint(frame.into()));
-            desk.send(writer.finish());
+        if let Some(side) = hardened.side {
+            desk.send(side);
         }
         self.opened_if_failed.insert(frame, hardened.quadratures);
         desk.reconcile(frame, Task::reference(&plan, hardened.bits)?);
@@ -345,26 +377,31 @@ impl CvWing {
     }
 
     /// Alice: turns her quadratures and the side information into soft bits.
-    fn soften(&mut self, frame: u32, side: SideInfo, desk: &mut Desk) -> Result<(), Fault> {
+    fn soften(&mut self, plan: &Plan, frame: u32, told: Vec<u8>, desk: &mut Desk) -> Result<(), Fault> {
         let Some(estimate) = self.estimate else { return Err(out_of_turn()) };
-        let Some(held) = self.held.get_mut(&frame).filter(|held| held.side.is_none()) else {
+        let Some(held) = self.held.get_mut(&frame).filter(|held| !held.side_heard) else {
             let bound = self.early.len() <= 2 * UNDER_WAY && frame >= self.next_frame;
-            let first = bound && self.early.insert(frame, side).is_none();
+            let first = bound && self.early.insert(frame, told).is_none();
             return if first { Ok(()) } else { Err(out_of_turn()) };
         };
-        let (x, side) = (held.x.clone(), Arc::new(side));
-        held.side = Some(side.clone());
+        held.side_heard = true;
+        let (x, size) = (held.x.clone(), plan.frame_bits());
         let channel = Channel { gain: estimate.gain, variance: estimate.variance };
         desk.compute(move |bench| {
-            let llrs = rotation::soften(bench.isa(), &side, &x, channel);
-            Done::Softened { frame, llrs }
+            let mut told = Reader::new(&told);
+            let side = SideInfo::read(&mut told, size).and_then(|side| told.end().map(|()| side));
+            let softened = side.map_err(Fault::from).and_then(|side| {
+                let llrs = rotation::soften(bench.isa(), &side, &x, channel)?;
+                Ok((llrs, side))
+            });
+            Done::Softened { frame, softened }
         });
         Ok(())
     }
 
     /// Alice: Bob's quadratures of a frame as its bits give them back, against hers.
     fn rebuild(&mut self, frame: u32, bits: &BitBlock, desk: &mut Desk) -> Result<(), Fault> {
-        let Some(Held { x, side }) = self.held.remove(&frame) else { return Err(out_of_turn()) };
+        let Some(Held { x, side, .. }) = self.held.remove(&frame) else { return Err(out_of_turn()) };
         let bits = BitBlock::from_words(bits.words().to_vec(), bits.len());
         if let Some(Plan::Slices(plan)) = self.plan {
             desk.compute(move |bench| {
@@ -375,10 +412,9 @@ impl CvWing {
             return Ok(());
         }
         let Some(side) = side else { return Err(out_of_turn()) };
-        desk.compute(move |bench| {
-            let rebuilt = rotation::rebuild(bench.isa(), &side, &bits).map(Wiped);
-            let tally = rebuilt.and_then(|y| Tally::of_frame(bench.isa(), &x, &y, &side));
-            Done::Tallied { frame, tally }
+        desk.compute(move |bench| Done::Tallied {
+            frame,
+            tally: Tally::of_bits(bench.isa(), &x, &bits, &side),
         });
         Ok(())
     }
@@ -440,20 +476,17 @@ impl fmt::Debug for CvWing {
     }
 }
 
-impl Drop for CvWing {
-    fn drop(&mut self) {
-        let (front, back) = self.buffer.as_mut_slices();
-        wipe(front);
-        wipe(back);
-    }
-}
-
 fn out_of_turn() -> Fault {
     Fault::Peer(Malformed::Field { field: "wing message" })
 }
 
 fn uncalibrated(reason: &str) -> Fault {
     Abort::Unusable { reason: reason.to_owned() }.into()
+}
+
+/// Whether all are numbers that a receiver can give. Looks at all of them: the compiler makes vectors of that.
+fn are_possible(quadratures: &[f32]) -> bool {
+    quadratures.iter().fold(true, |possible, value| possible & (value.abs() < LARGEST_QUADRATURE))
 }
 
 fn write_quadratures(quadratures: &[f32], writer: &mut Writer) {
@@ -467,8 +500,7 @@ fn read_quadratures(reader: &mut Reader<'_>, count: usize) -> Result<Vec<f32>, M
     let values =
         bytes.chunks_exact(4).map(|chunk| f32::from_le_bytes([chunk[0], chunk[1], chunk[2], chunk[3]]));
     let values: Vec<f32> = values.collect();
-    let usable = values.iter().all(|value| value.abs() < LARGEST_QUADRATURE);
-    if usable { Ok(values) } else { Err(Malformed::Field { field: "quadratures" }) }
+    if are_possible(&values) { Ok(values) } else { Err(Malformed::Field { field: "quadratures" }) }
 }
 
 impl Wing for CvWing {
@@ -482,19 +514,19 @@ impl Wing for CvWing {
         self.offered += 1;
         // A block that could not become key need not be distilled.
         Validity::epsilon(self.protocol.validity.as_ref(), self.party.block, self.protocol.epsilon)?;
-        let quadratures = Wiped(match (frame, self.party.role, &self.calibration) {
+        let mut quadratures = Wiped(match (frame, self.party.role, &self.calibration) {
             (Frame::Alice(frame), Role::Alice, _) => frame.quadratures,
-            (Frame::Bob(mut frame), Role::Bob, Some(calibration)) => {
-                ShotUnit::new(calibration)?.normalise(&mut frame.quadratures);
-                frame.quadratures
-            }
+            (Frame::Bob(frame), Role::Bob, Some(_)) => frame.quadratures,
             (Frame::Bob(_), Role::Bob, None) => return Err(uncalibrated("Bob has no calibration record")),
             _ => return Err(uncalibrated("a frame of the other party was offered")),
         });
-        if !quadratures.iter().all(|value| value.abs() < LARGEST_QUADRATURE) {
+        if let Some(calibration) = self.calibration.filter(|_| self.party.role == Role::Bob) {
+            ShotUnit::new(&calibration)?.normalise(&mut quadratures.0);
+        }
+        if !are_possible(&quadratures) {
             return Err(uncalibrated("a quadrature is not a number or far out of range: check the receiver"));
         }
-        self.buffer.extend(&*quadratures);
+        self.buffer.push(quadratures);
         self.sample_if_full(desk)?;
         self.cut_frames(desk)
     }
@@ -520,11 +552,9 @@ impl Wing for CvWing {
             }
             (2, Role::Alice) => {
                 let frame = u32::try_from(message.varint()?).map_err(|_| out_of_turn())?;
-                let Some(Plan::Leaf(plan)) = &self.plan else { return Err(out_of_turn()) };
-                let size = plan.frame_bits();
-                let side = SideInfo::read(&mut message, size)?;
-                message.end()?;
-                self.soften(frame, side, desk)
+                let Some(plan @ Plan::Leaf(_)) = self.plan.clone() else { return Err(out_of_turn()) };
+                let told = message.bytes(message.remaining())?.to_vec();
+                self.soften(&plan, frame, told, desk)
             }
             (3, Role::Alice) => {
                 let frame = u32::try_from(message.varint()?).map_err(|_| out_of_turn())?;
@@ -547,9 +577,13 @@ impl Wing for CvWing {
                 self.sampled(tally?, desk)
             }
             Done::Hardened { frame, hardened } => self.hardened(frame, hardened?, desk),
-            Done::Softened { frame, llrs } => {
+            Done::Softened { frame, softened } => {
                 let Some(plan) = self.plan.clone() else { return Err(out_of_turn()) };
-                desk.reconcile(frame, Task::corrector(&plan, llrs?)?);
+                let (llrs, side) = softened?;
+                if let Some(held) = self.held.get_mut(&frame) {
+                    held.side = Some(side);
+                }
+                desk.reconcile(frame, Task::corrector(&plan, llrs)?);
                 Ok(())
             }
             Done::Tallied { frame, tally } => {
