@@ -27,7 +27,7 @@ use keystill::store::{self, Folder, Store};
 use super::combination::CombinationName;
 use super::source::Sources;
 use super::summary::{block_json, moved_json, si};
-use super::world::{MethodName, NodeStore, Recordings, World, WorldArgs, parse_duration};
+use super::world::{MethodName, NodeStore, Recordings, World, WorldArgs, parse_duration, parse_margin};
 use super::{Exit, Failure, OrExit};
 use delivery::Delivery;
 use feedback::Feedback;
@@ -86,6 +86,7 @@ const EXAMPLE: &str = r#"Example of a configuration, alice.toml:
   scenario = "iown-47t2"          # or a file that describes your hardware
   set = ["link.length_km=12.5"]
   seed = 7                        # of the simulated world; with a source, it names the session
+  code_margin = 0.0               # of BB84's codes: 0.05 tells a few percent more, and halves their computing
 
   [source.bb84]
   from = { unix = "bb84.sock" }   # or recording = "FILE", pipe = "FILE", tcp = "HOST:PORT", or a VeriQloud Kiwi:
@@ -147,6 +148,9 @@ struct WorldConfig {
     seed: u64,
     /// Only this protocol.
     protocol: Option<String>,
+    /// `--code-margin` of `keystill run`: computing saved for BB84's key.
+    #[serde(default)]
+    code_margin: f64,
 }
 
 fn default_patience_s() -> f64 {
@@ -285,6 +289,9 @@ fn world(node: &Config) -> Result<World, Failure> {
             anyhow!("world.protocol: bb84 or cv, or leave it out for both"),
         ));
     }
+    let code_margin = parse_margin(&config.code_margin.to_string())
+        .map_err(|why| anyhow!("world.code_margin: {why}"))
+        .or_exit(Exit::Configuration)?;
     if node.source.share_a_key() {
         let why =
             anyhow!("source: both protocols name one pre_shared_key; each needs its own: pads serve once");
@@ -301,7 +308,7 @@ fn world(node: &Config) -> Result<World, Failure> {
         seed: config.seed,
         protocol: config.protocol.clone(),
         method: MethodName::default(),
-        code_margin: 0.0,
+        code_margin,
         cv_method: super::gaussian::CvMethod::Auto,
     };
     args.build()
