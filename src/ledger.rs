@@ -211,6 +211,49 @@ mod tests {
     }
 
     #[test]
+    fn every_entry_has_the_name_that_certificates_are_read_by() {
+        let mut ledger = Ledger::new();
+        let kinds = [
+            Disclosure::PilotParity,
+            Disclosure::Syndrome,
+            Disclosure::Increment,
+            Disclosure::ParityAnswer,
+            Disclosure::ParityQuestion,
+            Disclosure::Moments,
+            Disclosure::VerificationTag,
+            Disclosure::Verdict,
+            Disclosure::ErrorRate,
+        ];
+        for (bits, kind) in (1..).zip(kinds) {
+            ledger.disclose(kind, bits);
+        }
+        let told: Vec<_> = ledger.disclosures().collect();
+        let expected = [
+            ("pilot_parity", 1),
+            ("syndrome", 2),
+            ("increment", 3),
+            ("parity_answer", 4),
+            ("parity_question", 5),
+            ("moments", 6),
+            ("verification_tag", 7),
+            ("verdict", 8),
+            ("error_rate", 9),
+        ];
+        assert_eq!(told, expected, "each kind by its name");
+        let purposes = [
+            (Epsilon::Correctness, "correctness", 0.5),
+            (Epsilon::Estimation, "estimation", 0.25),
+            (Epsilon::Calibration, "calibration", 0.125),
+            (Epsilon::Smoothing, "smoothing", 0.0625),
+            (Epsilon::Amplification, "amplification", 0.031_25),
+            (Epsilon::Authentication, "authentication", 0.015_625),
+        ];
+        purposes.iter().for_each(|(purpose, _, epsilon)| ledger.spend(*purpose, *epsilon));
+        let spent: Vec<_> = ledger.epsilons().collect();
+        assert_eq!(spent, purposes.map(|(_, name, epsilon)| (name, epsilon)), "each ε by its purpose");
+    }
+
+    #[test]
     fn an_account_saturates_instead_of_wrapping() {
         let mut ledger = Ledger::new();
         ledger.disclose(Disclosure::Syndrome, u64::MAX);

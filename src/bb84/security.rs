@@ -466,6 +466,14 @@ mod tests {
         let counted = Observation { key: [1000, 100, 1], ..seen(10) };
         let impossible = key_length(&counted, &source(NEVER), &claim, 0);
         assert!(matches!(impossible, Err(NoKey::Impossible(_))), "a third intensity: {impossible:?}");
+        for third in [
+            Observation { key: [1000, 100, 1], ..seen(10) },
+            Observation { test: [230_225, 19_775, 1], ..seen(10) },
+        ] {
+            let refused = key_length(&third, &source(NEVER), &claim, 0);
+            let what = |why: &NoKey| why.to_string().contains("third");
+            assert!(refused.as_ref().is_err_and(what), "in either basis: {refused:?}");
+        }
         let rare = key_length(&seen(10), &source(1e-12), &claim, 23_000);
         assert!(
             matches!(rare, Err(NoKey::Untested { .. })),
@@ -591,6 +599,40 @@ mod tests {
             matches!(refused, Err(NoKey::Uncovered(_))),
             "no common count of unequal detectors: {refused:?}"
         );
+    }
+
+    #[test]
+    fn every_tail_event_has_its_share() {
+        let (source, claim) = (link_source(), Claim::of_block(1e-10));
+        let mismatch = Mismatch { efficiency_spread: 1e-3, dark_probability: 1e-6, dark_spread: 1e-3 };
+        let unlike = Claim { mismatch: Some(mismatch), ..claim };
+        let two = Source::new([0.5, 0.1, 0.0], [0.7, 0.3, NEVER]);
+        for (source, claim, expected) in [
+            (source, claim, 20.0),
+            (source.with_test_basis(0.125, 0.125), claim, 28.0),
+            (source, unlike, 22.0),
+            (two, claim, 23.0),
+            (two, unlike, 25.0),
+            (two.with_test_basis(0.5, 0.5), claim, 31.0),
+        ] {
+            assert_eq!(events(&source, &claim), expected, "{source:?}, {claim:?}");
+        }
+    }
+
+    #[test]
+    fn a_block_has_at_most_two_to_the_62_bits() {
+        // Counts in the proportions of the link, 2³⁷ times as many: only their number is impossible.
+        let many = |counts: [u64; 3]| counts.map(|count| count << 37);
+        for (seen, what) in [
+            (Observation { key: many(LINK.key), ..LINK }, "key"),
+            (Observation { test: many(LINK.key), ..LINK }, "test"),
+        ] {
+            let refused = terms(&seen, &link_source(), &Claim::of_block(1e-10), 0).err();
+            assert!(
+                matches!(refused, Some(NoKey::Impossible(why)) if why.contains("2⁶²")),
+                "{what}: {refused:?}"
+            );
+        }
     }
 
     #[test]

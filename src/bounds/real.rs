@@ -350,6 +350,21 @@ mod tests {
     }
 
     #[test]
+    fn directed_sums_are_near_the_sum() {
+        let terms = [Real::from(1e18), Real::from(-1e18), Real::from(3.0)];
+        let (down, up) = (Real::sum_down(&terms), Real::sum_up(&terms));
+        assert!(down < Real::from(3.0) && down > Real::from(3.0 - 1e-8), "2⁻⁸⁷ of 2e18: {down:?}");
+        assert!(up > Real::from(3.0) && up < Real::from(3.0 + 1e-8), "{up:?}");
+    }
+
+    #[test]
+    fn powers_and_binary_logarithms_are_what_they_say() {
+        assert_eq!(Real::from(3.0).powi(4).to_f64(), 81.0, "3⁴");
+        assert_eq!(Real::from(3.0).powi(0), Real::ONE, "3⁰");
+        close(Real::from(10.0).log2(), std::f64::consts::LOG2_10, 1.661_617_516_973_592e-16, "log₂ 10");
+    }
+
+    #[test]
     fn binary_entropy_is_capped_on_both_sides() {
         assert_eq!(binary_entropy(Real::from(0.7)).to_f64(), 1.0, "beyond a half");
         assert_eq!(binary_entropy(Real::ZERO).to_f64(), 0.0, "no error");

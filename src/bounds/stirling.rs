@@ -87,6 +87,18 @@ mod tests {
     }
 
     #[test]
+    fn remainders_are_those_of_fifty_digits() {
+        for (n, exact) in [
+            (16.0, 0.005_207_655_919_609_640_4),
+            (20.0, 0.004_166_319_691_996_922),
+            (40.0, 0.002_083_289_938_302_421_7),
+        ] {
+            let ours = remainder(n);
+            assert!((ours - exact).abs() < 1e-15, "of {n}: {ours}");
+        }
+    }
+
+    #[test]
     fn the_deviance_is_smooth_across_its_branches() {
         for mean in [5.0, 1e6, 1e15] {
             let (inside, outside) = (mean * 1.222_2, mean * 1.222_3);

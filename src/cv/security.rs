@@ -420,6 +420,9 @@ mod tests {
         let far = equipartition(1, libm::exp2(-1000.0)).to_f64();
         assert!((far - 16.679_700_005_769_25 * libm::sqrt(2001.0)).abs() < 1e-9, "{far}");
         assert!(equipartition(1, 1e-320).is_finite(), "nor below what a double holds in full");
+        let near = equipartition(4, 0.5).to_f64();
+        let exact = 2.0 * 16.679_700_005_769_25 * libm::sqrt(-libm::log2(1.0 - libm::sqrt(0.75)));
+        assert!((near - exact).abs() < 1e-12, "1 − √(1 − ¼): {near}");
     }
 
     #[test]

@@ -407,6 +407,55 @@ mod tests {
     }
 
     #[test]
+    fn the_certificate_is_the_inequality_term_by_term() {
+        let mixture = Mixture::new(Spread::exact(MEAN), Spread::exact(PROBABILITY));
+        let mut counts = exact(&mixture, &[1e5, 3e6, 6e5, 9e4, 8e3]);
+        for k in 0..3 {
+            counts.below[k] = counts.below[k] * Real::from(0.98);
+            counts.above[k] = counts.above[k] * Real::from(1.03);
+        }
+        (counts.below[EMPTY], counts.above[EMPTY]) = (Real::from(8e4), Real::from(2e5));
+        let signs = |place: u32| [0, 1, 2, 3].map(|k: u32| f64::from(place / 3_u32.pow(k) % 3) - 1.0);
+        for place in 0..81 {
+            let [a, b, c, d] = signs(place);
+            let y = [0.7 * a, 1.9 * b, 3.1 * c, 0.4 * d];
+            let (mut slack, mut sum) = (f64::INFINITY, 0.0);
+            for (n, p) in mixture.coarse.iter().enumerate() {
+                let spent: f64 = (0..COUNTS).map(|k| y[k] * p[k]).sum();
+                slack = slack.min(if n == 1 { 1.0 } else { 0.0 } - spent);
+            }
+            for (k, factor) in y.into_iter().enumerate() {
+                sum += factor * if factor >= 0.0 { counts.below[k] } else { counts.above[k] }.to_f64();
+            }
+            let plain = sum + counts.total.to_f64() * slack;
+            let ours = mixture.certify(y.map(Real::from), 1, Real::ONE, &counts).to_f64();
+            assert!((ours - plain).abs() < 1e-8, "multipliers {y:?}: {ours} for {plain}");
+        }
+    }
+
+    #[test]
+    fn counts_without_a_bound_say_nothing() {
+        let mixture = Mixture::new(Spread::exact(MEAN), Spread::exact(PROBABILITY));
+        let mut counts = exact(&mixture, &[1e5, 3e6, 6e5]);
+        counts.above[1] = Real::from(f64::INFINITY);
+        let bound = mixture.certify([0.0, -1.0, 0.0, 0.0].map(Real::from), 1, Real::ONE, &counts);
+        assert_eq!(bound, -counts.total, "an infinite term leaves what is always true");
+    }
+
+    #[test]
+    fn a_chance_is_greatest_where_the_intensity_is_the_photon_number() {
+        let wide = Spread { middle: [2.5, 0.2, 0.0], half_width: [1.0, 0.0, 0.0] };
+        let uncertain = Mixture::new(wide, Spread::exact(PROBABILITY));
+        for photons in [2, 3] {
+            let most = uncertain.chances[photons].high[0];
+            let mean = [Real::from(photons as u64).to_f64(), 0.2, 0.0];
+            let there =
+                Mixture::new(Spread::exact(mean), Spread::exact(PROBABILITY)).chances[photons].high[0];
+            assert!((most - there).to_f64().abs() < 1e-14, "{photons} photons: {most:?} for {there:?}");
+        }
+    }
+
+    #[test]
     fn at_least_as_good_as_the_closed_formula() {
         let mixture = Mixture::new(Spread::exact(MEAN), Spread::exact(PROBABILITY));
         let mut counts = exact(&mixture, &[1e5, 3e6, 6e5, 9e4, 8e3]);
@@ -517,7 +566,15 @@ mod tests {
         // Intensities so close that even 200 photons do not tell which it was.
         let (mean, probability) = ([0.5, 0.499, 0.4985], [0.5, 0.3, 0.2]);
         let mixture = Mixture::new(Spread::exact(mean), Spread::exact(probability));
-        for y in [[1.0, 0.5, -2.0], [-1.0, 3.0, 0.0], [0.0, -1.0, 4.0], [2.0, 2.0, 2.0], [-3.0, -4.0, -5.0]] {
+        for y in [
+            [1.0, 0.5, -2.0],
+            [-1.0, 3.0, 0.0],
+            [0.0, -1.0, 4.0],
+            [2.0, 2.0, 2.0],
+            [-3.0, -4.0, -5.0],
+            [-1.0, -5.0, 2.0],
+            [-1.0, 2.0, -5.0],
+        ] {
             let bound = mixture.beyond([y[0], y[1], y[2], 0.0].map(Real::from)).to_f64();
             for photons in [200, 201, 250, 400, 1_000, 10_000] {
                 let weight = |k: usize| {

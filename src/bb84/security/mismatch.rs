@@ -106,6 +106,14 @@ mod tests {
     }
 
     #[test]
+    fn where_nothing_is_left_to_divide_by_half_may_be_wrong() {
+        // 1 − δ₂ − γ is negative: the quotient would be, too, and pass for a small rate.
+        let blind = Mismatch { efficiency_spread: 0.999_9, dark_probability: 0.0, dark_spread: 0.0 };
+        assert_eq!(blind.widen(0.0, 1 << 20, 1e-20), 0.5, "one detector may be blind");
+        assert_eq!(SMALL.widen(0.0, 10, 1e-20), 0.5, "ten positions scatter by more than all");
+    }
+
+    #[test]
     fn no_mismatch_adds_the_scatter_alone() {
         let none = Mismatch { efficiency_spread: 0.0, dark_probability: 0.0, dark_spread: 0.0 };
         assert_eq!(none.deltas(), (Real::ZERO, Real::ZERO), "no δ");

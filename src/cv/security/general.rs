@@ -168,6 +168,8 @@ mod tests {
     fn a_test_too_small_bounds_nothing() {
         let test = EnergyTest { symbols: 1e9, tested: 10.0, alice: 3.5, bob: 2.5, epsilon: 1e-10 };
         assert_eq!(reduction(&test), None, "ten symbols");
-        assert_eq!(reduction(&EnergyTest { tested: 1e7, epsilon: 0.0, ..test }), None, "no ε");
+        for epsilon in [0.0, -1e-10, f64::NAN] {
+            assert_eq!(reduction(&EnergyTest { tested: 1e7, epsilon, ..test }), None, "no ε: {epsilon}");
+        }
     }
 }

@@ -224,6 +224,32 @@ mod tests {
     }
 
     #[test]
+    fn two_of_eight_events_bound_the_variance() {
+        let budget = Budget::of_block(1e-10);
+        let key = terms(&moments(), &receiver(), &kept(4.0, 0.93), &budget, deviation()).expect("terms");
+        let each = mismatch(&moments(), deviation(), 0.125 * budget.estimation);
+        assert_eq!(key.mismatch_bits, (Real::from(SYMBOLS) * Real::from(each)).to_f64(), "an eighth each");
+        // Twenty pairs: the far end of the interval counts.
+        let few = Moments { pairs: 20, alice: 80.0, cross: 40.0, bob: 40.0 };
+        let ends = [variance_below(20, 1e-3), variance_above(20, 1e-3)];
+        let [low, high] = ends.map(|end| divergence(2.0 * end));
+        assert_eq!(mismatch(&few, 1.0, 1e-3), low.max(high) + ROUNDING_BITS, "{low} and {high}");
+    }
+
+    #[test]
+    fn the_divergence_is_rounded_up() {
+        assert!(divergence(1.0) > 0.0, "of equal densities");
+        for rho in [0.25, 0.9, 1.5, 3.0] {
+            let exact = (Real::from(rho) - Real::ONE - Real::from(rho).ln()) / Real::from(2.0).ln();
+            let ours = Real::from(divergence(rho));
+            assert!(
+                ours > exact && ours < exact * Real::from(1.0 + 1e-11),
+                "ρ {rho}: {ours:?} for {exact:?}"
+            );
+        }
+    }
+
+    #[test]
     fn strong_signals_leave_more_by_slices_and_weak_claims_are_refused() {
         let budget = Budget::of_block(1e-10);
         let sliced = terms(&moments(), &receiver(), &kept(4.0, 0.93), &budget, deviation()).expect("terms");

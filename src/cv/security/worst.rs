@@ -222,6 +222,51 @@ mod tests {
     }
 
     #[test]
+    fn a_link_is_reckoned_in_the_true_shot_noise_unit() {
+        let moments = Moments::expected(200_000_000, [4.0, 0.216, 0.02, 0.6, 0.1]);
+        let receiver = Receiver {
+            efficiency: Interval::exact(0.6),
+            electronic_noise: Interval::exact(0.3),
+            electronic_measured: Some(0.1),
+            calibration_samples: 1 << 60,
+            trust: Trust::Trusted,
+        };
+        let channel = Channel::estimate(&moments, &receiver, &Budget::of_block(1e-10)).unwrap();
+        let corner = Corner { amplitude: 0.4, noise: 1.2, shot: 0.8, efficiency: 0.6, electronic_noise: 0.3 };
+        let link = channel.link(&corner);
+        // Per quadrature 0.16/0.8 of the signal arrives, and (1.2 − 0.3)/0.8 − 1 of noise.
+        for (name, ours, expected) in [
+            ("T", link.transmittance, 2.0 * 0.2 / 0.6),
+            ("ξ", link.excess_noise, 0.125 / 0.2),
+            ("v_el", link.electronic_noise, 0.3 / 0.8),
+        ] {
+            assert!((ours.to_f64() - expected).abs() < 1e-14, "{name}: {ours:?} for {expected}");
+        }
+        let shot = channel.corners(&receiver).map(|corner| corner.shot).fold(0.0, f64::max);
+        assert!((shot - 0.8).abs() < 1e-6, "1 + 0.1 was the vacuum's, 0.3 of it is electronic: {shot}");
+    }
+
+    #[test]
+    fn a_parameter_that_was_fitted_is_a_pair_less() {
+        let receiver = Receiver {
+            efficiency: Interval::exact(1.0),
+            electronic_noise: Interval::exact(0.0),
+            electronic_measured: None,
+            calibration_samples: 1 << 40,
+            trust: Trust::Trusted,
+        };
+        // y = x and a residue of 99 over a hundred pairs.
+        let moments = Moments { pairs: 100, alice: 1e6, cross: 1e6, bob: 1e6 + 99.0 };
+        let channel = Channel::estimate(&moments, &receiver, &Budget::of_block(1e-10)).unwrap();
+        assert_eq!((channel.amplitude, channel.noise), (1.0, 1.0), "t̂ and σ̂²");
+        assert_eq!(channel.modulation_variance, 1e4, "V_A is of all pairs");
+        let above = variance_above(99, Budget::of_block(1e-10).estimation / EVENTS);
+        assert_eq!(channel.noise_above, above, "σ² of 99 degrees of freedom");
+        let spread = quantile(Budget::of_block(1e-10).estimation / EVENTS) * libm::sqrt(above / 1e6);
+        assert_eq!(channel.amplitude_spread, spread, "z √(σ²/Σx²)");
+    }
+
+    #[test]
     fn sums_that_no_channel_has_are_refused() {
         let receiver = Receiver {
             efficiency: Interval { low: 0.58, high: 0.62 },
