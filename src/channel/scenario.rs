@@ -3,6 +3,7 @@
 mod check;
 mod comb;
 mod parts;
+mod place;
 
 use serde::{Deserialize, Serialize};
 
@@ -14,6 +15,7 @@ use super::curve::Curve;
 use super::drift::{Drift, Event};
 use super::fibre::{Attenuation, Fibre};
 use super::span::Direction;
+use place::{field_at, line_of, line_with, nearest, paths, suggestion};
 
 /// Scenarios that ship, by name.
 const SHIPPED: [(&str, &str); 6] = [
@@ -218,10 +220,12 @@ pub enum ScenarioError {
         detail: String,
     },
     /// An override does not name a value.
-    #[error("--set {given} names no value of the scenario: write section.key=value, as in link.length_km=50")]
+    #[error("--set {given} names no value of the scenario: {advice}")]
     Override {
         /// What was given.
         given: String,
+        /// What to write.
+        advice: String,
     },
     /// A value is impossible.
     #[error("{origin}: {field} = {value}: {allowed}")]
@@ -242,9 +246,7 @@ impl ScenarioError {
     fn in_fibre_file(self, file: &str, text: &str) -> Self {
         let Self::Value { field, value, allowed, .. } = &self else { return self };
         let Some(key) = field.strip_prefix("fibre.") else { return self };
-        let sets = |line: &str| line.split('=').next().is_some_and(|name| name.trim() == key);
-        let line = text.lines().position(sets).map_or(1, |line| line + 1);
-        let origin = format!("{file}, line {line}");
+        let origin = format!("{file}, line {}", line_with(text, key).unwrap_or(1));
         Self::Value { origin, field: field.clone(), value: value.clone(), allowed }
     }
 }
@@ -278,19 +280,16 @@ impl Scenario {
         read: &dyn Fn(&str) -> Result<String, String>,
     ) -> Result<Self, ScenarioError> {
         // The text as it stands first, so that its own mistakes are told with their lines.
-        let mut scenario: Self = toml::from_str(text).map_err(|error| ScenarioError::Syntax {
-            origin: match error.span() {
-                Some(span) => format!("{origin}, line {}", line_of(text, span.start)),
-                None => origin.to_owned(),
-            },
-            detail: error.message().to_owned(),
-        })?;
+        let mut scenario: Self = toml::from_str(text).map_err(|error| syntax(origin, text, &error))?;
+        // What each override found, to know which one made a value impossible.
+        let mut before = Vec::new();
         for given in overrides {
-            scenario = scenario.with(given)?;
+            let with = scenario.with(given)?;
+            before.push((given.as_str(), std::mem::replace(&mut scenario, with)));
         }
         let file = scenario.link.fibre.clone();
         let fibre_text = if file.ends_with(".toml") { Some(scenario.read_fibre(read)?) } else { None };
-        let checked = check::check(&scenario, origin, text, overrides);
+        let checked = check::check(&scenario, origin, text, &before);
         match (checked, fibre_text) {
             (Ok(()), _) => Ok(scenario),
             (Err(error), Some(fibre)) => Err(error.in_fibre_file(&file, &fibre)),
@@ -310,12 +309,8 @@ impl Scenario {
     /// Takes the fibre from the file that its name names; the file's text.
     fn read_fibre(&mut self, read: &dyn Fn(&str) -> Result<String, String>) -> Result<String, ScenarioError> {
         let file = self.link.fibre.clone();
-        let wrong = |origin: String, detail: String| ScenarioError::Syntax { origin, detail };
-        let text = read(&file).map_err(|detail| wrong(file.clone(), detail))?;
-        self.fibre = toml::from_str(&text).map_err(|error| {
-            let line = error.span().map_or(1, |span| line_of(&text, span.start));
-            wrong(format!("{file}, line {line}"), error.message().to_owned())
-        })?;
+        let text = read(&file).map_err(|detail| ScenarioError::Syntax { origin: file.clone(), detail })?;
+        self.fibre = toml::from_str(&text).map_err(|error| syntax(&file, &text, &error))?;
         if self.fibre.name.is_empty() {
             self.fibre.name.clone_from(&file);
         }
@@ -327,7 +322,7 @@ impl Scenario {
     fn with(&self, given: &str) -> Result<Self, ScenarioError> {
         let wrong = |detail: &str| ScenarioError::Syntax {
             origin: format!("--set {given}"),
-            detail: detail.to_owned(),
+            detail: with_suggestion(detail),
         };
         let mut table = toml::Table::try_from(self).map_err(|error| wrong(&error.to_string()))?;
         set(&mut table, given)?;
@@ -341,33 +336,60 @@ impl Scenario {
     }
 }
 
+/// A text that is not a scenario: where, and which field.
+fn syntax(origin: &str, text: &str, error: &toml::de::Error) -> ScenarioError {
+    let Some(span) = error.span() else {
+        return ScenarioError::Syntax { origin: origin.to_owned(), detail: with_suggestion(error.message()) };
+    };
+    let field = match error.message().split(' ').next() {
+        Some("invalid" | "unknown") if !error.message().starts_with("unknown field") => field_at(text, &span),
+        _ => None,
+    };
+    let detail = with_suggestion(error.message());
+    ScenarioError::Syntax {
+        origin: format!("{origin}, line {}", line_of(text, span.start)),
+        detail: field.map_or(detail.clone(), |field| format!("{field}: {detail}")),
+    }
+}
+
+/// A message of serde's, and the name that was meant if it speaks of an unknown one.
+fn with_suggestion(message: &str) -> String {
+    suggestion(message).map_or(message.to_owned(), |meant| format!("{message}; did you mean `{meant}`?"))
+}
+
 /// Replaces one value; it must be there already.
 fn set(table: &mut toml::Table, given: &str) -> Result<(), ScenarioError> {
-    let wrong = || ScenarioError::Override { given: given.to_owned() };
-    let (path, value) = given.split_once('=').ok_or_else(wrong)?;
-    let quoted = format!("value = {value}");
-    let parsed: toml::Table = toml::from_str(&quoted)
+    let advice = || "write section.key=value, as in link.length_km=50".to_owned();
+    let wrong = |advice: String| ScenarioError::Override { given: given.to_owned(), advice };
+    let (path, value) = given.split_once('=').ok_or_else(|| wrong(advice()))?;
+    let path = path.trim();
+    let parsed: toml::Table = toml::from_str(&format!("value = {value}"))
         .or_else(|_| toml::from_str(&format!("value = {value:?}")))
-        .map_err(|_| wrong())?;
-    let mut value = parsed.get("value").cloned().ok_or_else(wrong)?;
-    let (first, rest) = path.trim().split_once('.').map_or((path.trim(), None), |(a, b)| (a, Some(b)));
-    let mut place = table.get_mut(first).ok_or_else(wrong)?;
+        .map_err(|_| wrong(advice()))?;
+    let mut value = parsed.get("value").cloned().ok_or_else(|| wrong(advice()))?;
+    let names = paths(table);
+    let unknown = || {
+        // The same key in another section, or else a name that differs by few letters.
+        let key = path.rsplit('.').next().unwrap_or(path);
+        let mut elsewhere = names.iter().filter(|name| name.rsplit('.').next() == Some(key));
+        let only = elsewhere.next().filter(|_| elsewhere.next().is_none());
+        let meant = nearest(path, names.iter().map(String::as_str)).or(only.map(String::as_str));
+        wrong(meant.map_or_else(advice, |name| format!("did you mean {name}?")))
+    };
+    let (first, rest) = path.split_once('.').map_or((path, None), |(a, b)| (a, Some(b)));
+    let mut place = table.get_mut(first).ok_or_else(unknown)?;
     for key in rest.into_iter().flat_map(|rest| rest.split('.')) {
         let below = match place {
             toml::Value::Array(items) => key.parse::<usize>().ok().and_then(|index| items.get_mut(index)),
             other => other.get_mut(key),
         };
-        place = below.ok_or_else(wrong)?;
+        place = below.ok_or_else(unknown)?;
     }
     if let (toml::Value::Float(_), toml::Value::Integer(whole)) = (&*place, &value) {
         value = toml::Value::Float(*whole as f64);
     }
     *place = value;
     Ok(())
-}
-
-fn line_of(text: &str, byte: usize) -> usize {
-    text[..byte.min(text.len())].matches('\n').count() + 1
 }
 
 #[cfg(test)]
@@ -501,16 +523,74 @@ mod tests {
     #[test]
     fn a_bad_override_is_told_as_such() {
         for (given, told) in [
-            ("data.launch_power_dbm=99", "--set data.launch_power_dbm=99: data.launch_power_dbm = 99"),
-            ("bb84.clock_ghz=fast", "--set bb84.clock_ghz=fast: "),
-            ("link.fibre=glass", "--set link.fibre=glass: link.fibre"),
-            ("data.slots=[59,999]", "--set data.slots=[59,999]: "),
+            ("data.launch_power_dbm=99", "data.launch_power_dbm = 99"),
+            ("bb84.clock_ghz=fast", "invalid type"),
+            ("link.fibre=glass", "link.fibre = "),
+            ("data.slots=[59,9999]", "data.slots = "),
+            // What breaks the rule of another value, or a part of a value.
+            ("data.slots=[100,59]", "data.first_slot_thz = "),
+            ("bb84.clock_ghz=8", "bb84.gate_ps = 200"),
+            ("bb84.mean_photons.0=3", "bb84.mean_photons = [3.0"),
+            ("cv.block_s=0.02", "cv.sample_symbols = 200000"),
+            ("fibre.dispersion_ps_per_nm_km=nan", "fibre.dispersion_ps_per_nm_km = NaN"),
         ] {
-            let error = load(&[given]).expect_err("impossible").to_string();
-            assert!(
-                error.contains(told.split(':').next().unwrap_or(told)) || error.starts_with(told),
-                "{error}"
-            );
+            // Whatever else is given, before or behind.
+            for all in [vec![given], vec!["link.length_km=50", given, "cv.frame_ms=5"]] {
+                let error = load(&all).expect_err("impossible").to_string();
+                assert!(error.starts_with(&format!("--set {given}: {told}")), "{error}");
+            }
         }
+        let repaired = load(&["bb84.clock_ghz=8", "bb84.gate_ps=100"]);
+        assert!(repaired.is_ok(), "together they are possible: {repaired:?}");
+    }
+
+    #[test]
+    fn a_name_that_is_misspelt_is_told_with_the_one_that_was_meant() {
+        for (given, meant) in [
+            ("link.lenght_km=5", "did you mean link.length_km?"),
+            ("lnik.length_km=5", "did you mean link.length_km?"),
+            ("bb84.adc_bits=8", "did you mean cv.receiver.adc_bits?"),
+            ("noise.raman=of", "did you mean `off`?"),
+            ("nowhere.key=1", "write section.key=value"),
+        ] {
+            let error = load(&[given]).expect_err("no such name").to_string();
+            assert!(error.starts_with(&format!("--set {given}")) && error.contains(meant), "{error}");
+        }
+        for (from, to, told) in [
+            ("length_km = 25.0", "lenght_km = 25.0", "did you mean `length_km`?"),
+            ("direction = \"co\"", "direction = \"con\"", "data.direction: unknown variant"),
+            ("jitter_ps = 55.0", "jitter_ps = \"55\"", "bb84.detector.jitter_ps: invalid type"),
+            ("slots = [59, 59]", "slots = [\n59,\n-1]", "data.slots: invalid value"),
+        ] {
+            let text = SHIPPED[0].1.replace(from, to);
+            let line = text[..text.find(to).expect("there")].lines().count() + 1;
+            let error = Scenario::from_text("my.toml", &text, &[]).expect_err("wrong").to_string();
+            assert!(error.starts_with("my.toml, line ") && error.contains(told), "{error}");
+            let found: usize = error["my.toml, line ".len()..]
+                .split(':')
+                .next()
+                .and_then(|n| n.parse().ok())
+                .expect("a line");
+            assert!((line..line + 3).contains(&found), "line {found} for {line}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_found_however_the_value_is_written() {
+        let with = |text: &str| {
+            let text = format!("{text}{}", SHIPPED[0].1.replace("[link]\nlength_km = 25.0\nfibre = \"G.652.D\"                       # assumed\ntemperature_k = 300.0                   # assumed\n", ""));
+            Scenario::from_text("my.toml", &text, &[]).expect_err("wrong").to_string()
+        };
+        let inline = with("\nlink = { length_km = -3.0, fibre = \"G.652.D\", temperature_k = 300.0 }\n");
+        assert!(inline.starts_with("my.toml, line 2: link.length_km"), "{inline}");
+        let dotted = with("link.fibre = \"G.652.D\"\nlink.temperature_k = 300.0\nlink.length_km = 999\n");
+        assert!(dotted.starts_with("my.toml, line 3: link.length_km"), "{dotted}");
+    }
+
+    #[test]
+    fn bands_may_stand_in_any_order() {
+        let turned = load(&["data.first_slot_thz=[191.6,186.2]"]).expect("the same comb");
+        assert_eq!(turned.carriers().len(), 118, "as many carriers");
+        assert!(load(&["data.first_slot_thz=[191.6,187.2]"]).is_err(), "the L band runs into the C band");
     }
 }

@@ -1,5 +1,6 @@
 //! What every value of a scenario may be.
 
+use super::place::line_with;
 use super::{Carrier, Fibre, Scenario, ScenarioError};
 
 /// One value: section and key, how it reads, what would be right, whether it is.
@@ -10,13 +11,26 @@ struct Rule {
     holds: bool,
 }
 
+/// Whether all values are possible; `before` holds each override with the scenario that it changed.
 pub(super) fn check(
     scenario: &Scenario,
     origin: &str,
     text: &str,
-    overrides: &[String],
+    before: &[(&str, Scenario)],
 ) -> Result<(), ScenarioError> {
-    let rules = [
+    let Some(broken) = rules(scenario).into_iter().find(|rule| !rule.holds) else { return Ok(()) };
+    let origin = match culprit(&broken.field, before) {
+        Some(given) => format!("--set {given}"),
+        None => match line_with(text, &broken.field) {
+            Some(line) => format!("{origin}, line {line}"),
+            None => origin.to_owned(),
+        },
+    };
+    Err(ScenarioError::Value { origin, field: broken.field, value: broken.value, allowed: broken.allowed })
+}
+
+fn rules(scenario: &Scenario) -> Vec<Rule> {
+    [
         link(scenario),
         data(scenario),
         beside(scenario),
@@ -24,46 +38,26 @@ pub(super) fn check(
         cv(scenario),
         coherent(scenario),
         times(scenario),
-    ];
-    let Some(broken) = rules.into_iter().flatten().find(|rule| !rule.holds) else { return Ok(()) };
-    let origin = place(&broken.field, origin, text, overrides);
-    Err(ScenarioError::Value { origin, field: broken.field, value: broken.value, allowed: broken.allowed })
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }
 
-/// The override that set a field, or else its line.
-fn place(field: &str, origin: &str, text: &str, overrides: &[String]) -> String {
-    // The grid's values hold only together: whichever of them was given is to blame.
-    let grid = ["data.first_slot_thz", "data.slots", "data.slot_ghz"];
-    let blamed = |name: &str| name == field || (grid.contains(&field) && grid.contains(&name));
-    let sets = |given: &&String| given.split('=').next().is_some_and(|name| blamed(name.trim()));
-    if let Some(given) = overrides.iter().rev().find(sets) {
-        return format!("--set {given}");
-    }
-    match line_with(text, field) {
-        Some(line) => format!("{origin}, line {line}"),
-        None => origin.to_owned(),
-    }
-}
-
-/// The line on which a section sets a key; of the n-th section of the name if the field says so.
-fn line_with(text: &str, field: &str) -> Option<usize> {
-    let (section, key) = field.rsplit_once('.')?;
-    let (section, wanted) = match section.rsplit_once('.') {
-        Some((name, index)) if index.parse::<usize>().is_ok() => (name, index.parse().unwrap_or(0)),
-        _ => (section, 0),
+/// The override to blame for a field: the last one before which its rule held, whatever it set; or else the last
+/// that set the field, or a part of it.
+fn culprit<'a>(field: &str, before: &[(&'a str, Scenario)]) -> Option<&'a str> {
+    let held = |scenario: &Scenario| {
+        let mut own = rules(scenario).into_iter().filter(|rule| rule.field == field).peekable();
+        own.peek().is_some() && own.all(|rule| rule.holds)
     };
-    let (mut seen, mut inside) = (0, false);
-    for (number, line) in text.lines().enumerate() {
-        let line = line.trim();
-        if line.starts_with('[') {
-            let name = line.trim_start_matches('[').split(']').next().unwrap_or_default().trim();
-            inside = name == section && seen == wanted;
-            seen += usize::from(name == section);
-        } else if inside && line.split('=').next().is_some_and(|name| name.trim() == key) {
-            return Some(number + 1);
-        }
-    }
-    None
+    let sets = |given: &str| {
+        let name = given.split('=').next().unwrap_or(given).trim();
+        name == field || name.strip_prefix(field).is_some_and(|rest| rest.starts_with('.'))
+    };
+    let mut last = before.iter().rev();
+    let broke = last.find(|(_, scenario)| held(scenario));
+    broke.or_else(|| before.iter().rev().find(|(given, _)| sets(given))).map(|(given, _)| *given)
 }
 
 #[expect(clippy::needless_pass_by_value, reason = "numbers and texts alike, most of them made on the spot")]
@@ -106,8 +100,31 @@ fn link(scenario: &Scenario) -> Vec<Rule> {
             "pairs of nm and dB/km, the latter from 0.01 to 10",
             measured.iter().all(|[nm, db]| (800.0..2000.0).contains(nm) && (0.01..=10.0).contains(db)),
         ),
-        within("fibre.effective_area_um2", table.effective_area_um2, [0.0, 200.0], "up to 200 µm²"),
-        within("fibre.raman_strength", table.raman_strength, [0.0, 10.0], "0 to 10"),
+        rule(
+            "fibre.effective_area_um2",
+            table.effective_area_um2,
+            "0 (that of G.652.D), or 10 to 200 µm²",
+            table.effective_area_um2 == 0.0 || (10.0..=200.0).contains(&table.effective_area_um2),
+        ),
+        within("fibre.raman_strength", table.raman_strength, [0.0, 10.0], "0 (that of G.652.D) to 10"),
+        within(
+            "fibre.dispersion_ps_per_nm_km",
+            table.dispersion_ps_per_nm_km,
+            [0.0, 100.0],
+            "0 (that of G.652.D) to 100 ps/(nm km)",
+        ),
+        within(
+            "fibre.nonlinear_index_e20_m2_per_w",
+            table.nonlinear_index_e20_m2_per_w,
+            [0.0, 100.0],
+            "0 (that of G.652.D) to 100 (10^-20 m²/W)",
+        ),
+        within(
+            "fibre.backscatter_per_s",
+            table.backscatter_per_s,
+            [0.0, 1000.0],
+            "0 (that of G.652.D) to 1000 /s",
+        ),
         rule(
             "fibre.kappa",
             format!("{:?}", table.kappa),
@@ -120,7 +137,9 @@ fn link(scenario: &Scenario) -> Vec<Rule> {
 fn data(scenario: &Scenario) -> Vec<Rule> {
     let data = &scenario.data;
     let centres = data.slot_centres_thz();
-    let apart = centres.windows(2).all(|pair| pair[1] - pair[0] >= data.slot_ghz * 1e-3 * 0.999);
+    let mut in_order = centres.clone();
+    in_order.sort_by(f64::total_cmp);
+    let apart = in_order.windows(2).all(|pair| pair[1] - pair[0] >= data.slot_ghz * 1e-3 * 0.999);
     let pairs = data.carriers_800g.iter().zip(&data.slots).all(|(wide, slots)| 2 * wide <= *slots);
     let fits = data.carriers_800g.len() <= data.slots.len() && pairs;
     let powers = &data.carrier_power_dbm;
@@ -136,7 +155,7 @@ fn data(scenario: &Scenario) -> Vec<Rule> {
         rule(
             "data.first_slot_thz",
             format!("{:?}", data.first_slot_thz),
-            "bands between 184.5 and 196.5 THz, in order, that do not overlap",
+            "bands between 184.5 and 196.5 THz whose slots do not overlap",
             apart && centres.iter().all(|centre| (184.5..=196.5).contains(centre)),
         ),
         rule(
