@@ -3,10 +3,10 @@
 //! Gates are cut into cells of 16 384. In each, candidates are drawn at the greatest probability that a
 //! gate clicks of itself (geometric gaps), and the setting of a candidate's gate, which is a function of
 //! its index on Alice's side too, decides whether it clicks and how. Afterpulses and dead gates are added
-//! in order; they need the cell before, which is drawn again. Where the link drifts, a run of cells clicks by the
-//! rule of its first gate's time.
+//! cell by cell, in order; they need the cell before a frame's first, which is drawn again. Where the link drifts, a run of
+//! cells clicks by the rule of its first gate's time.
 
-use keystill_kernels::noise::Detection;
+use keystill_kernels::noise::{Cell, Detection, ROOM};
 use keystill_kernels::{Isa, noise};
 
 use crate::bb84::frame::{AliceFrame, BobFrame, Settings, SimulatedCounter, click};
@@ -18,14 +18,8 @@ use super::world_key;
 const CELL: u64 = 1 << 14;
 /// Cells that click by one rule: 4 ms at 1 GHz.
 const RUN: u64 = 256;
-/// Candidates that a cell draws at a time: one group of the kernel.
-const DRAW: usize = 256;
-/// Blocks of so many words.
-const DRAW_BLOCKS: u64 = DRAW as u64 / 16;
-/// Room for a cell's words in each stream, in blocks.
-const CELL_STRIDE: u64 = CELL / 16 + DRAW_BLOCKS;
-/// Cells whose candidates are looked at together: they stay in the cache.
-const TOGETHER: usize = 16;
+/// Room for a cell's words in the stream of gaps, in blocks: as many words as gates, in groups of sixteen blocks.
+const CELL_STRIDE: u64 = CELL / 16 + 16;
 
 /// The raw frames of both ends of a BB84 link.
 #[derive(Clone, Debug)]
@@ -36,11 +30,11 @@ pub struct Bb84Source {
     clicks: ClickModel,
     course: Course,
     clock_hz: f64,
-    /// Bob's threshold for the test basis, of 2^32.
+    /// The probability that Bob tests.
     test_threshold: f64,
+    /// 1/ln(1 − p) of the afterpulses' delays.
+    delay_inverse: f64,
     gap_key: [u32; 8],
-    accept_key: [u32; 8],
-    basis_key: [u32; 8],
     afterpulse_key: [u32; 8],
     delay_key: [u32; 8],
 }
@@ -61,57 +55,91 @@ struct Due {
 
 const BOTH: u8 = click::DETECTOR_0 | click::DETECTOR_1;
 
-/// Gates that click of themselves if they are live, in order.
-#[derive(Default)]
+/// Gates of a cell that click of themselves if they are live, in order.
 struct Clicks {
-    gates: Vec<u64>,
+    first_gate: u64,
+    /// How many they are, of the room that the kernel wants.
+    found: usize,
+    offsets: Vec<u32>,
     bytes: Vec<u8>,
 }
 
 impl Clicks {
+    fn new() -> Self {
+        let room = CELL as usize + ROOM;
+        Self { first_gate: 0, found: 0, offsets: vec![0; room], bytes: vec![0; room] }
+    }
+
+    fn gate(&self, place: usize) -> u64 {
+        self.first_gate + u64::from(self.offsets[place])
+    }
+
     fn get(&self, place: usize) -> Click {
-        Click { gate: self.gates[place], byte: self.bytes[place] }
+        Click { gate: self.gate(place), byte: self.bytes[place] }
+    }
+
+    fn gates(&self) -> impl Iterator<Item = u64> + '_ {
+        self.offsets[..self.found].iter().map(|offset| self.first_gate + u64::from(*offset))
     }
 }
 
-/// What the receiver saw, in order.
+/// What the receiver saw of a frame, in order, and what it remembers.
 struct Seen {
-    clicks: Clicks,
+    first_gate: u64,
+    /// Clicks of the frame; behind them is room.
+    len: usize,
+    offsets: Vec<u32>,
+    bytes: Vec<u8>,
     /// Gates from a click to the first at which the receiver sees again.
     dead: u64,
     live_from: u64,
+    /// Afterpulses that are due.
+    pending: Vec<Due>,
 }
 
 impl Seen {
-    fn new(dead: u64) -> Self {
-        Self { clicks: Clicks::default(), dead, live_from: 0 }
+    /// Nothing, with room for as many clicks as are likely.
+    fn new(first_gate: u64, dead: u64, likely: usize) -> Self {
+        let (offsets, bytes) = (vec![0; likely], vec![0; likely]);
+        Self { first_gate, len: 0, offsets, bytes, dead, live_from: 0, pending: Vec::new() }
     }
 
     /// Adds a click unless the receiver is dead; whether it did.
     fn push(&mut self, click: Click) -> bool {
+        self.make_room(1);
         let live = click.gate >= self.live_from;
-        if live {
-            self.live_from = click.gate + self.dead;
-            self.clicks.gates.push(click.gate);
-            self.clicks.bytes.push(click.byte);
-        }
+        self.put(click);
         live
     }
 
-    /// Adds some clicks, each unless the receiver is dead. Without branches: which are lost is as good as random.
+    /// Adds some clicks, each unless the receiver is dead.
     fn append(&mut self, own: &Clicks, places: std::ops::Range<usize>) {
-        let Clicks { gates, bytes } = &mut self.clicks;
-        let mut len = gates.len();
-        gates.resize(len + places.len(), 0);
-        bytes.resize(len + places.len(), 0);
-        for (gate, byte) in own.gates[places.clone()].iter().zip(&own.bytes[places]) {
-            (gates[len], bytes[len]) = (*gate, *byte);
-            let live = *gate >= self.live_from;
-            self.live_from = if live { gate + self.dead } else { self.live_from };
-            len += usize::from(live);
+        self.make_room(places.len());
+        for (offset, byte) in own.offsets[places.clone()].iter().zip(&own.bytes[places]) {
+            self.put(Click { gate: own.first_gate + u64::from(*offset), byte: *byte });
         }
-        gates.truncate(len);
-        bytes.truncate(len);
+    }
+
+    /// Without branches: which clicks are lost is as good as random. What lies before the frame is not kept.
+    #[inline]
+    fn put(&mut self, click: Click) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a frame is below 2^31 gates, and what is not in it is not kept"
+        )]
+        let offset = click.gate.wrapping_sub(self.first_gate) as u32;
+        (self.offsets[self.len], self.bytes[self.len]) = (offset, click.byte);
+        let live = click.gate >= self.live_from;
+        self.live_from = if live { click.gate + self.dead } else { self.live_from };
+        self.len += usize::from(live & (click.gate >= self.first_gate));
+    }
+
+    fn make_room(&mut self, more: usize) {
+        let room = self.len + more;
+        if room > self.offsets.len() {
+            self.offsets.resize(2 * room, 0);
+            self.bytes.resize(2 * room, 0);
+        }
     }
 }
 
@@ -126,35 +154,27 @@ fn detection(rule: &ClickModel, thresholds: [u32; 5], test: f64) -> Detection {
         let words = libm::round(share.clamp(0.0, 1.0) * 4_294_967_296.0) as u32;
         words
     };
-    let mut bounds = [[0; 32]; 3];
-    for place in 0..32 {
-        let (setting, bob_test) = (place % 16, place >= 16);
-        let (bit, alice_test, intensity) = (setting & 1, setting & 2 != 0, (setting >> 2).min(2));
-        let table = if alice_test == bob_test { &rule.matched } else { &rule.crossed };
-        let [right, wrong, both] = table[bit][intensity];
-        let shares = [right, right + wrong, right + wrong + both];
-        for (bounds, share) in bounds.iter_mut().zip(shares) {
-            bounds[place] = words(share / rule.most());
+    let mut bounds = [[0; 16]; 6];
+    for place in 0..16 {
+        let (bit, alice_test, intensity) = (place & 1, place & 2 != 0, (place >> 2).min(2));
+        let mut sum = 0.0;
+        for (kind, bounds) in bounds.iter_mut().enumerate() {
+            let bob_test = kind >= 3;
+            let table = if alice_test == bob_test { &rule.matched } else { &rule.crossed };
+            let basis = if bob_test { test } else { 1.0 - test };
+            sum += basis * table[bit][intensity][kind % 3];
+            bounds[place] = words(sum / rule.most());
         }
     }
-    Detection { thresholds, test: words(test), bounds }
+    Detection { thresholds, bounds }
 }
 
-/// Gates at which something may happen, and the words for what becomes of each.
+/// How gates click of themselves, as the kernel has it.
 #[derive(Default)]
-struct Candidates {
-    gates: Vec<u64>,
-    settings: Vec<u32>,
-    accept: Vec<u32>,
-    basis: Vec<u32>,
-}
-
-impl Candidates {
-    fn clear(&mut self) {
-        self.gates.clear();
-        self.accept.clear();
-        self.basis.clear();
-    }
+struct Rule {
+    inverse: f32,
+    /// None where nothing ever clicks.
+    detection: Option<Detection>,
 }
 
 impl Bb84Source {
@@ -169,13 +189,12 @@ impl Bb84Source {
                 key: world_key(seed, "bb84 settings"),
                 thresholds: thresholds(bb84.probabilities, bb84.test_probability),
             },
+            delay_inverse: 1.0 / libm::log1p(-1.0 / bb84.afterpulse_gates.max(1.000_001)),
             clicks: course.clicks(0.0),
             course,
             clock_hz: bb84.clock_ghz * 1e9,
             test_threshold: bb84.test_probability,
             gap_key: world_key(seed, "bb84 gaps"),
-            accept_key: world_key(seed, "bb84 candidates"),
-            basis_key: world_key(seed, "bb84 bases"),
             afterpulse_key: world_key(seed, "bb84 afterpulses"),
             delay_key: world_key(seed, "bb84 delays"),
         }
@@ -206,122 +225,98 @@ impl Bb84Source {
     pub fn bob_frame(&self, isa: Isa, index: u64) -> BobFrame {
         let first_gate = self.first_gate(index);
         let end = first_gate + u64::from(self.gates_per_frame);
-        let cells = (first_gate / CELL).saturating_sub(1)..end.div_ceil(CELL);
-        let own = self.own_clicks(isa, cells);
-        let seen = self.with_memory(isa, &own, end);
-        let here = seen.gates.partition_point(|gate| *gate < first_gate)
-            ..seen.gates.partition_point(|gate| *gate < end);
-        let offset = |gate: &u64| u32::try_from(gate - first_gate).unwrap_or(u32::MAX);
-        BobFrame {
-            first_gate,
-            gates: self.gates_per_frame,
-            offsets: seen.gates[here.clone()].iter().map(offset).collect(),
-            clicks: seen.bytes[here].to_vec(),
-        }
-    }
-
-    /// The gates of some cells that click of themselves if they are live, in order.
-    fn own_clicks(&self, isa: Isa, cells: std::ops::Range<u64>) -> Clicks {
-        let mut own = Clicks::default();
-        let mut from = cells.start;
-        while from < cells.end {
-            let end = ((from / RUN + 1) * RUN).min(cells.end);
-            if self.course.is_steady() {
-                self.own_clicks_by(isa, from..cells.end, &self.clicks, &mut own);
-                break;
+        let mut run = u64::MAX;
+        let mut rule = Rule::default();
+        let (mut own, mut seen) = (Clicks::new(), self.nothing_seen(first_gate));
+        for cell in (first_gate / CELL).saturating_sub(1)..end.div_ceil(CELL) {
+            if cell / RUN != run {
+                run = cell / RUN;
+                rule = self.rule(run);
             }
-            let seconds = (from / RUN * RUN * CELL) as f64 / self.clock_hz;
-            self.own_clicks_by(isa, from..end, &self.course.clicks(seconds), &mut own);
-            from = end;
+            self.own_clicks(isa, cell, &rule, &mut own);
+            own.found = own.gates().take_while(|gate| *gate < end).count();
+            self.remember(isa, &own, &mut seen);
         }
-        own
+        self.due_before(isa, end, &mut seen);
+        seen.offsets.truncate(seen.len);
+        seen.bytes.truncate(seen.len);
+        BobFrame { first_gate, gates: self.gates_per_frame, offsets: seen.offsets, clicks: seen.bytes }
     }
 
-    /// The same of cells that click by one rule.
-    fn own_clicks_by(&self, isa: Isa, cells: std::ops::Range<u64>, rule: &ClickModel, own: &mut Clicks) {
-        let most = rule.most();
-        if most <= 0.0 {
-            return;
+    fn nothing_seen(&self, first_gate: u64) -> Seen {
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_sign_loss,
+            reason = "at most a frame's gates"
+        )]
+        let likely = (f64::from(self.gates_per_frame) * self.clicks.own(0).min(1.0)) as usize;
+        Seen::new(first_gate, 1 + u64::from(self.clicks.dead_gates), likely + CELL as usize)
+    }
+
+    /// How the gates of a run of cells click of themselves.
+    fn rule(&self, run: u64) -> Rule {
+        if self.course.is_steady() {
+            return self.rule_of(&self.clicks);
         }
+        let seconds = (run * RUN * CELL) as f64 / self.clock_hz;
+        self.rule_of(&self.course.clicks(seconds))
+    }
+
+    fn rule_of(&self, clicks: &ClickModel) -> Rule {
+        let most = clicks.most();
         #[expect(clippy::cast_possible_truncation, reason = "the kernel's precision")]
         let inverse = (1.0 / libm::log1p(-most)) as f32;
-        let rule = detection(rule, self.settings.thresholds, self.test_threshold);
-        let mut candidates = Candidates::default();
-        for first in cells.clone().step_by(TOGETHER) {
-            candidates.clear();
-            let cells = first..cells.end.min(first + TOGETHER as u64);
-            cells.for_each(|cell| self.candidates(isa, cell, inverse, &mut candidates));
-            let Candidates { gates, settings, accept, basis } = &mut candidates;
-            settings.resize(gates.len(), 0);
-            noise::gate_words(isa, &self.settings.key, gates, settings);
-            let known = own.gates.len();
-            own.gates.resize(known + gates.len(), 0);
-            own.bytes.resize(known + gates.len(), 0);
-            let of = noise::Candidates { gates, settings, accept, basis };
-            let found = noise::detect(isa, &rule, of, &mut own.gates[known..], &mut own.bytes[known..]);
-            own.gates.truncate(known + found);
-            own.bytes.truncate(known + found);
-        }
+        let of = || detection(clicks, self.settings.thresholds, self.test_threshold);
+        Rule { inverse, detection: (most > 0.0).then(of) }
     }
 
-    /// Adds the candidates of a cell.
-    fn candidates(&self, isa: Isa, cell: u64, inverse: f32, out: &mut Candidates) {
-        let (mut gate, end) = (cell * CELL, (cell + 1) * CELL);
-        let mut block = cell * CELL_STRIDE;
-        let mut words = [0; DRAW];
-        while gate < end {
-            noise::gaps(isa, &self.gap_key, block, inverse, &mut words);
-            let before = out.gates.len();
-            for gap in words {
-                // Gates without a candidate before the next one.
-                gate += u64::from(gap);
-                if gate >= end {
-                    break;
-                }
-                out.gates.push(gate);
-                gate += 1;
-            }
-            let found = out.gates.len() - before;
-            noise::words_across(isa, &self.accept_key, block, &mut words);
-            out.accept.extend_from_slice(&words[..found]);
-            noise::words_across(isa, &self.basis_key, block, &mut words);
-            out.basis.extend_from_slice(&words[..found]);
-            block += DRAW_BLOCKS;
-        }
+    /// The gates of a cell that click of themselves if they are live, in order.
+    fn own_clicks(&self, isa: Isa, cell: u64, rule: &Rule, own: &mut Clicks) {
+        own.first_gate = cell * CELL;
+        let of = Cell {
+            first_gate: own.first_gate,
+            gates: CELL as u32,
+            gap_key: &self.gap_key,
+            first_block: cell * CELL_STRIDE,
+            inverse: rule.inverse,
+            gate_key: &self.settings.key,
+        };
+        own.found = match &rule.detection {
+            Some(rule) => noise::detect(isa, rule, &of, &mut own.offsets, &mut own.bytes),
+            None => 0,
+        };
     }
 
-    /// Adds afterpulses and takes away what falls into dead gates.
-    fn with_memory(&self, isa: Isa, own: &Clicks, end: u64) -> Clicks {
+    /// Adds a cell's clicks with their afterpulses, without what falls into dead gates.
+    fn remember(&self, isa: Isa, own: &Clicks, seen: &mut Seen) {
         let mut caused = self.caused(isa, own).into_iter().peekable();
-        let (mut seen, mut pending) = (Seen::new(1 + u64::from(self.clicks.dead_gates)), Vec::new());
         let mut place = 0;
-        while place < own.gates.len() {
-            let cause = caused.peek().map_or(own.gates.len(), |(cause, _)| *cause);
-            if pending.is_empty() && place < cause {
+        while place < own.found {
+            let cause = caused.peek().map_or(own.found, |(cause, _)| *cause);
+            if seen.pending.is_empty() && place < cause {
                 seen.append(own, place..cause);
                 place = cause;
                 continue;
             }
             let click = own.get(place);
-            self.due_before(isa, click.gate, &mut pending, &mut seen);
-            pending.retain(|due: &Due| due.click.gate != click.gate);
+            self.due_before(isa, click.gate, seen);
+            seen.pending.retain(|due| due.click.gate != click.gate);
             let due = caused.next_if(|(cause, _)| *cause == place);
             if seen.push(click) {
-                pending.extend(due.map(|(_, due)| due));
+                seen.pending.extend(due.map(|(_, due)| due));
             }
             place += 1;
         }
-        self.due_before(isa, end, &mut pending, &mut seen);
-        seen.clicks
     }
 
     /// The afterpulses that clicks cause where they are not lost themselves, and by which of them.
     fn caused(&self, isa: Isa, own: &Clicks) -> Vec<(usize, Due)> {
-        let triggers = self.words_at(isa, &self.afterpulse_key, &own.gates);
+        let gates: Vec<u64> = own.gates().collect();
+        let triggers = self.words_at(isa, &self.afterpulse_key, &gates);
         let limit = below(self.clicks.afterpulse_probability);
         let places: Vec<usize> =
             (0..triggers.len()).filter(|place| u64::from(triggers[*place]) < limit).collect();
-        let gates: Vec<u64> = places.iter().map(|place| own.gates[*place]).collect();
+        let gates: Vec<u64> = places.iter().map(|place| own.gate(*place)).collect();
         let delays = self.words_at(isa, &self.delay_key, &gates);
         let afterpulses: Vec<Click> = places
             .iter()
@@ -335,17 +330,17 @@ impl Bb84Source {
     }
 
     /// The afterpulses due before a gate, in order; each may cause another.
-    fn due_before(&self, isa: Isa, gate: u64, pending: &mut Vec<Due>, seen: &mut Seen) {
-        while let Some(place) = (0..pending.len()).min_by_key(|place| pending[*place].click.gate) {
-            if pending[place].click.gate >= gate {
+    fn due_before(&self, isa: Isa, gate: u64, seen: &mut Seen) {
+        while let Some(place) = (0..seen.pending.len()).min_by_key(|place| seen.pending[*place].click.gate) {
+            if seen.pending[place].click.gate >= gate {
                 break;
             }
-            let Due { click, trigger } = pending.swap_remove(place);
+            let Due { click, trigger } = seen.pending.swap_remove(place);
             if seen.push(click) && u64::from(trigger) < below(self.clicks.afterpulse_probability) {
                 let delay = self.words_at(isa, &self.delay_key, &[click.gate]);
                 let click = self.afterpulse(click, trigger, delay[0]);
                 let further = self.words_at(isa, &self.afterpulse_key, &[click.gate]);
-                pending.push(Due { click, trigger: further[0] });
+                seen.pending.push(Due { click, trigger: further[0] });
             }
         }
     }
@@ -361,9 +356,8 @@ impl Bb84Source {
         // The trigger's rest is uniform again; its bits choose detector and basis.
         let rest = unit(trigger) / self.clicks.afterpulse_probability;
         let test = rest < self.test_threshold;
-        let inverse = 1.0 / libm::log1p(-1.0 / self.clicks.afterpulse_gates.max(1.000_001));
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a delay of few gates")]
-        let beyond = libm::floor(libm::log(unit(delay)) * inverse) as u64;
+        let beyond = libm::floor(libm::log(unit(delay)) * self.delay_inverse) as u64;
         let detector = match click.byte & BOTH {
             one @ (click::DETECTOR_0 | click::DETECTOR_1) => one,
             _ if delay & 1 == 0 => click::DETECTOR_0,

@@ -101,10 +101,14 @@ impl CvSource {
     /// Alice's modulation of a frame.
     #[must_use]
     pub fn alice_frame(&self, isa: Isa, index: u64) -> AliceFrame {
-        let mut quadratures = self.gaussians(isa, &self.modulation_key, index);
-        for x in &mut quadratures {
-            *x *= self.modulation_deviation;
+        let mut quadratures = vec![0.0; self.drawn()];
+        let mut block = index * (self.drawn() as u64 / 16);
+        for chunk in quadratures.chunks_mut(CHUNK) {
+            noise::gaussians(isa, &self.modulation_key, block, chunk);
+            chunk.iter_mut().for_each(|x| *x *= self.modulation_deviation);
+            block += (CHUNK / 16) as u64;
         }
+        quadratures.truncate(2 * self.symbols_per_frame as usize);
         AliceFrame { first_symbol: index * u64::from(self.symbols_per_frame), quadratures }
     }
 
@@ -163,13 +167,6 @@ impl CvSource {
             electronic_samples: samples,
             electronic_mean_square: measured(self.electronic_noise, draws[1]),
         }
-    }
-
-    fn gaussians(&self, isa: Isa, key: &[u32; 8], index: u64) -> Vec<f32> {
-        let mut samples = vec![0.0; self.drawn()];
-        noise::gaussians(isa, key, index * (self.drawn() as u64 / 16), &mut samples);
-        samples.truncate(2 * self.symbols_per_frame as usize);
-        samples
     }
 }
 

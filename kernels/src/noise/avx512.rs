@@ -2,7 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{Candidates, Detection, Receiver, scalar};
+use super::{Cell, Detection, Receiver, scalar};
 
 /// Lanes of a register.
 const LANES: usize = 16;
@@ -30,63 +30,94 @@ pub(super) fn gate_words(key: &[u32; 8], gates: &[u64], out: &mut [u32]) {
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq,avx2")]
 fn words_of(key: &[u32; 8], gates: &[u64; GATES], out: &mut [u32; GATES]) {
+    let mut counters = [_mm512_setzero_si512(); GATES / 8];
+    for (counters, gates) in counters.iter_mut().zip(gates.as_chunks::<8>().0) {
+        *counters = load_gates(gates);
+    }
+    let counters = both_words(key, counters);
+    for (counters, out) in counters.as_chunks::<2>().0.iter().zip(out.as_chunks_mut::<LANES>().0) {
+        store_words(out, _mm512_permutex2var_epi32(counters[0], even_words(), counters[1]));
+    }
+}
+
+/// Both words of some gates.
+#[inline]
+#[target_feature(enable = "avx512f,avx512dq,avx2")]
+fn both_words<const N: usize>(key: &[u32; 8], mut gates: [__m512i; N]) -> [__m512i; N] {
     let mask = _mm512_set1_epi64(scalar::gate_mask(key).cast_signed());
     let multiplier = _mm512_set1_epi64(i64::from(scalar::PHILOX[0]));
-    let mut counters = [mask; GATES / 8];
-    for (counters, gates) in counters.iter_mut().zip(gates.as_chunks::<8>().0) {
-        *counters = _mm512_xor_si512(load_gates(gates), mask);
+    for gates in &mut gates {
+        *gates = _mm512_xor_si512(*gates, mask);
     }
     let mut round_key = key[0];
     for _ in 0..scalar::PHILOX_ROUNDS {
         let this = _mm512_set1_epi64(i64::from(round_key));
-        for counters in &mut counters {
+        for counters in &mut gates {
             let products = _mm512_rol_epi64::<32>(_mm512_mul_epu32(*counters, multiplier));
             *counters = _mm512_ternarylogic_epi64::<0x96>(products, _mm512_srli_epi64::<32>(*counters), this);
         }
         round_key = round_key.wrapping_add(scalar::PHILOX[1]);
     }
-    for (counters, out) in counters.as_chunks::<2>().0.iter().zip(out.as_chunks_mut::<LANES>().0) {
-        let even = _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0);
-        store_words(out, _mm512_permutex2var_epi32(counters[0], even, counters[1]));
-    }
+    gates
+}
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn even_words() -> __m512i {
+    _mm512_set_epi32(30, 28, 26, 24, 22, 20, 18, 16, 14, 12, 10, 8, 6, 4, 2, 0)
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl,avx512vbmi2,avx2,popcnt")]
-pub(super) fn detect(rule: &Detection, of: Candidates<'_>, gates: &mut [u64], clicks: &mut [u8]) -> usize {
-    scalar::check_candidates(of, gates, clicks);
-    let whole = of.gates.len() / LANES * LANES;
-    let mut found = 0;
-    for place in (0..whole).step_by(LANES) {
-        let words = |words: &[u32]| words[place..].first_chunk::<LANES>().map_or([0; LANES], |words| *words);
-        let seen = click(
-            rule,
-            load_words(&words(of.settings)),
-            load_words(&words(of.accept)),
-            load_words(&words(of.basis)),
-        );
-        let here = u32::from(_mm512_test_epi32_mask(seen, _mm512_set1_epi32(6)));
-        let packed = _mm_maskz_compress_epi8(here as u16, _mm512_cvtepi32_epi8(seen));
-        // What clicked never takes more room than was looked at.
-        if let Some(out) = clicks[found..].first_chunk_mut::<LANES>() {
-            store_clicks(out, packed);
-        }
-        for half in 0..2 {
-            let from = of.gates[place + 8 * half..].first_chunk::<8>().map_or([0; 8], |gates| *gates);
-            let here = (here >> (8 * half)) as u8;
-            if let Some(out) = gates[found..].first_chunk_mut::<8>() {
-                store_gates(out, _mm512_maskz_compress_epi64(here, load_gates(&from)));
+pub(super) fn detect(rule: &Detection, cell: &Cell<'_>, gates: &mut [u32], clicks: &mut [u8]) -> usize {
+    scalar::check_cell(cell, gates, clicks);
+    let (one, last) = (_mm512_set1_epi32(1), _mm512_set1_epi32(LANES as i32 - 1));
+    let (inverse, most) = (_mm512_set1_ps(cell.inverse), _mm512_set1_ps(scalar::MOST_GAP));
+    let end = _mm512_set1_epi32(cell.gates.cast_signed());
+    let first = _mm512_set1_epi64(cell.first_gate.cast_signed());
+    let (mut found, mut block) = (0, cell.first_block);
+    // The gate behind the candidate before, in every lane.
+    let mut from = _mm512_setzero_si512();
+    loop {
+        let drawn = blocks(cell.gap_key, &scalar::run(block, 0));
+        block += LANES as u64;
+        for words in drawn {
+            let steps = _mm512_min_epu32(gaps_of(words, inverse, most), end);
+            let behind = _mm512_add_epi32(running_sums(_mm512_add_epi32(steps, one)), from);
+            let offsets = _mm512_sub_epi32(behind, one);
+            // Lanes rise, so that those inside stand first.
+            let inside = _mm512_cmplt_epu32_mask(offsets, end);
+            let halves = [_mm512_castsi512_si256(offsets), _mm512_extracti64x4_epi64::<1>(offsets)];
+            let counters = halves.map(|half| _mm512_add_epi64(_mm512_cvtepu32_epi64(half), first));
+            let [low, high] = both_words(cell.gate_key, counters);
+            let settings = _mm512_permutex2var_epi32(low, even_words(), high);
+            let accept = _mm512_permutex2var_epi32(low, _mm512_or_si512(even_words(), one), high);
+            let seen = click(rule, settings, accept);
+            let here = _mm512_mask_test_epi32_mask(inside, seen, _mm512_set1_epi32(6));
+            // No more has been found than gates were looked at, and there is room behind those.
+            if let Some(out) = gates[found..].first_chunk_mut::<LANES>() {
+                store_words(out, _mm512_maskz_compress_epi32(here, offsets));
+            }
+            if let Some(out) = clicks[found..].first_chunk_mut::<LANES>() {
+                store_clicks(out, _mm_maskz_compress_epi8(here, _mm512_cvtepi32_epi8(seen)));
             }
             found += here.count_ones() as usize;
+            if inside != u16::MAX {
+                return found;
+            }
+            from = _mm512_permutexvar_epi32(last, behind);
         }
     }
-    let rest = Candidates {
-        gates: &of.gates[whole..],
-        settings: &of.settings[whole..],
-        accept: &of.accept[whole..],
-        basis: &of.basis[whole..],
-    };
-    let room = rest.gates.len();
-    found + scalar::detect(rule, rest, &mut gates[found..found + room], &mut clicks[found..found + room])
+}
+
+/// Sums of each lane and those before it.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn running_sums(lanes: __m512i) -> __m512i {
+    let zero = _mm512_setzero_si512();
+    let sums = _mm512_add_epi32(lanes, _mm512_alignr_epi32::<15>(lanes, zero));
+    let sums = _mm512_add_epi32(sums, _mm512_alignr_epi32::<14>(sums, zero));
+    let sums = _mm512_add_epi32(sums, _mm512_alignr_epi32::<12>(sums, zero));
+    _mm512_add_epi32(sums, _mm512_alignr_epi32::<8>(sums, zero))
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
@@ -120,25 +151,16 @@ fn packed(thresholds: &[u32; 5], words: __m512i) -> __m512i {
 /// What sixteen candidates become, in the scalar body's steps.
 #[inline]
 #[target_feature(enable = "avx512f")]
-fn click(rule: &Detection, settings: __m512i, accept: __m512i, basis: __m512i) -> __m512i {
+fn click(rule: &Detection, settings: __m512i, accept: __m512i) -> __m512i {
     let one = _mm512_set1_epi32(1);
-    let bit = _mm512_and_si512(settings, one);
     let place = packed(&rule.thresholds, settings);
-    let bob_test = _mm512_cmplt_epu32_mask(basis, _mm512_set1_epi32(rule.test.cast_signed()));
-    let place = _mm512_mask_or_epi32(place, bob_test, place, _mm512_set1_epi32(16));
-    let mut kind = _mm512_slli_epi32::<2>(bit);
+    let mut kind = _mm512_slli_epi32::<3>(_mm512_and_si512(place, one));
     for bounds in &rule.bounds {
-        let [low, high] = [load_words(&half(bounds, 0)), load_words(&half(bounds, 1))];
-        let above = _mm512_cmpge_epu32_mask(accept, _mm512_permutex2var_epi32(low, place, high));
+        let above = _mm512_cmpge_epu32_mask(accept, _mm512_permutexvar_epi32(place, load_words(bounds)));
         kind = _mm512_mask_add_epi32(kind, above, kind, one);
     }
-    let clicks = _mm512_cvtepu8_epi32(_mm_set1_epi64x(i64::from_le_bytes(scalar::CLICKS)));
-    let seen = _mm512_permutexvar_epi32(kind, clicks);
-    _mm512_mask_or_epi32(seen, bob_test, seen, one)
-}
-
-fn half(bounds: &[u32; 32], half: usize) -> [u32; LANES] {
-    bounds.as_chunks::<LANES>().0[half]
+    let clicks = load_words(&scalar::CLICKS.map(u32::from));
+    _mm512_permutexvar_epi32(kind, clicks)
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx2")]
@@ -172,11 +194,17 @@ pub(super) fn gaps(key: &[u32; 8], first_block: u64, inverse: f32, out: &mut [u3
     for (group, out) in out.as_chunks_mut::<{ 16 * LANES }>().0.iter_mut().enumerate() {
         let blocks = blocks(key, &scalar::run(first_block, group));
         for (out, words) in out.as_chunks_mut::<LANES>().0.iter_mut().zip(blocks) {
-            let x = _mm512_add_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32::<8>(words)), _mm512_set1_ps(0.5));
-            let gaps = _mm512_min_ps(_mm512_mul_ps(ln_unit(x), inverse), most);
-            store_words(out, _mm512_cvttps_epu32(gaps));
+            store_words(out, gaps_of(words, inverse, most));
         }
     }
+}
+
+/// The gaps of sixteen words.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn gaps_of(words: __m512i, inverse: __m512, most: __m512) -> __m512i {
+    let x = _mm512_add_ps(_mm512_cvtepi32_ps(_mm512_srli_epi32::<8>(words)), _mm512_set1_ps(0.5));
+    _mm512_cvttps_epu32(_mm512_min_ps(_mm512_mul_ps(ln_unit(x), inverse), most))
 }
 
 #[target_feature(enable = "avx512f,avx512dq,avx2")]
@@ -375,13 +403,6 @@ fn load_words(words: &[u32; LANES]) -> __m512i {
 fn load_gates(gates: &[u64; 8]) -> __m512i {
     // SAFETY: the array has the 64 bytes that an unaligned load reads.
     unsafe { _mm512_loadu_si512(gates.as_ptr().cast()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn store_gates(out: &mut [u64; 8], gates: __m512i) {
-    // SAFETY: the array has the 64 bytes that an unaligned store writes.
-    unsafe { _mm512_storeu_si512(out.as_mut_ptr().cast(), gates) }
 }
 
 #[inline]

@@ -46,15 +46,13 @@ kernel! {
     /// `out`: a multiple of 256 samples. Panics otherwise. The tails end at 5.8 standard deviations.
     pub fn gaussians(key: &[u32; 8], first_block: u64, out: &mut [f32]);
 
-    /// What a single-photon receiver makes of candidates: those that click, in order; returns how many they are.
+    /// Gates of a cell at which a single-photon receiver clicks of itself, in order, counted from the cell's first;
+    /// returns how many they are.
     ///
-    /// `gates`, `clicks`: as long as the candidates; behind what clicked they are anything. Panics otherwise.
-    pub fn detect(
-        rule: &Detection,
-        candidates: Candidates<'_>,
-        gates: &mut [u64],
-        clicks: &mut [u8],
-    ) -> usize;
+    /// Candidates come at geometric gaps as those of [`gaps`]; of both words of a candidate's gate, as [`gate_words`]
+    /// has the first, that one is the sender's setting and the other decides what clicks. `gates`, `clicks`: of the
+    /// same length, room for the cell's gates and [`ROOM`] more; behind what clicked they are anything. Panics otherwise.
+    pub fn detect(rule: &Detection, cell: &Cell<'_>, gates: &mut [u32], clicks: &mut [u8]) -> usize;
 
     /// What a coherent receiver makes of its symbols, in place.
     ///
@@ -64,20 +62,27 @@ kernel! {
     pub fn receive(receiver: &Receiver, angles: &[f32], noise: &[f32], quadratures: &mut [f32]);
 }
 
-/// Gates at which something may happen, and the words that decide, of the same length.
+/// Elements behind a cell's gates that [`detect`] may write over.
+pub const ROOM: usize = 16;
+
+/// Gates side by side, and the streams that say which of them are candidates and what becomes of those.
 #[derive(Clone, Copy, Debug)]
-pub struct Candidates<'a> {
-    /// The gates.
-    pub gates: &'a [u64],
-    /// The words of Alice's settings: bit 0 the bit; the rest, as a number, chooses basis and intensity.
-    pub settings: &'a [u32],
-    /// The words that decide what clicks.
-    pub accept: &'a [u32],
-    /// The words that decide Bob's basis.
-    pub basis: &'a [u32],
+pub struct Cell<'a> {
+    /// The first gate.
+    pub first_gate: u64,
+    /// How many they are, at most 2^24.
+    pub gates: u32,
+    /// The key of the gaps' stream.
+    pub gap_key: &'a [u32; 8],
+    /// The cell's first block in it; a cell takes sixteen at a time.
+    pub first_block: u64,
+    /// 1/ln(1 − p) of a candidate's probability p: negative.
+    pub inverse: f32,
+    /// The key of the gates' words.
+    pub gate_key: &'a [u32; 8],
 }
 
-/// What becomes of a candidate, by Alice's setting and Bob's basis.
+/// What becomes of a candidate, by the sender's setting.
 ///
 /// A setting is packed as bit 0 the bit, bit 1 the test basis, bits 2 and 3 the intensity. A click is a byte: bit 0 set
 /// in the test basis, bit 1 if the detector of bit 0 clicked, bit 2 if that of bit 1 did.
@@ -86,11 +91,9 @@ pub struct Detection {
     /// Cumulative counts of 2^31: (key basis, intensity 0), (key, 1), (key, 2), (test, 0), (test, 1); what is above
     /// the last is (test, 2).
     pub thresholds: [u32; 5],
-    /// The word below which Bob measures in the test basis.
-    pub test: u32,
-    /// The words below which the right detector clicks, one of them, any: for each setting, and behind them again where
-    /// Bob measures in the test basis.
-    pub bounds: [[u32; 32]; 3],
+    /// For each setting, the words below which: the receiver measures in the key basis and the right detector clicks,
+    /// the wrong one, both; or in the test basis the right one, the wrong one, both; cumulative.
+    pub bounds: [[u32; 16]; 6],
 }
 
 /// A coherent receiver: y = signal·(turned symbol) + noise·(its sample); then p as told below; then the converter.
@@ -117,7 +120,7 @@ use scalar as portable;
 /// The scalar bodies under wider features: the compiler vectorises their lanes.
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
-    use super::{Candidates, Detection, Receiver, scalar};
+    use super::{Cell, Detection, Receiver, scalar};
 
     #[target_feature(enable = "avx2")]
     pub(super) fn settings(thresholds: &[u32; 5], words: &[u32], out: &mut [u8]) {
@@ -125,13 +128,8 @@ mod avx2 {
     }
 
     #[target_feature(enable = "avx2")]
-    pub(super) fn detect(
-        rule: &Detection,
-        of: Candidates<'_>,
-        gates: &mut [u64],
-        clicks: &mut [u8],
-    ) -> usize {
-        scalar::detect(rule, of, gates, clicks)
+    pub(super) fn detect(rule: &Detection, cell: &Cell<'_>, gates: &mut [u32], clicks: &mut [u8]) -> usize {
+        scalar::detect(rule, cell, gates, clicks)
     }
 
     #[target_feature(enable = "avx2")]
@@ -224,39 +222,99 @@ mod tests {
     }
 
     #[test]
-    fn candidates_click_alike_on_every_level() {
-        let rule = Detection {
-            thresholds: [0.5, 0.6, 0.7, 0.8, 0.9].map(|share| (share * f64::from(1u32 << 31)) as u32),
-            test: 1 << 30,
-            bounds: std::array::from_fn(|kind| {
-                std::array::from_fn(|place| (kind as u32 + 1) * 1_000_000_000 + place as u32 * 1000)
-            }),
-        };
-        let mut drawn = vec![0; 768];
+    fn settings_are_read_alike_on_every_level() {
+        let thresholds = THRESHOLDS.map(|share| (share * f64::from(1u32 << 31)) as u32);
+        let mut drawn = vec![0; 256];
         words(Isa::SCALAR, &KEY, 0, &mut drawn);
         for len in [0, 1, 15, 16, 17, 250] {
-            let gates: Vec<u64> = (0..len as u64).map(|gate| gate << 33).collect();
-            let part = |place: usize| &drawn[256 * place..256 * place + len];
-            let of = Candidates { gates: &gates, settings: part(0), accept: part(1), basis: part(2) };
-            let detected = |isa| {
-                let mut out = (vec![0; len], vec![0; len]);
-                let found = detect(isa, &rule, of, &mut out.0, &mut out.1);
-                out.0.truncate(found);
-                out.1.truncate(found);
-                out
-            };
             let mut want = vec![0; len];
-            settings(Isa::SCALAR, &rule.thresholds, part(0), &mut want);
+            settings(Isa::SCALAR, &thresholds, &drawn[..len], &mut want);
             for isa in Isa::available() {
                 let mut out = vec![0; len];
-                settings(isa, &rule.thresholds, part(0), &mut out);
+                settings(isa, &thresholds, &drawn[..len], &mut out);
                 assert_eq!(out, want, "{isa}: settings of {len} words");
             }
-            let want = detected(Isa::SCALAR);
-            assert!(len < 250 || (100..240).contains(&want.0.len()), "some click: {}", want.0.len());
-            assert!(want.1.iter().all(|click| click & 6 != 0), "a detector each");
+        }
+    }
+
+    const THRESHOLDS: [f64; 5] = [0.5, 0.6, 0.7, 0.8, 0.9];
+
+    fn detected(isa: Isa, rule: &Detection, p: f64, gates: u32, first_gate: u64) -> Vec<(u32, u8)> {
+        let cell = Cell {
+            first_gate,
+            gates,
+            gap_key: &KEY,
+            first_block: 7,
+            inverse: (1.0 / f64::ln_1p(-p)) as f32,
+            gate_key: &[9, 8, 7, 6, 5, 4, 3, 2],
+        };
+        let room = gates as usize + ROOM;
+        let (mut places, mut clicks) = (vec![0; room], vec![0; room]);
+        let found = detect(isa, rule, &cell, &mut places, &mut clicks);
+        places.into_iter().zip(clicks).take(found).collect()
+    }
+
+    #[test]
+    fn cells_click_alike_on_every_level() {
+        let rule = Detection {
+            thresholds: THRESHOLDS.map(|share| (share * f64::from(1u32 << 31)) as u32),
+            bounds: std::array::from_fn(|kind| {
+                std::array::from_fn(|place| (kind as u32 + 1) * 600_000_000 + place as u32 * 1000)
+            }),
+        };
+        for (p, gates) in
+            [(0.01, 1 << 14), (0.5, 1 << 14), (0.999, 5000), (1e-7, 1 << 14), (0.3, 1), (0.3, 0)]
+        {
+            let want = detected(Isa::SCALAR, &rule, p, gates, 1 << 40);
+            assert!(
+                want.iter().all(|(gate, click)| *gate < gates && click & 6 != 0),
+                "a detector each, inside"
+            );
+            assert!(want.is_sorted_by(|a, b| a.0 < b.0), "in order");
             for isa in Isa::available() {
-                assert_eq!(detected(isa), want, "{isa}: {len} candidates");
+                assert_eq!(detected(isa, &rule, p, gates, 1 << 40), want, "{isa}: {gates} gates at {p}");
+            }
+        }
+    }
+
+    #[test]
+    fn clicks_have_the_probabilities_of_the_rule() {
+        // Each setting of its own probabilities: place over 64 of all, in unequal parts.
+        let parts = [0.3, 0.1, 0.05, 0.4, 0.1, 0.05];
+        let share =
+            |place: usize, kind: usize| (place + 1) as f64 / 16.0 * parts[..=kind].iter().sum::<f64>();
+        let rule = Detection {
+            thresholds: THRESHOLDS.map(|share| (share * f64::from(1u32 << 31)) as u32),
+            bounds: std::array::from_fn(|kind| {
+                std::array::from_fn(|place| (share(place, kind) * 4_294_967_295.0) as u32)
+            }),
+        };
+        let (gates, cells, p) = (1u32 << 20, 8, 0.2);
+        let mut counts = [[0.0; 8]; 12];
+        for cell in 0..cells {
+            let first = cell << 20;
+            let clicked = detected(Isa::best(), &rule, p, gates, first);
+            let at: Vec<u64> = clicked.iter().map(|(gate, _)| first + u64::from(*gate)).collect();
+            let (mut words, mut packed) = (vec![0; at.len()], vec![0; at.len()]);
+            gate_words(Isa::best(), &[9, 8, 7, 6, 5, 4, 3, 2], &at, &mut words);
+            settings(Isa::best(), &rule.thresholds, &words, &mut packed);
+            clicked.iter().zip(packed).for_each(|((_, click), setting)| {
+                counts[usize::from(setting)][usize::from(*click)] += 1.0;
+            });
+        }
+        let shares = [0.5, 0.1, 0.1, 0.1, 0.1, 0.1];
+        for place in 0..12 {
+            let (bit, class) = (place & 1, (place >> 2) + 3 * (place >> 1 & 1));
+            let sent = f64::from(gates) * cells as f64 * p * 0.5 * shares[class];
+            for (kind, part) in parts.iter().enumerate() {
+                let detector = [[2, 4, 6], [4, 2, 6]][bit][kind % 3];
+                let expected = sent * (place + 1) as f64 / 16.0 * part;
+                let found = counts[place][detector + kind / 3];
+                let sigmas = (found - expected) / expected.sqrt();
+                assert!(
+                    sigmas.abs() < 4.5,
+                    "setting {place}, kind {kind}: {found}, not {expected}: {sigmas} σ"
+                );
             }
         }
     }

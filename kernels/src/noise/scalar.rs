@@ -1,6 +1,6 @@
 //! The reference, sixteen lanes at a time.
 
-use super::{Candidates, Detection, Receiver};
+use super::{Cell, Detection, ROOM, Receiver};
 
 /// Blocks or samples computed side by side.
 const LANES: usize = 16;
@@ -18,16 +18,21 @@ pub(super) const PHILOX_ROUNDS: u32 = 10;
 #[inline(always)]
 pub(super) fn gate_words(key: &[u32; 8], gates: &[u64], out: &mut [u32]) {
     assert_eq!(gates.len(), out.len(), "a word a gate");
-    let mask = gate_mask(key);
     for (out, gate) in out.iter_mut().zip(gates) {
-        let (mut counter, mut round_key) = (gate ^ mask, key[0]);
-        for _ in 0..PHILOX_ROUNDS {
-            let product = u64::from(PHILOX[0]) * (counter & 0xffff_ffff);
-            counter = product.rotate_left(32) ^ (counter >> 32) ^ u64::from(round_key);
-            round_key = round_key.wrapping_add(PHILOX[1]);
-        }
-        *out = counter as u32;
+        *out = both_words(key, *gate) as u32;
     }
+}
+
+/// Both words of a gate, the first one below.
+#[inline(always)]
+fn both_words(key: &[u32; 8], gate: u64) -> u64 {
+    let (mut counter, mut round_key) = (gate ^ gate_mask(key), key[0]);
+    for _ in 0..PHILOX_ROUNDS {
+        let product = u64::from(PHILOX[0]) * (counter & 0xffff_ffff);
+        counter = product.rotate_left(32) ^ (counter >> 32) ^ u64::from(round_key);
+        round_key = round_key.wrapping_add(PHILOX[1]);
+    }
+    counter
 }
 
 /// What keys beyond Philox's own word change in the counter.
@@ -35,24 +40,37 @@ pub(super) fn gate_mask(key: &[u32; 8]) -> u64 {
     u64::from(key[2]) << 32 | u64::from(key[1])
 }
 
-/// The click of each kind of outcome (right detector, wrong one, both, none) where the bit is 0, and where it is 1.
-pub(super) const CLICKS: [u8; 8] = [2, 4, 6, 0, 4, 2, 6, 0];
+/// The click of each kind of outcome (in the key basis the right detector, the wrong one, both; the same in the test
+/// basis; none) where the bit is 0, and where it is 1.
+pub(super) const CLICKS: [u8; 16] = [2, 4, 6, 3, 5, 7, 0, 0, 4, 2, 6, 5, 3, 7, 0, 0];
 
 #[inline(always)]
-pub(super) fn detect(rule: &Detection, of: Candidates<'_>, gates: &mut [u64], clicks: &mut [u8]) -> usize {
-    check_candidates(of, gates, clicks);
-    let mut found = 0;
-    for (place, gate) in of.gates.iter().enumerate() {
-        let click = click(rule, of.settings[place], of.accept[place], of.basis[place]);
-        (gates[found], clicks[found]) = (*gate, click);
-        found += usize::from(click & 6 != 0);
+pub(super) fn detect(rule: &Detection, cell: &Cell<'_>, gates: &mut [u32], clicks: &mut [u8]) -> usize {
+    check_cell(cell, gates, clicks);
+    let (mut found, mut gate, mut block) = (0, 0, cell.first_block);
+    let mut drawn = [0; 16 * LANES];
+    loop {
+        gaps(cell.gap_key, block, cell.inverse, &mut drawn);
+        block += LANES as u64;
+        for gap in drawn {
+            gate += gap.min(cell.gates);
+            if gate >= cell.gates {
+                return found;
+            }
+            let words = both_words(cell.gate_key, cell.first_gate + u64::from(gate));
+            let click = click(rule, words as u32, (words >> 32) as u32);
+            (gates[found], clicks[found]) = (gate, click);
+            found += usize::from(click & 6 != 0);
+            gate += 1;
+        }
     }
-    found
 }
 
-pub(super) fn check_candidates(of: Candidates<'_>, gates: &[u64], clicks: &[u8]) {
-    let lengths = [of.settings.len(), of.accept.len(), of.basis.len(), gates.len(), clicks.len()];
-    assert!(lengths.iter().all(|len| *len == of.gates.len()), "as long as the candidates");
+pub(super) fn check_cell(cell: &Cell<'_>, gates: &[u32], clicks: &[u8]) {
+    assert!(cell.gates <= 1 << 24, "at most 2^24 gates, not {}", cell.gates);
+    assert!(cell.inverse < 0.0, "1/ln(1 - p) is negative, not {}", cell.inverse);
+    let room = cell.gates as usize + ROOM;
+    assert!(gates.len() >= room && clicks.len() >= room, "room for {room} clicks");
 }
 
 #[inline(always)]
@@ -73,11 +91,10 @@ fn packed(thresholds: &[u32; 5], word: u32) -> u32 {
 }
 
 #[inline(always)]
-pub(super) fn click(rule: &Detection, setting: u32, accept: u32, basis: u32) -> u8 {
-    let (bit, bob_test) = (setting & 1, u32::from(basis < rule.test));
-    let place = (packed(&rule.thresholds, setting) | bob_test << 4) as usize;
-    let kind = rule.bounds.iter().map(|bounds| u32::from(accept >= bounds[place])).sum::<u32>();
-    CLICKS[(kind + 4 * bit) as usize] | bob_test as u8
+fn click(rule: &Detection, setting: u32, accept: u32) -> u8 {
+    let place = packed(&rule.thresholds, setting) as usize;
+    let kind = rule.bounds.iter().map(|bounds| usize::from(accept >= bounds[place])).sum::<usize>();
+    CLICKS[kind + 8 * (place & 1)]
 }
 
 #[inline(always)]
