@@ -1,6 +1,6 @@
 //! The noise budget of both quantum channels under one comb.
 //!
-//! Every noise is stated as a power density at the fibre's end, both polarisations, in W/nm:
+//! Every noise is stated as a power density behind fibre and drop filter, both polarisations, in W/nm:
 //!
 //! - Raman scattering: [`Evolution::scattered_w_per_hz`].
 //! - leakage: a carrier that runs with the channel arrives with P(L)·10^(−I/10), spread over the passband; I is the
@@ -16,7 +16,7 @@ use super::drift::Weather;
 use super::fibre::{Fibre, PLANCK, frequency_hz};
 use super::mixing::mixed_w_per_hz;
 use super::raman::hertz_per_nm;
-use super::scenario::{Carrier, Scenario, watts};
+use super::scenario::{Carrier, Ride, Scenario, watts};
 use super::span::{Direction, Evolution, Stimulated, nm_of};
 
 /// How noise comes about.
@@ -55,11 +55,11 @@ impl Mechanism {
 /// What reaches the receiver of one quantum channel from other light.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Scattering {
-    /// Raman power in W/nm, both polarisations, at the fibre's end.
+    /// Raman power in W/nm, both polarisations, behind fibre and drop filter.
     pub raman_w_per_nm: f64,
     /// The same in photons/(s·nm).
     pub raman_photons_per_s_per_nm: f64,
-    /// Noise of all mechanisms in W/nm, both polarisations, at the fibre's end.
+    /// Noise of all mechanisms in W/nm, both polarisations, behind fibre and drop filter.
     pub noise_w_per_nm: f64,
     /// The same in photons/(s·nm).
     pub noise_photons_per_s_per_nm: f64,
@@ -67,7 +67,7 @@ pub struct Scattering {
     pub noise_db_per_k: f64,
     /// Gain of the quantum channel by stimulated scattering in dB; negative: it is drained.
     pub srs_gain_db: f64,
-    /// Loss of the fibre in dB, without the gain.
+    /// Loss of the fibre and of its add and drop filters in dB, without the gain.
     pub loss_db: f64,
     /// Contributions to the noise, largest first.
     pub contributions: Vec<Contribution>,
@@ -138,6 +138,8 @@ pub struct Filter {
     pub passband_nm: f64,
     /// What it takes from light far outside, in dB.
     pub isolation_db: f64,
+    /// The fibre of the pair that the channel rides.
+    pub rides: Ride,
 }
 
 impl Filter {
@@ -148,6 +150,7 @@ impl Filter {
             wavelength_nm: scenario.bb84.wavelength_nm,
             passband_nm: scenario.bb84.filter_nm,
             isolation_db: scenario.filters.bb84_isolation_db,
+            rides: scenario.bb84.rides,
         }
     }
 
@@ -158,6 +161,7 @@ impl Filter {
             wavelength_nm: scenario.cv.wavelength_nm,
             passband_nm: scenario.filters.cv_passband_nm,
             isolation_db: scenario.filters.cv_isolation_db,
+            rides: scenario.cv.rides,
         }
     }
 
@@ -235,14 +239,16 @@ impl LoadedSpan {
     /// What a quantum channel gets from all other light.
     #[must_use]
     pub fn scattering(&self, filter: &Filter) -> Scattering {
-        let link = &self.scenario.link;
+        let (link, filters) = (&self.scenario.link, &self.scenario.filters);
         let quantum_thz = nm_of(filter.wavelength_nm);
-        let mut contributions = self.raman(quantum_thz, link.temperature_k);
-        let raman_w_per_nm = sum(&contributions);
-        let warmer = sum(&self.raman(quantum_thz, link.temperature_k + 1.0));
+        let dropped = libm::pow(10.0, -filters.drop_loss_db / 10.0);
+        let mut contributions = self.raman(filter, link.temperature_k);
+        let warmer = dropped * sum(&self.raman(filter, link.temperature_k + 1.0));
+        let raman_w_per_nm = dropped * sum(&contributions);
         contributions.extend(self.elastic(filter));
-        contributions.extend(self.amplifier(quantum_thz));
-        contributions.extend(self.mixing(quantum_thz));
+        contributions.extend(self.amplifier(filter));
+        contributions.extend(self.mixing(filter));
+        contributions.iter_mut().for_each(|contribution| contribution.w_per_nm *= dropped);
         let noise_w_per_nm = sum(&contributions);
         for contribution in &mut contributions {
             contribution.share = contribution.w_per_nm / noise_w_per_nm.max(f64::MIN_POSITIVE);
@@ -257,24 +263,27 @@ impl LoadedSpan {
             noise_photons_per_s_per_nm: noise_w_per_nm / photon,
             noise_db_per_k: if noise_w_per_nm > 0.0 { 10.0 * libm::log10(grown) } else { 0.0 },
             srs_gain_db: self.comb.gain_db(quantum_thz),
-            loss_db: self.fibre.attenuation_db_per_km(filter.wavelength_nm) * link.length_km,
+            loss_db: self.fibre.attenuation_db_per_km(filter.wavelength_nm) * link.length_km
+                + filters.add_loss_db
+                + filters.drop_loss_db,
             contributions,
         }
     }
 
-    /// The two groups of light, with their direction seen from the quantum channels.
-    fn groups(&self) -> impl Iterator<Item = (&Evolution, Direction)> {
-        let with = self.scenario.data.direction;
-        let opposite = if with == Direction::Co { Direction::Counter } else { Direction::Co };
+    /// The two groups of light, with their direction seen from a quantum channel.
+    fn groups(&self, rides: Ride) -> impl Iterator<Item = (&Evolution, Direction)> {
+        let with = rides.sees(self.scenario.data.direction);
+        let opposite = Ride::Second.sees(with);
         [(&self.comb, with)].into_iter().chain(self.against.as_ref().map(|against| (against, opposite)))
     }
 
-    fn raman(&self, quantum_thz: f64, kelvin: f64) -> Vec<Contribution> {
+    fn raman(&self, filter: &Filter, kelvin: f64) -> Vec<Contribution> {
         if !self.scenario.noise.raman.is_on() {
             return Vec::new();
         }
+        let quantum_thz = nm_of(filter.wavelength_nm);
         let per_nm = hertz_per_nm(quantum_thz);
-        self.groups()
+        self.groups(filter.rides)
             .flat_map(|(light, direction)| {
                 let densities = light.scattered_w_per_hz(quantum_thz, direction, kelvin);
                 let each = light.carriers_thz().iter().zip(densities);
@@ -288,7 +297,7 @@ impl LoadedSpan {
     fn elastic(&self, filter: &Filter) -> Vec<Contribution> {
         let noise = &self.scenario.noise;
         let mut found = Vec::new();
-        for (light, direction) in self.groups() {
+        for (light, direction) in self.groups(filter.rides) {
             let (mechanism, switch, arriving) = match direction {
                 Direction::Co => (Mechanism::Leakage, noise.leakage, light.output_w()),
                 Direction::Counter => (Mechanism::Rayleigh, noise.rayleigh, light.backscattered_w()),
@@ -302,7 +311,8 @@ impl LoadedSpan {
         found
     }
 
-    fn amplifier(&self, quantum_thz: f64) -> Option<Contribution> {
+    fn amplifier(&self, filter: &Filter) -> Option<Contribution> {
+        let quantum_thz = nm_of(filter.wavelength_nm);
         let (amplifier, noise) = (&self.scenario.amplifier, &self.scenario.noise);
         if !noise.amplifier.is_on() || self.carriers.iter().all(|carrier| carrier.power_w <= 0.0) {
             return None;
@@ -318,7 +328,7 @@ impl LoadedSpan {
             * linear(-outside - self.scenario.filters.mux_isolation_db);
         let length = self.scenario.link.length_km;
         let loss = self.fibre.attenuation_per_km(nm);
-        let carried = match self.scenario.data.direction {
+        let carried = match filter.rides.sees(self.scenario.data.direction) {
             Direction::Co => linear(self.comb.gain_db(quantum_thz)) * libm::exp(-loss * length),
             Direction::Counter => {
                 self.fibre.backscatter_per_km(nm) * -libm::expm1(-2.0 * loss * length) / (2.0 * loss)
@@ -328,8 +338,9 @@ impl LoadedSpan {
         Some(contribution(Mechanism::Amplifier, quantum_thz, w_per_nm))
     }
 
-    fn mixing(&self, quantum_thz: f64) -> Vec<Contribution> {
-        let co = self.scenario.data.direction == Direction::Co;
+    fn mixing(&self, filter: &Filter) -> Vec<Contribution> {
+        let quantum_thz = nm_of(filter.wavelength_nm);
+        let co = filter.rides.sees(self.scenario.data.direction) == Direction::Co;
         if !co || !self.scenario.noise.four_wave_mixing.is_on() {
             return Vec::new();
         }
@@ -420,6 +431,49 @@ mod tests {
         let warmer = [250.0, 280.0, 300.0, 320.0]
             .map(|kelvin: f64| at(&[&format!("link.temperature_k={kelvin}")], 1310.0).noise_w_per_nm);
         assert!(warmer.is_sorted_by(|a, b| a < b), "monotone in temperature: {warmer:?}");
+    }
+
+    #[test]
+    fn the_second_fibre_is_the_first_one_the_other_way_round() {
+        let of = |overrides: &[&str]| {
+            let budget = budget(&scenario(overrides));
+            [budget.bb84.scattering, budget.cv.scattering]
+        };
+        let (co, counter) = (of(&[]), of(&["data.direction=counter"]));
+        let mixed = of(&["cv.rides=second"]);
+        assert_eq!(mixed, [co[0].clone(), counter[1].clone()], "BB84 with its data, CV against");
+        let turned = of(&["bb84.rides=second", "data.direction=counter"]);
+        assert_eq!(turned, [co[0].clone(), counter[1].clone()], "and the same pair from the other end");
+        assert!(counter[1].noise_w_per_nm > co[1].noise_w_per_nm, "backward scattering is stronger");
+    }
+
+    #[test]
+    fn add_and_drop_filters_take_what_they_should() {
+        let (bare, filtered) =
+            (at(&[], 1310.0), at(&["filters.add_loss_db=1.5", "filters.drop_loss_db=0.5"], 1310.0));
+        assert!((filtered.loss_db - bare.loss_db - 2.0).abs() < 1e-12, "both of the channel");
+        for (with, without) in [
+            (filtered.noise_w_per_nm, bare.noise_w_per_nm),
+            (filtered.raman_w_per_nm, bare.raman_w_per_nm),
+            (filtered.noise_photons_per_s_per_nm, bare.noise_photons_per_s_per_nm),
+        ] {
+            assert!((10.0 * libm::log10(with / without) + 0.5).abs() < 1e-9, "the drop filter of the noise");
+        }
+        assert!((filtered.noise_db_per_k - bare.noise_db_per_k).abs() < 1e-12, "the same thermometer");
+    }
+
+    #[test]
+    fn powers_add() {
+        // Without stimulated scattering the noise of a comb is that of its halves.
+        let half = |from: f64, to: f64| {
+            let off = format!("data.dark_thz=[[{from},{to}]]");
+            at(&["noise.stimulated=off", "noise.four_wave_mixing=off", "noise.amplifier=off", &off], 1310.0)
+                .noise_w_per_nm
+        };
+        // The total is shared by the carriers that are lit, so that each half has the power of the whole.
+        let whole = half(190.7, 191.5);
+        let halves = 0.5 * (half(185.0, 191.0) + half(191.0, 197.0));
+        assert!((halves / whole - 1.0).abs() < 1e-12, "{halves:e} against {whole:e}");
     }
 
     #[test]

@@ -31,6 +31,6 @@ pub use mixing::mixed_w_per_hz;
 pub use raman::{hertz_per_nm, phonons};
 pub use scenario::{
     Amplifier, Bb84, Carrier, Coherent, Cv, Data, Detector, FibreTable, Filters, Link, Modem, NAMES, Noise,
-    Scenario, ScenarioError, Signal, Switch,
+    Ride, Scenario, ScenarioError, Signal, Switch,
 };
 pub use span::{Direction, Evolution, Stimulated, nm_of};

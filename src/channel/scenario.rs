@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 pub use comb::Carrier;
 pub(super) use comb::watts;
-pub use parts::{Amplifier, Coherent, Detector, FibreTable, Filters, Modem, Noise, Signal, Switch};
+pub use parts::{Amplifier, Coherent, Detector, FibreTable, Filters, Modem, Noise, Ride, Signal, Switch};
 
 use super::curve::Curve;
 use super::drift::{Drift, Event};
@@ -114,6 +114,9 @@ pub struct Data {
 pub struct Bb84 {
     /// Wavelength in nm.
     pub wavelength_nm: f64,
+    /// The fibre of the pair that it rides.
+    #[serde(default)]
+    pub rides: Ride,
     /// Gates a second, in GHz.
     pub clock_ghz: f64,
     /// Mean photon numbers, brightest first.
@@ -168,6 +171,9 @@ pub struct Bb84 {
 pub struct Cv {
     /// Wavelength in nm.
     pub wavelength_nm: f64,
+    /// The fibre of the pair that it rides.
+    #[serde(default)]
+    pub rides: Ride,
     /// Symbols a second, in MBd.
     pub symbol_rate_mbd: f64,
     /// V_A in shot-noise units.

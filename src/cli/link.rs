@@ -12,7 +12,7 @@ mod validate;
 use std::path::PathBuf;
 
 use keystill::channel::{Budget, LoadedSpan, Scenario, budget, data_channels};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Failure;
 use super::world::load_scenario;
@@ -75,15 +75,21 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         return fit::run(file, pump, &scenario, args.json);
     }
     let channels = data_channels(&LoadedSpan::new(&scenario, &scenario.carriers()));
+    let budget = budget(&scenario);
+    let outlook = plan::Outlook::new(&scenario, &budget);
     if args.json {
-        for mut record in expected(&scenario) {
+        for (protocol, mut record) in expected(&scenario).into_iter().enumerate() {
+            record["last_launch_power_dbm"] = json!(outlook.last_power_dbm[protocol]);
+            let with_more = outlook.with_more.map(|both| both[protocol]);
+            record["secret_bit_per_s_with_more_carriers"] = json!(with_more.map(|[key, _]| key));
+            record["noise_change_db_with_more_carriers"] = json!(with_more.map(|[_, noise]| noise));
             record["data_carriers"] = record::data_carriers(&channels);
             println!("{record}");
         }
     } else {
-        let budget = budget(&scenario);
         screen::print(&scenario, &budget, secret(&scenario, &budget));
         screen::print_data(&channels);
+        screen::print_outlook(&outlook);
     }
     Ok(())
 }

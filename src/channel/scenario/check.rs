@@ -196,6 +196,8 @@ fn beside(scenario: &Scenario) -> Vec<Rule> {
         decibel("filters.mux_isolation_db", filters.mux_isolation_db),
         decibel("filters.bb84_isolation_db", filters.bb84_isolation_db),
         decibel("filters.cv_isolation_db", filters.cv_isolation_db),
+        decibel("filters.add_loss_db", filters.add_loss_db),
+        decibel("filters.drop_loss_db", filters.drop_loss_db),
         within("filters.cv_passband_nm", filters.cv_passband_nm, [1e-5, 100.0], "0.00001 to 100 nm"),
     ];
     for (place, signal) in scenario.signal.iter().enumerate() {

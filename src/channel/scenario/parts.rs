@@ -23,6 +23,29 @@ impl Switch {
     }
 }
 
+/// Which fibre of the pair a quantum channel rides: Alice's end is the same for both.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Ride {
+    /// The one whose data runs as `data.direction` says.
+    #[default]
+    First,
+    /// Its mirror image: the same light, all of it the other way.
+    Second,
+}
+
+impl Ride {
+    /// The way of some light of this fibre that on the first one runs in a direction.
+    #[must_use]
+    pub fn sees(self, direction: Direction) -> Direction {
+        match (self, direction) {
+            (Self::First, direction) => direction,
+            (Self::Second, Direction::Co) => Direction::Counter,
+            (Self::Second, Direction::Counter) => Direction::Co,
+        }
+    }
+}
+
 /// Which noises there are; all of them unless switched off.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -71,11 +94,22 @@ pub struct Filters {
     pub cv_isolation_db: f64,
     /// Passband of the CV receiver in nm.
     pub cv_passband_nm: f64,
+    /// What the add filter takes from a quantum channel in front of the fibre, in dB.
+    pub add_loss_db: f64,
+    /// What the drop filter behind the fibre takes from a quantum channel and from the noise in it, in dB.
+    pub drop_loss_db: f64,
 }
 
 impl Default for Filters {
     fn default() -> Self {
-        Self { mux_isolation_db: 70.0, bb84_isolation_db: 140.0, cv_isolation_db: 150.0, cv_passband_nm: 0.1 }
+        Self {
+            mux_isolation_db: 70.0,
+            bb84_isolation_db: 140.0,
+            cv_isolation_db: 150.0,
+            cv_passband_nm: 0.1,
+            add_loss_db: 0.0,
+            drop_loss_db: 0.0,
+        }
     }
 }
 

@@ -4,8 +4,8 @@ use keystill::channel::{Budget, LoadedSpan, Scenario, budget};
 use serde_json::json;
 
 use super::key;
+use crate::cli::Failure;
 use crate::cli::summary::si;
-use crate::cli::{Failure, OrExit};
 
 /// Carriers that the plan adds.
 const MORE: u32 = 8;
@@ -25,7 +25,8 @@ struct Answer {
 pub(super) fn run(scenario: &Scenario, json: bool) -> Result<(), Failure> {
     let now = budget(scenario);
     let [best, best_key] = best_wavelengths(scenario);
-    let more = with_more_carriers(scenario)?;
+    let more = with_more_carriers(scenario);
+    let changed = |of: &dyn Fn(&Budget) -> [Option<f64>; 2]| more.as_ref().map_or([None; 2], of);
     let answers = [
         Answer {
             name: "secret_bit_per_s",
@@ -38,53 +39,57 @@ pub(super) fn run(scenario: &Scenario, json: bool) -> Result<(), Failure> {
         Answer {
             name: "last_launch_power_dbm",
             question: "key ends at a launch power of",
-            values: [last_power(scenario, 0)?, last_power(scenario, 1)?],
+            values: [last_power(scenario, 0), last_power(scenario, 1)],
             unit: "dBm",
         },
         Answer {
             name: "secret_bit_per_s_with_more_carriers",
             question: "key with eight more carriers",
-            values: rates(scenario, &more),
+            values: changed(&|more| rates(scenario, more)),
             unit: "bit/s",
         },
         Answer {
             name: "noise_change_db_with_more_carriers",
             question: "noise then changes by",
-            values: changes(&now, &more, |s| s.noise_w_per_nm, 10.0),
+            values: changed(&|more| changes(&now, more, |s| s.noise_w_per_nm)),
             unit: "dB",
         },
         Answer {
             name: "raman_change_db_with_more_carriers",
             question: "  of it Raman scattering",
-            values: changes(&now, &more, |s| s.raman_w_per_nm, 10.0),
+            values: changed(&|more| changes(&now, more, |s| s.raman_w_per_nm)),
             unit: "dB",
         },
         Answer {
             name: "other_noise_change_db_with_more_carriers",
             question: "  and all other light",
-            values: changes(&now, &more, |s| s.noise_w_per_nm - s.raman_w_per_nm, 10.0),
+            values: changed(&|more| changes(&now, more, |s| s.noise_w_per_nm - s.raman_w_per_nm)),
             unit: "dB",
         },
         Answer {
             name: "transmittance_change_db_with_more_carriers",
             question: "transmittance then changes by",
-            values: [
-                more.bb84.scattering.srs_gain_db - now.bb84.scattering.srs_gain_db,
-                more.cv.scattering.srs_gain_db - now.cv.scattering.srs_gain_db,
-            ]
-            .map(Some),
+            values: changed(&|more| {
+                [
+                    more.bb84.scattering.srs_gain_db - now.bb84.scattering.srs_gain_db,
+                    more.cv.scattering.srs_gain_db - now.cv.scattering.srs_gain_db,
+                ]
+                .map(Some)
+            }),
             unit: "dB",
         },
         Answer {
             name: "qber_change_with_more_carriers",
             question: "QBER then changes by",
-            values: [Some(more.bb84.qber - now.bb84.qber), None],
+            values: changed(&|more| [Some(more.bb84.qber - now.bb84.qber), None]),
             unit: "",
         },
         Answer {
             name: "excess_noise_change_snu_with_more_carriers",
             question: "excess noise then changes by",
-            values: [None, Some(more.cv.excess_noise_input_snu - now.cv.excess_noise_input_snu)],
+            values: changed(&|more| {
+                [None, Some(more.cv.excess_noise_input_snu - now.cv.excess_noise_input_snu)]
+            }),
             unit: "SNU",
         },
     ];
@@ -107,6 +112,8 @@ fn print(scenario: &Scenario, answers: &[Answer], json: bool) {
     for answer in answers {
         let show = |value: Option<f64>| match (value, answer.unit) {
             (None, "" | "SNU") => String::new(),
+            (None, "dB") => "no room".to_owned(),
+            (value, "dBm") => power_in_words(value),
             (None, _) => "none".to_owned(),
             (Some(rate), "bit/s") if rate <= 0.0 => "none".to_owned(),
             (Some(rate), "bit/s") => format!("{}/s", si(rate, "bit")),
@@ -114,7 +121,6 @@ fn print(scenario: &Scenario, answers: &[Answer], json: bool) {
             (Some(change), unit @ "dB") => format!("{change:+.3} {unit}"),
             (Some(change), "") => format!("{:+.4} %", 100.0 * change),
             (Some(change), unit @ "SNU") => format!("{change:+.5} {unit}"),
-            (Some(dbm), "dBm") if dbm >= MOST_DBM => format!("above {MOST_DBM:.0} dBm"),
             (Some(value), unit) => format!("{value:.1} {unit}"),
         };
         println!("{:<32}{:>16}{:>16}", answer.question, show(answer.values[0]), show(answer.values[1]));
@@ -125,15 +131,38 @@ fn rates(scenario: &Scenario, budget: &Budget) -> [Option<f64>; 2] {
     super::secret(scenario, budget).map(Some)
 }
 
-/// Change in dB of what a channel's light says, `decade` dB a factor of ten.
-fn changes(
-    now: &Budget,
-    then: &Budget,
-    of: fn(&keystill::channel::Scattering) -> f64,
-    decade: f64,
-) -> [Option<f64>; 2] {
+/// What the screen without `--plan` tells of it, BB84 first.
+pub(super) struct Outlook {
+    /// Launch power at which the key ends; none where there never is one.
+    pub(super) last_power_dbm: [Option<f64>; 2],
+    /// Key in bit/s and change of the noise in dB with eight more carriers; none where no band has room for them.
+    pub(super) with_more: Option<[[f64; 2]; 2]>,
+}
+
+impl Outlook {
+    pub(super) fn new(scenario: &Scenario, now: &Budget) -> Self {
+        let with_more = with_more_carriers(scenario).map(|more| {
+            let keys = super::secret(scenario, &more);
+            let noise = changes(now, &more, |s| s.noise_w_per_nm);
+            [0, 1].map(|protocol| [keys[protocol], noise[protocol].unwrap_or(0.0)])
+        });
+        Self { last_power_dbm: [last_power(scenario, 0), last_power(scenario, 1)], with_more }
+    }
+}
+
+/// A launch power at which key ends, in words.
+pub(super) fn power_in_words(dbm: Option<f64>) -> String {
+    match dbm {
+        None => "none".to_owned(),
+        Some(dbm) if dbm >= MOST_DBM => format!("above {MOST_DBM:.0} dBm"),
+        Some(dbm) => format!("{dbm:.1} dBm"),
+    }
+}
+
+/// Change in dB of what a channel's light says.
+fn changes(now: &Budget, then: &Budget, of: fn(&keystill::channel::Scattering) -> f64) -> [Option<f64>; 2] {
     let pairs = [(&now.bb84.scattering, &then.bb84.scattering), (&now.cv.scattering, &then.cv.scattering)];
-    pairs.map(|(now, then)| (of(now) > 0.0).then(|| decade * (of(then) / of(now)).log10()))
+    pairs.map(|(now, then)| (of(now) > 0.0).then(|| 10.0 * (of(then) / of(now)).log10()))
 }
 
 /// For each protocol the wavelength with the most key among those that no carrier covers, and that key.
@@ -160,7 +189,7 @@ fn best_wavelengths(scenario: &Scenario) -> [[Option<f64>; 2]; 2] {
 }
 
 /// The launch power in dBm above which a protocol has no key, to a twentieth of a dB; none if it never has.
-fn last_power(scenario: &Scenario, protocol: usize) -> Result<Option<f64>, Failure> {
+fn last_power(scenario: &Scenario, protocol: usize) -> Option<f64> {
     let has_key = |dbm: f64| {
         let mut given = scenario.clone();
         given.data.launch_power_dbm = dbm;
@@ -174,34 +203,26 @@ fn last_power(scenario: &Scenario, protocol: usize) -> Result<Option<f64>, Failu
     };
     let (mut low, mut high) = (-40.0, MOST_DBM);
     if !has_key(low) {
-        return Ok(None);
+        return None;
     }
     if has_key(high) {
-        return Ok(Some(high));
+        return Some(high);
     }
     while high - low > 0.05 {
         let middle = 0.5 * (low + high);
         if has_key(middle) { low = middle } else { high = middle }
     }
-    Ok(Some(low))
+    Some(low)
 }
 
-/// The budget with more carriers of the same power, behind the first band that has room for them.
-fn with_more_carriers(scenario: &Scenario) -> Result<Budget, Failure> {
+/// The budget with more carriers of the same power, behind the first band that has room for them, if one has.
+fn with_more_carriers(scenario: &Scenario) -> Option<Budget> {
     let before = scenario.carriers().len().max(1);
-    let mut refused = None;
-    for band in 0..scenario.data.slots.len() {
+    (0..scenario.data.slots.len()).find_map(|band| {
         let mut more = scenario.clone();
         more.data.slots[band] += MORE;
         let lit = more.carriers().len().max(1);
         more.data.launch_power_dbm += 10.0 * (lit as f64 / before as f64).log10();
-        match more.checked() {
-            Ok(more) => return Ok(budget(&more)),
-            Err(error) => refused = Some(error),
-        }
-    }
-    match refused {
-        Some(error) => Err(error).or_exit(crate::cli::Exit::Configuration),
-        None => Ok(budget(scenario)),
-    }
+        more.checked().ok().map(|more| budget(&more))
+    })
 }

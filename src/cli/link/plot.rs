@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::anyhow;
-use keystill::channel::{Filter, LoadedSpan, Scenario, nm_of};
+use keystill::channel::{Direction, Filter, LoadedSpan, Scenario, nm_of};
 use plotters::coord::Shift;
 use plotters::prelude::*;
 
@@ -15,6 +15,7 @@ const NM: std::ops::Range<f64> = 1255.0..1630.0;
 const STEP_NM: f64 = 2.5;
 const DATA: RGBColor = RGBColor(0x4c, 0x72, 0xb0);
 const NOISE: RGBColor = RGBColor(0xc4, 0x4e, 0x52);
+const AGAINST: RGBColor = RGBColor(0xdd, 0x84, 0x52);
 const BB84: RGBColor = RGBColor(0x55, 0xa8, 0x68);
 const CV: RGBColor = RGBColor(0x81, 0x72, 0xb2);
 
@@ -33,12 +34,8 @@ fn draw(text: &mut String, scenario: &Scenario) -> Result<(), Box<dyn std::error
     let root = SVGBackend::with_string(text, (1000, 700)).into_drawing_area();
     root.fill(&WHITE)?;
     let title = format!(
-        "{}: {} km of {}, {:.1} dBm of data, {}-propagating",
-        scenario.name,
-        scenario.link.length_km,
-        scenario.link.fibre,
-        scenario.data.launch_power_dbm,
-        scenario.data.direction.name()
+        "{}: {} km of {}, {:.1} dBm of data",
+        scenario.name, scenario.link.length_km, scenario.link.fibre, scenario.data.launch_power_dbm,
     );
     let root = root.titled(&title, ("sans-serif", 22))?;
     let (upper, lower) = root.split_vertically(320);
@@ -70,7 +67,7 @@ fn draw_carriers(
     chart
         .configure_mesh()
         .light_line_style(WHITE)
-        .y_desc("dBm a carrier")
+        .y_desc("power of a carrier in dBm")
         .x_label_formatter(&whole)
         .y_label_formatter(&whole)
         .label_style(("sans-serif", 14))
@@ -107,10 +104,13 @@ fn draw_noise(
         }
         curve
     };
-    let curve = samples(&Filter::of_bb84(scenario));
-    let high = curve.iter().map(|(_, noise, _)| *noise).fold(-120.0, f64::max).ceil() + 6.0;
-    let low =
-        curve.iter().map(|(_, _, raman)| *raman).fold(high - 30.0, f64::min).max(high - 90.0).floor() - 4.0;
+    // One curve, or two if the channels ride different fibres of the pair.
+    let mut shapes = vec![Filter::of_bb84(scenario)];
+    shapes.extend(Some(Filter::of_cv(scenario)).filter(|cv| cv.rides != shapes[0].rides));
+    let curves: Vec<_> = shapes.iter().map(samples).collect();
+    let all = || curves.iter().flatten();
+    let high = all().map(|(_, noise, _)| *noise).fold(-120.0, f64::max).ceil() + 6.0;
+    let low = all().map(|(_, _, raman)| *raman).fold(high - 30.0, f64::min).max(high - 90.0).floor() - 4.0;
     let mut chart = ChartBuilder::on(area)
         .margin(8)
         .x_label_area_size(40)
@@ -120,28 +120,34 @@ fn draw_noise(
         .configure_mesh()
         .light_line_style(WHITE)
         .x_desc("wavelength in nm")
-        .y_desc("noise in dBm/nm")
+        .y_desc("noise behind the fibre in dBm/nm")
         .x_label_formatter(&whole)
         .y_label_formatter(&whole)
         .label_style(("sans-serif", 14))
         .draw()?;
     windows(&mut chart, scenario, [low, high])?;
-    // Broken where carriers are lit: a line across would say what nobody can measure.
-    for (number, piece) in curve.chunk_by(|a, b| b.0 - a.0 < 1.5 * STEP_NM).enumerate() {
-        let all = chart.draw_series(LineSeries::new(
-            piece.iter().map(|(nm, noise, _)| (*nm, *noise)),
-            NOISE.stroke_width(2),
-        ))?;
-        if number == 0 {
-            all.label("all noise, fibre's end")
-                .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], NOISE));
-        }
-        let raman = piece.iter().map(|(nm, _, raman)| (*nm, *raman));
-        let raman = chart.draw_series(LineSeries::new(raman, BLACK.mix(0.5)))?;
-        if number == 0 {
-            raman
-                .label("Raman scattering")
-                .legend(|(x, y)| PathElement::new([(x, y), (x + 16, y)], BLACK.mix(0.5)));
+    for (shape, (curve, colour)) in shapes.iter().zip(curves.iter().zip([NOISE, AGAINST])) {
+        let way = match shape.rides.sees(scenario.data.direction) {
+            Direction::Co => "with the data",
+            Direction::Counter => "against the data",
+        };
+        // Broken where carriers are lit: a line across would say what nobody can measure.
+        for (number, piece) in curve.chunk_by(|a, b| b.0 - a.0 < 1.5 * STEP_NM).enumerate() {
+            let noise = piece.iter().map(|(nm, noise, _)| (*nm, *noise));
+            let all = chart.draw_series(LineSeries::new(noise, colour.stroke_width(4)))?;
+            if number == 0 {
+                all.label(format!("all noise, {way}"))
+                    .legend(move |(x, y)| PathElement::new([(x, y), (x + 16, y)], colour.stroke_width(4)));
+            }
+            let raman = piece.iter().map(|(nm, _, raman)| (*nm, *raman));
+            let raman = chart.draw_series(LineSeries::new(raman, WHITE.stroke_width(1)))?;
+            if number == 0 {
+                raman.label("  of it Raman scattering").legend(move |(x, y)| {
+                    EmptyElement::at((x, y))
+                        + PathElement::new([(0, 0), (16, 0)], colour.stroke_width(4))
+                        + PathElement::new([(0, 0), (16, 0)], WHITE.stroke_width(1))
+                });
+            }
         }
     }
     legend(&mut chart, SeriesLabelPosition::LowerRight)

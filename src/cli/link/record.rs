@@ -1,15 +1,15 @@
 //! The records of `link --json`: one object a quantum channel.
 
-use keystill::channel::{Bb84Budget, CvBudget, DataChannel, Mechanism, Scattering, Scenario};
+use keystill::channel::{Bb84Budget, CvBudget, DataChannel, Filter, Mechanism, Scattering, Scenario};
 use serde_json::{Value, json};
 
 /// The fields that both quantum channels share.
-fn common(scenario: &Scenario, protocol: &str, wavelength_nm: f64, scattering: &Scattering) -> Value {
+fn common(scenario: &Scenario, protocol: &str, filter: &Filter, scattering: &Scattering) -> Value {
     json!({
         "protocol": protocol,
         "scenario": scenario.name,
-        "wavelength_nm": wavelength_nm,
-        "direction": scenario.data.direction.name(),
+        "wavelength_nm": filter.wavelength_nm,
+        "direction": filter.rides.sees(scenario.data.direction).name(),
         "fibre": fibre(scenario),
         "length_km": scenario.link.length_km,
         "launch_power_dbm": scenario.data.launch_power_dbm,
@@ -37,7 +37,7 @@ pub(super) fn fibre(scenario: &Scenario) -> &str {
 }
 
 pub(super) fn bb84_json(scenario: &Scenario, budget: &Bb84Budget, secret_bit_per_s: f64) -> Value {
-    let mut record = common(scenario, "bb84", scenario.bb84.wavelength_nm, &budget.scattering);
+    let mut record = common(scenario, "bb84", &Filter::of_bb84(scenario), &budget.scattering);
     record["scattered_photons_per_gate"] = json!(budget.scattered_per_gate);
     record["click_probability"] = json!(budget.click_rate);
     record["click_probability_by_intensity"] = json!(budget.click_by_intensity);
@@ -49,7 +49,7 @@ pub(super) fn bb84_json(scenario: &Scenario, budget: &Bb84Budget, secret_bit_per
 }
 
 pub(super) fn cv_json(scenario: &Scenario, budget: &CvBudget, secret_bit_per_s: f64) -> Value {
-    let mut record = common(scenario, "cv", scenario.cv.wavelength_nm, &budget.scattering);
+    let mut record = common(scenario, "cv", &Filter::of_cv(scenario), &budget.scattering);
     record["photons_per_mode"] = json!(budget.photons_per_mode);
     record["excess_noise_bob_snu"] = json!(budget.excess_noise_bob_snu);
     record["excess_noise_input_snu"] = json!(budget.excess_noise_input_snu);

@@ -1,8 +1,9 @@
 //! The budget on one screen.
 
-use keystill::channel::{Budget, DataChannel, Mechanism, Scattering, Scenario};
+use keystill::channel::{Budget, DataChannel, Direction, Mechanism, Ride, Scattering, Scenario};
 
 use super::key::{expected_beta, expected_efficiency};
+use super::plan::{Outlook, power_in_words};
 use super::record::fibre;
 use crate::cli::summary::si;
 
@@ -12,16 +13,19 @@ const SHOWN: usize = 4;
 pub(super) fn print(scenario: &Scenario, budget: &Budget, [bb84, cv]: [f64; 2]) {
     let link = &scenario.link;
     println!(
-        "{}: {} km of {}, {} carriers, {} dBm in all, {}-propagating\n",
+        "{}: {} km of {}, {} carriers, {} dBm in all\n",
         scenario.name,
         link.length_km,
         fibre(scenario),
         scenario.carriers().len(),
         scenario.data.launch_power_dbm,
-        scenario.data.direction.name()
     );
+    let way = |rides: Ride| match rides.sees(scenario.data.direction) {
+        Direction::Co => "with the data",
+        Direction::Counter => "against the data",
+    };
     let b = &budget.bb84;
-    println!("BB84 at {} nm", scenario.bb84.wavelength_nm);
+    println!("BB84 at {} nm, {}", scenario.bb84.wavelength_nm, way(scenario.bb84.rides));
     print_scattering(&b.scattering);
     println!("  scattered light    {:.2e} counted photons a gate", b.scattered_per_gate);
     println!(
@@ -37,7 +41,7 @@ pub(super) fn print(scenario: &Scenario, budget: &Budget, [bb84, cv]: [f64; 2]) 
         scenario.bb84.block_s
     );
     let c = &budget.cv;
-    println!("CV at {} nm", scenario.cv.wavelength_nm);
+    println!("CV at {} nm, {}", scenario.cv.wavelength_nm, way(scenario.cv.rides));
     print_scattering(&c.scattering);
     println!("  scattered light    {:.2e} photons a mode", c.photons_per_mode);
     println!("  transmittance T    {:.4}", c.transmittance);
@@ -111,4 +115,17 @@ pub(super) fn print_data(channels: &[DataChannel]) {
         least.carrier.thz,
         if least.margin_db >= 0.0 { "error-free" } else { "not error-free" }
     );
+}
+
+/// Where key ends and what more carriers cost, in two lines.
+pub(super) fn print_outlook(outlook: &Outlook) {
+    let [bb84, cv] = outlook.last_power_dbm.map(power_in_words);
+    println!("Key ends at a launch power of: BB84 {bb84}, CV {cv}");
+    match outlook.with_more {
+        Some(both) => {
+            let [bb84, cv] = both.map(|[key, noise]| format!("{}/s (noise {noise:+.3} dB)", si(key, "bit")));
+            println!("Key with eight more carriers: BB84 {bb84}, CV {cv}");
+        }
+        None => println!("No band has room for eight more carriers"),
+    }
 }
