@@ -25,7 +25,8 @@
 //! | delayed authentication | four tags a block over both transcripts and both acceptances; no key before the last | Tupkary, Nahar, Tan, arXiv:2601.17960 | – |
 //!
 //! Failed frames are paid for: BB84 subtracts them whole, H(kept) ≥ H(all) − n_failed; CV estimates over
-//! all frames, failed ones opened. Everything said about the key is subtracted as the
+//! all frames, failed ones opened, and gives a block up of which verification finds a frame different: its sums were
+//! rebuilt from that frame. Nothing of a block is heard after the tag that closes its transcript. Everything said about the key is subtracted as the
 //! [`Ledger`](crate::ledger::Ledger) booked it, both directions of Cascade and every verdict too; no length
 //! is ever reckoned from an efficiency. There is one floor, at the end, after rounding outward
 //! ([`bounds`](crate::bounds)).
@@ -95,7 +96,8 @@
 //! of more than six standard errors. The key length takes the block's mean, whose spread counts as excess noise.
 //!
 //! Of CV: attacks are collective and the same on every symbol, unless general attacks are asked for; Gaussian
-//! noise for the confidence intervals; the modulation is Gaussian as recorded; η and v_el are out of Eve's
+//! noise for the confidence intervals (sums that no channel has, one that amplifies or is quieter than the vacuum, make no
+//! key); the modulation is Gaussian as recorded; η and v_el are out of Eve's
 //! reach and within their intervals; the shot noise during key distribution is the calibrated one (no attack on
 //! the local oscillator's calibration); a frame that passed is in the same state as any frame.
 //!

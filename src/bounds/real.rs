@@ -358,6 +358,13 @@ mod tests {
     }
 
     #[test]
+    fn negative_sums_are_rounded_outward_too() {
+        let three = Real::from(-3.0);
+        assert_eq!(three.abs(), Real::from(3.0), "|−3|");
+        assert!(Real::sum_down(&[three]) < three && Real::sum_up(&[three]) > three, "around −3");
+    }
+
+    #[test]
     fn powers_and_binary_logarithms_are_what_they_say() {
         assert_eq!(Real::from(3.0).powi(4).to_f64(), 81.0, "3⁴");
         assert_eq!(Real::from(3.0).powi(0), Real::ONE, "3⁰");
