@@ -92,14 +92,15 @@ fn decodes(code: &Code, qber: f64, frame: u32) -> bool {
     let bit = |draw: &u32| u64::from(*draw < threshold);
     let words: Vec<u64> =
         draws.chunks(64).map(|word| word.iter().rev().fold(0, |word, draw| word << 1 | bit(draw))).collect();
-    let magnitude = (3.0 * ((1.0 - qber) / qber).ln()).round().clamp(1.0, 40.0) as i8;
-    let (mut posteriors, mut messages) =
-        (vec![0; graph.columns * graph.stride()], vec![0; code.edge_count()]);
-    let (none, syndrome) = (vec![0; words.len()], vec![0; graph.syndrome_words()]);
+    let magnitude = (4.0 * ((1.0 - qber) / qber).ln()).round().clamp(1.0, 40.0) as i8;
+    let (mut posteriors, mut messages) = (vec![0; code.bits()], vec![0; code.edge_count()]);
+    let (none, mut decided) = (vec![0; words.len()], vec![0; words.len()]);
+    let syndrome = vec![0; graph.syndrome_words()];
     kernel::prepare(isa, graph, &words, &none, magnitude, &mut posteriors);
     for _ in 0..MOST_ITERATIONS {
         kernel::iterate(isa, graph, &syndrome, &[], &mut posteriors, &mut messages);
-        if kernel::is_satisfied(isa, graph, &syndrome, &[], &posteriors) {
+        kernel::decide(isa, graph, &posteriors, &mut decided);
+        if kernel::is_satisfied(isa, graph, &syndrome, &[], &decided) {
             return true;
         }
     }

@@ -47,7 +47,9 @@ const SIZES: [(usize, usize); 5] = [(256, 4096), (256, 1024), (256, 256), (128, 
 /// Seed of the codes in use.
 const SEED: u64 = 1;
 /// Iterations of one shot.
-const MOST_ITERATIONS: u32 = 60;
+const MOST_ITERATIONS: u32 = 80;
+/// Whether a word is found is looked at when one check in so many was violated during a pass.
+const FEW: usize = 32;
 /// Increments of syndrome, in units of 1/64 of the first shot.
 const STEPS: [usize; 8] = [1, 1, 2, 2, 4, 4, 8, 8];
 /// Increments of key bits.
@@ -464,17 +466,27 @@ impl Shot {
         let graph = self.plan.code.graph();
         let scratch = bench.scratch::<Scratch>();
         self.load(isa, scratch);
-        let mut iterations = 0;
+        let Scratch { words, posteriors, messages } = &mut *scratch;
         let (syndrome, halves) = self.syndrome.words().split_at(graph.syndrome_words());
-        let mut met = kernel::is_satisfied(isa, graph, syndrome, halves, &scratch.posteriors);
-        while !met && iterations < MOST_ITERATIONS {
-            let Scratch { posteriors, messages, .. } = &mut *scratch;
-            kernel::iterate(isa, graph, syndrome, halves, posteriors, messages);
+        let few = 64 * (syndrome.len() + halves.len()) / FEW;
+        let (mut iterations, mut violated) = (0, few);
+        let met = loop {
+            let is_last = iterations == MOST_ITERATIONS;
+            if violated <= few || is_last {
+                kernel::decide(isa, graph, posteriors, words);
+                let is_met = kernel::is_satisfied(isa, graph, syndrome, halves, words);
+                // A residue of light columns would stand still from here on.
+                let is_residue = is_last || iterations > 0 && violated <= chain::MOST_VIOLATED;
+                if is_met || is_residue && chain::mend(isa, graph, words, syndrome, halves) {
+                    break true;
+                }
+            }
+            if is_last {
+                break false;
+            }
+            violated = kernel::iterate(isa, graph, syndrome, halves, posteriors, messages);
             iterations += 1;
-            met = kernel::is_satisfied(isa, graph, syndrome, halves, posteriors);
-        }
-        kernel::decide(isa, graph, &scratch.posteriors, &mut scratch.words);
-        met = met || chain::mend(isa, graph, &mut scratch.words, syndrome, halves);
+        };
         let bits = met.then(|| self.plan.unweave(&scratch.words, self.bits.len()));
         scratch.wipe();
         (bits, iterations)
@@ -508,10 +520,10 @@ impl Shot {
             scratch.words[place] = scratch.words[place] & !mask | if *value { mask } else { 0 };
         }
         scratch.messages.resize(self.plan.code.edge_count(), 0);
-        scratch.posteriors.resize(graph.columns * graph.stride(), 0);
+        scratch.posteriors.resize(self.plan.code.bits(), 0);
         let q = self.plan.qber();
         #[expect(clippy::cast_possible_truncation, reason = "1 to 40")]
-        let magnitude = libm::round(3.0 * libm::log((1.0 - q) / q)).clamp(1.0, 40.0) as i8;
+        let magnitude = libm::round(4.0 * libm::log((1.0 - q) / q)).clamp(1.0, 40.0) as i8;
         kernel::prepare(isa, graph, &scratch.words, &certain, magnitude, &mut scratch.posteriors);
     }
 }

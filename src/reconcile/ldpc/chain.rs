@@ -7,10 +7,10 @@
 //! comes out has the syndrome; that it is the reference side's is what verification shows.
 
 use keystill_kernels::Isa;
-use keystill_kernels::ldpc::bsc::{self as kernel, Graph};
+use keystill_kernels::ldpc::bsc::{self as kernel, Graph, bit_of, check_of};
 
 /// More violated checks than these are no residue.
-const MOST_VIOLATED: usize = 64;
+pub(super) const MOST_VIOLATED: usize = 64;
 
 /// A check, or a half of one whose halves are told: half row and place in the row. Whole checks stand under their
 /// first half.
@@ -54,14 +54,14 @@ impl<'a> Paths<'a> {
     fn bits_of(&self, (half, place): Part) -> impl Iterator<Item = Bit> + '_ {
         let halves = if self.part(half + 1 - half % 2, place).0 == half && half % 2 == 0 { 2 } else { 1 };
         let light = self.light[half..half + halves].iter().flatten();
-        light.map(move |(column, shift)| (*column, (place + shift) % self.graph.lift))
+        light.map(move |(column, shift)| (*column, bit_of(place, *shift, self.graph.lift)))
     }
 
     /// The part at the other end of a light bit.
     fn across(&self, (column, place): Bit, from: Part) -> Option<Part> {
         let lift = self.graph.lift;
         let ends =
-            self.ends[column].iter().map(|(half, shift)| self.part(*half, (place + lift - shift) % lift));
+            self.ends[column].iter().map(|(half, shift)| self.part(*half, check_of(place, *shift, lift)));
         ends.into_iter().find(|part| *part != from)
     }
 

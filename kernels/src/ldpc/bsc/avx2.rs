@@ -1,21 +1,19 @@
 //! Thirty-two lanes a vector; tables are read sixteen entries at a time.
 
 use std::arch::x86_64::{
-    __m128i, __m256i, _mm_loadu_si128, _mm256_abs_epi8, _mm256_adds_epi8, _mm256_adds_epi16,
-    _mm256_adds_epu8, _mm256_blendv_epi8, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8, _mm256_loadu_si256,
-    _mm256_max_epu8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256, _mm256_packus_epi16,
-    _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_sign_epi8, _mm256_srli_epi16,
-    _mm256_storeu_si256, _mm256_sub_epi8, _mm256_sub_epi16, _mm256_subs_epi8, _mm256_unpackhi_epi8,
-    _mm256_unpacklo_epi8, _mm256_xor_si256,
+    __m128i, __m256i, _mm_loadu_si128, _mm256_abs_epi8, _mm256_adds_epi8, _mm256_adds_epu8,
+    _mm256_adds_epu16, _mm256_blendv_epi8, _mm256_broadcastsi128_si256, _mm256_cmpeq_epi8,
+    _mm256_loadu_si256, _mm256_max_epu8, _mm256_min_epu8, _mm256_movemask_epi8, _mm256_or_si256,
+    _mm256_packus_epi16, _mm256_set1_epi8, _mm256_setzero_si256, _mm256_shuffle_epi8, _mm256_sign_epi8,
+    _mm256_srli_epi16, _mm256_storeu_si256, _mm256_sub_epi8, _mm256_sub_epi16, _mm256_subs_epi8,
+    _mm256_unpackhi_epi8, _mm256_unpacklo_epi8, _mm256_xor_si256,
 };
 
-use super::scalar::{self, mirror, offset};
+use super::scalar;
 use super::{Graph, INVERSE, LANES, MOST_EDGES, PHI, Told};
 
 /// Lanes of a vector.
 const WIDTH: usize = 32;
-/// Vectors that hold the lanes of a word.
-const VECTORS: usize = LANES / WIDTH;
 
 #[target_feature(enable = "avx2")]
 fn load(bytes: &[i8]) -> __m256i {
@@ -46,7 +44,7 @@ fn spread(bits: u32) -> __m256i {
     load(&std::array::from_fn::<i8, WIDTH, _>(|lane| -(bytes[lane / 8] >> (lane % 8) & 1).cast_signed()))
 }
 
-/// The tables, sixteen entries a vector. From 32 on φ is 0, its high byte from 16 on.
+/// The tables, sixteen entries a vector. From 31 on φ is 0, its high byte from 16 on.
 #[derive(Clone, Copy)]
 struct Tables {
     phi_low: [__m256i; 2],
@@ -112,81 +110,100 @@ impl Tables {
     }
 }
 
-#[target_feature(enable = "avx2")]
+/// What the edges of sixty-four checks work on.
+struct Bench {
+    /// Where the lanes of the word that each edge leads to begin.
+    places: [u32; MOST_EDGES],
+    /// What each edge's bits know without this check, and then with it: the lanes of a word twice, so that turned
+    /// ones are a plain load.
+    values: [[i8; 2 * LANES]; MOST_EDGES],
+}
+
+#[target_feature(enable = "avx2,popcnt")]
 pub(super) fn iterate(
     graph: Graph<'_>,
     syndrome: &[u64],
     halves: &[u64],
     posteriors: &mut [i8],
     messages: &mut [i8],
-) {
+) -> usize {
     graph.check();
-    assert_eq!(posteriors.len(), graph.columns * graph.stride(), "a stride a column");
+    assert_eq!(posteriors.len(), graph.columns * graph.lift, "a byte a bit");
     assert_eq!(messages.len(), graph.edges.len() * graph.lift, "a byte an edge");
     let tables = Tables::new();
-    let mut values = [_mm256_setzero_si256(); MOST_EDGES];
+    let mut bench = Bench { places: [0; MOST_EDGES], values: [[0; 2 * LANES]; MOST_EDGES] };
+    let mut violated = 0;
     for Told { edges, parity, word, messages: at } in graph.told(syndrome, halves) {
         let messages = &mut messages[at..];
-        let edges = &graph.edges[edges];
-        for vector in 0..VECTORS {
-            let parity = (parity >> (WIDTH * vector)) as u32;
-            let place = (parity, word, WIDTH * vector);
-            check(graph, edges, place, (posteriors, messages), (tables, &mut values));
+        let count = edges.len();
+        for (place, edge) in bench.places.iter_mut().zip(&graph.edges[edges.clone()]) {
+            *place = (graph.place(*edge, word) * LANES) as u32;
         }
-        // Only now may a block's mirrored bytes change: both vectors read them.
-        edges.iter().for_each(|edge| mirror(graph, *edge, offset(graph, *edge, word), posteriors));
+        for first in (0..LANES).step_by(WIDTH) {
+            let parity = (parity >> first) as u32;
+            violated += check((count, parity, first), posteriors, messages, (tables, &mut bench));
+        }
+        let values = bench.places.iter().zip(&bench.values).zip(&graph.turns[edges]);
+        for ((place, value), turn) in values {
+            let turned = &value[usize::from(*turn) % LANES..];
+            let (low, high) = (load(turned), load(&turned[WIDTH..]));
+            let posterior = &mut posteriors[*place as usize..][..LANES];
+            store(posterior, low);
+            store(&mut posterior[WIDTH..], high);
+        }
     }
+    violated
 }
 
-/// Thirty-two checks of a row, from lane `first` of the word.
-#[target_feature(enable = "avx2")]
+/// Thirty-two checks of a row, from lane `first` of the word: how many are violated.
+#[target_feature(enable = "avx2,popcnt")]
 fn check(
-    graph: Graph<'_>,
-    edges: &[(u32, u32)],
-    (parity, word, first): (u32, usize, usize),
-    (posteriors, messages): (&mut [i8], &mut [i8]),
-    (tables, values): (Tables, &mut [__m256i; MOST_EDGES]),
-) {
+    (count, parity, first): (usize, u32, usize),
+    posteriors: &[i8],
+    messages: &mut [i8],
+    (tables, bench): (Tables, &mut Bench),
+) -> usize {
     let zero = _mm256_setzero_si256();
     let mut signs = spread(parity);
     let mut least = _mm256_set1_epi8(127);
     let [mut low, mut high] = [zero; 2];
-    for (number, (edge, value)) in edges.iter().zip(values.iter_mut()).enumerate() {
-        let posterior = load(&posteriors[offset(graph, *edge, word) + first..]);
+    for (number, (place, value)) in bench.places[..count].iter().zip(&mut bench.values).enumerate() {
+        let posterior = load(&posteriors[*place as usize + first..]);
         let extrinsic = _mm256_subs_epi8(posterior, load(&messages[number * LANES + first..]));
-        *value = extrinsic;
+        store(&mut value[first..], extrinsic);
         signs = _mm256_xor_si256(signs, extrinsic);
         let magnitude = _mm256_abs_epi8(extrinsic);
         least = _mm256_min_epu8(least, magnitude);
         let phi = tables.phi(magnitude);
-        low = _mm256_adds_epi16(low, phi[0]);
-        high = _mm256_adds_epi16(high, phi[1]);
+        low = _mm256_adds_epu16(low, phi[0]);
+        high = _mm256_adds_epu16(high, phi[1]);
     }
     let own = tables.phi(least);
     let all = tables.inverse([low, high]);
     let others = tables.inverse([_mm256_sub_epi16(low, own[0]), _mm256_sub_epi16(high, own[1])]);
-    for (number, (edge, extrinsic)) in edges.iter().zip(values.iter()).enumerate() {
-        let is_least = _mm256_cmpeq_epi8(_mm256_abs_epi8(*extrinsic), least);
+    for (number, value) in bench.values[..count].iter_mut().enumerate() {
+        let extrinsic = load(&value[first..]);
+        let is_least = _mm256_cmpeq_epi8(_mm256_abs_epi8(extrinsic), least);
         let told = _mm256_blendv_epi8(all, others, is_least);
         // The sign instruction needs a value that is not zero.
-        let sign = _mm256_or_si256(_mm256_xor_si256(signs, *extrinsic), _mm256_set1_epi8(1));
+        let sign = _mm256_or_si256(_mm256_xor_si256(signs, extrinsic), _mm256_set1_epi8(1));
         let message = _mm256_sign_epi8(told, sign);
         store(&mut messages[number * LANES + first..], message);
-        let offset = offset(graph, *edge, word) + first;
-        store(&mut posteriors[offset..], _mm256_adds_epi8(*extrinsic, message));
+        let heard = _mm256_adds_epi8(extrinsic, message);
+        store(&mut value[first..], heard);
+        store(&mut value[LANES + first..], heard);
     }
+    _mm256_movemask_epi8(signs).count_ones() as usize
 }
 
 #[target_feature(enable = "avx2")]
 pub(super) fn decide(graph: Graph<'_>, posteriors: &[i8], bits: &mut [u64]) {
-    let words = graph.lift / LANES;
+    let words = graph.words();
     assert_eq!(bits.len(), graph.columns * words, "a word for 64 bits");
-    assert_eq!(posteriors.len(), graph.columns * graph.stride(), "a stride a column");
-    for (block, bits) in posteriors.chunks_exact(graph.stride()).zip(bits.chunks_exact_mut(words)) {
-        for (lanes, bits) in block.chunks_exact(LANES).zip(bits) {
-            let half = |first: usize| u64::from(_mm256_movemask_epi8(load(&lanes[first..])).cast_unsigned());
-            *bits = half(0) | half(WIDTH) << WIDTH;
-        }
+    assert_eq!(posteriors.len(), bits.len() * LANES, "a byte a bit");
+    for (place, (lanes, bits)) in posteriors.chunks_exact(LANES).zip(bits).enumerate() {
+        let half = |first: usize| u64::from(_mm256_movemask_epi8(load(&lanes[first..])).cast_unsigned());
+        *bits = (half(0) | half(WIDTH) << WIDTH).rotate_left(u32::from(graph.firsts[place / words]));
     }
 }
 
@@ -196,8 +213,8 @@ pub(super) fn prepare(graph: Graph<'_>, bits: &[u64], certain: &[u64], magnitude
 }
 
 #[target_feature(enable = "avx2")]
-pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], halves: &[u64], posteriors: &[i8]) -> bool {
-    scalar::is_satisfied(graph, syndrome, halves, posteriors)
+pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], halves: &[u64], bits: &[u64]) -> bool {
+    scalar::is_satisfied(graph, syndrome, halves, bits)
 }
 
 #[target_feature(enable = "avx2,bmi1,bmi2")]

@@ -1,67 +1,95 @@
 //! Sixty-four lanes a vector; every table is one look-up.
 
 use std::arch::x86_64::{
-    __m512i, _mm512_abs_epi8, _mm512_adds_epi8, _mm512_adds_epi16, _mm512_cmpeq_epu8_mask,
-    _mm512_cmpge_epu8_mask, _mm512_loadu_si512, _mm512_mask_blend_epi8, _mm512_mask_permutexvar_epi8,
-    _mm512_mask_sub_epi8, _mm512_min_epu8, _mm512_movepi8_mask, _mm512_movm_epi8, _mm512_packus_epi16,
-    _mm512_permutexvar_epi8, _mm512_set1_epi8, _mm512_setzero_si512, _mm512_srli_epi16, _mm512_storeu_si512,
-    _mm512_sub_epi16, _mm512_subs_epi8, _mm512_unpackhi_epi8, _mm512_unpacklo_epi8, _mm512_xor_si512,
+    __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_abs_epi8, _mm512_adds_epi8, _mm512_adds_epu16,
+    _mm512_cmpeq_epu8_mask, _mm512_cmpge_epu8_mask, _mm512_loadu_si512, _mm512_mask_blend_epi8,
+    _mm512_mask_permutexvar_epi8, _mm512_mask_sub_epi8, _mm512_min_epu8, _mm512_min_epu16,
+    _mm512_movepi8_mask, _mm512_movm_epi8, _mm512_or_si512, _mm512_permutexvar_epi8,
+    _mm512_permutexvar_epi16, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_setzero_si512, _mm512_slli_epi16,
+    _mm512_srli_epi16, _mm512_storeu_si512, _mm512_sub_epi16, _mm512_subs_epi8, _mm512_xor_si512,
 };
 
-use super::scalar::{self, offset};
+use super::scalar;
 use super::{CERTAIN, Graph, INVERSE, LANES, MOST_EDGES, PHI, Told};
 
+type Lanes = [i8; LANES];
+
 #[target_feature(enable = "avx512f")]
-fn load(bytes: &[i8]) -> __m512i {
-    let lanes: &[i8; LANES] = bytes[..LANES].try_into().expect("a slice of that length");
+fn load(lanes: &Lanes) -> __m512i {
     // SAFETY: sixty-four readable bytes.
     unsafe { _mm512_loadu_si512(lanes.as_ptr().cast()) }
 }
 
 #[target_feature(enable = "avx512f")]
-fn store(bytes: &mut [i8], value: __m512i) {
-    let lanes: &mut [i8; LANES] = (&mut bytes[..LANES]).try_into().expect("a slice of that length");
+fn store(lanes: &mut Lanes, value: __m512i) {
     // SAFETY: sixty-four writable bytes.
     unsafe { _mm512_storeu_si512(lanes.as_mut_ptr().cast(), value) }
 }
 
-/// The tables: φ low and high byte, φ⁻¹ three steps.
+/// Asks for the word `ahead` behind this one, whether there is one or not.
+#[target_feature(enable = "avx512f")]
+fn expect(word: &Lanes, ahead: usize) {
+    let place = std::ptr::from_ref(word).wrapping_add(ahead);
+    _mm_prefetch::<_MM_HINT_T0>(place.cast());
+}
+
+/// The lanes in order, turned by 0 to 63 of them.
+#[repr(align(64))]
+struct Turned([Lanes; LANES]);
+
+static TURNED: Turned = {
+    let (mut all, mut turn) = ([[0; LANES]; LANES], 0);
+    while turn < LANES {
+        let mut lane = 0;
+        while lane < LANES {
+            all[turn][lane] = ((lane + turn) % LANES) as i8;
+            lane += 1;
+        }
+        turn += 1;
+    }
+    Turned(all)
+};
+
+/// The tables: φ, and φ⁻¹ in three steps.
 #[derive(Clone, Copy)]
 struct Tables {
-    phi: [__m512i; 2],
+    phi: __m512i,
     inverse: [__m512i; 3],
 }
 
-/// Sixteen bits a lane: the low and the high half of each 128 bits.
+/// Sixteen bits a lane: those of the even lanes and those of the odd ones.
 type Sums = [__m512i; 2];
 
 impl Tables {
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    #[target_feature(enable = "avx512f")]
     fn new() -> Self {
+        let pairs = PHI.map(|value| value.to_le_bytes().map(u8::cast_signed));
         let bytes = |table: &[u8; LANES]| load(&table.map(u8::cast_signed));
-        let phi = [PHI.map(|value| value as u8), PHI.map(|value| (value >> 8) as u8)];
         Self {
-            phi: [bytes(&phi[0]), bytes(&phi[1])],
+            phi: load(&std::array::from_fn(|byte| pairs[byte / 2][byte % 2])),
             inverse: [bytes(&INVERSE[0]), bytes(&INVERSE[1]), bytes(&INVERSE[2])],
         }
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    /// φ of magnitudes below 32. Of a place in a table of thirty-two, the higher bits do not count.
+    #[target_feature(enable = "avx512f,avx512bw")]
     fn phi(self, magnitude: __m512i) -> Sums {
-        let place = _mm512_min_epu8(magnitude, _mm512_set1_epi8(63));
-        let low = _mm512_permutexvar_epi8(place, self.phi[0]);
-        let high = _mm512_permutexvar_epi8(place, self.phi[1]);
-        [_mm512_unpacklo_epi8(low, high), _mm512_unpackhi_epi8(low, high)]
+        let odd = _mm512_srli_epi16::<8>(magnitude);
+        [_mm512_permutexvar_epi16(magnitude, self.phi), _mm512_permutexvar_epi16(odd, self.phi)]
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-    fn inverse(self, [low, high]: Sums) -> __m512i {
-        let last = _mm512_set1_epi8(63);
-        let ones = _mm512_min_epu8(_mm512_packus_epi16(low, high), last);
-        let sixteens = _mm512_packus_epi16(_mm512_srli_epi16::<4>(low), _mm512_srli_epi16::<4>(high));
-        let sixteens = _mm512_min_epu8(sixteens, last);
-        let most = _mm512_packus_epi16(_mm512_srli_epi16::<8>(low), _mm512_srli_epi16::<8>(high));
-        let most = _mm512_min_epu8(most, last);
+    fn inverse(self, sums: Sums) -> __m512i {
+        let steps = |[even, odd]: Sums| {
+            let last = _mm512_set1_epi16(63);
+            let odd = _mm512_slli_epi16::<8>(_mm512_min_epu16(odd, last));
+            _mm512_or_si512(_mm512_min_epu16(even, last), odd)
+        };
+        let [ones, sixteens, most] = [
+            steps(sums),
+            steps(sums.map(|sums| _mm512_srli_epi16::<4>(sums))),
+            steps(sums.map(|sums| _mm512_srli_epi16::<8>(sums))),
+        ];
         let four = _mm512_set1_epi8(4);
         let told = _mm512_permutexvar_epi8(ones, self.inverse[0]);
         let beyond = _mm512_cmpge_epu8_mask(sixteens, four);
@@ -73,24 +101,10 @@ impl Tables {
 
 /// What the edges of sixty-four checks work on.
 struct Bench {
-    /// Where each edge's lanes begin in its block, and in the posteriors.
-    inside: [u32; MOST_EDGES],
+    /// The word that each edge leads to.
     places: [u32; MOST_EDGES],
     /// What each edge's bits know without this check.
     extrinsic: [__m512i; MOST_EDGES],
-}
-
-impl Bench {
-    /// Finds the places of a word's edges.
-    #[inline(always)]
-    fn lay(&mut self, graph: Graph<'_>, edges: &[(u32, u32)], word: usize) {
-        let (lift, stride, word) = (graph.lift as u32, graph.stride() as u32, (word * LANES) as u32);
-        for ((inside, place), (column, shift)) in self.inside.iter_mut().zip(&mut self.places).zip(edges) {
-            let at = shift + word;
-            *inside = if at >= lift { at - lift } else { at };
-            *place = column * stride + *inside;
-        }
-    }
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
@@ -100,123 +114,95 @@ pub(super) fn iterate(
     halves: &[u64],
     posteriors: &mut [i8],
     messages: &mut [i8],
-) {
+) -> usize {
     graph.check();
-    assert_eq!(posteriors.len(), graph.columns * graph.stride(), "a stride a column");
+    assert_eq!(posteriors.len(), graph.columns * graph.lift, "a byte a bit");
     assert_eq!(messages.len(), graph.edges.len() * graph.lift, "a byte an edge");
+    let (posteriors, messages) = (posteriors.as_chunks_mut().0, messages.as_chunks_mut().0);
     let tables = Tables::new();
-    let lanes = [_mm512_setzero_si512(); MOST_EDGES];
-    let mut bench = Bench { inside: [0; MOST_EDGES], places: [0; MOST_EDGES], extrinsic: lanes };
+    let mut bench = Bench { places: [0; MOST_EDGES], extrinsic: [_mm512_setzero_si512(); MOST_EDGES] };
+    let mut violated = 0;
     for Told { edges, parity, word, messages: at } in graph.told(syndrome, halves) {
-        let messages = &mut messages[at..];
-        let count = edges.len();
-        bench.lay(graph, &graph.edges[edges], word);
-        check((count, parity), posteriors, messages, (tables, &mut bench));
-        // A lane is at the rim of its block once in lift/128 words.
-        for (inside, place) in bench.inside[..count].iter().zip(&bench.places) {
-            let inside = *inside as usize;
-            if inside < LANES || inside > graph.lift - LANES {
-                rim(graph.lift, *place as usize - inside, inside, posteriors);
-            }
+        let messages = &mut messages[at / LANES..];
+        for (place, edge) in bench.places.iter_mut().zip(&graph.edges[edges.clone()]) {
+            *place = graph.place(*edge, word) as u32;
         }
+        violated += check((&graph.turns[edges], parity), posteriors, messages, (tables, &mut bench));
     }
+    violated
 }
 
-/// Keeps a block's mirrored bytes equal to its first ones after lanes at its rim were written.
-#[cold]
-fn rim(lift: usize, block: usize, inside: usize, posteriors: &mut [i8]) {
-    if inside > lift - LANES {
-        posteriors.copy_within(block + lift..block + inside + LANES, block);
-    }
-    if inside < LANES {
-        posteriors.copy_within(block + inside..block + LANES, block + lift + inside);
-    }
-}
-
-/// Sixty-four checks of a row.
+/// Sixty-four checks of a row: how many are violated.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn check(
-    (count, parity): (usize, u64),
-    posteriors: &mut [i8],
-    messages: &mut [i8],
+    (turns, parity): (&[u8], u64),
+    posteriors: &mut [Lanes],
+    messages: &mut [Lanes],
     (tables, bench): (Tables, &mut Bench),
-) {
-    let zero = _mm512_setzero_si512();
+) -> usize {
+    let (zero, most, count) = (_mm512_setzero_si512(), _mm512_set1_epi8(31), turns.len());
     let mut signs = _mm512_movm_epi8(parity);
-    let mut least = _mm512_set1_epi8(127);
-    let [mut low, mut high] = [zero; 2];
-    let mut at = 0;
-    for (place, extrinsic) in bench.places[..count].iter().zip(&mut bench.extrinsic) {
-        let value = _mm512_subs_epi8(load(&posteriors[*place as usize..]), load(&messages[at..]));
+    let mut least = most;
+    let [mut even, mut odd] = [zero; 2];
+    let edges = bench.places[..count].iter().zip(&mut bench.extrinsic).zip(messages.iter());
+    for ((place, extrinsic), message) in edges {
+        let posterior = &posteriors[*place as usize];
+        expect(posterior, 2);
+        expect(message, count);
+        let value = _mm512_subs_epi8(load(posterior), load(message));
         *extrinsic = value;
         signs = _mm512_xor_si512(signs, value);
-        let magnitude = _mm512_abs_epi8(value);
+        let magnitude = _mm512_min_epu8(_mm512_abs_epi8(value), most);
         least = _mm512_min_epu8(least, magnitude);
         let phi = tables.phi(magnitude);
-        low = _mm512_adds_epi16(low, phi[0]);
-        high = _mm512_adds_epi16(high, phi[1]);
-        at += LANES;
+        even = _mm512_adds_epu16(even, phi[0]);
+        odd = _mm512_adds_epu16(odd, phi[1]);
     }
     let own = tables.phi(least);
-    let all = tables.inverse([low, high]);
-    let others = tables.inverse([_mm512_sub_epi16(low, own[0]), _mm512_sub_epi16(high, own[1])]);
-    let mut at = 0;
-    for (place, value) in bench.places[..count].iter().zip(&bench.extrinsic) {
+    let all = tables.inverse([even, odd]);
+    let others = tables.inverse([_mm512_sub_epi16(even, own[0]), _mm512_sub_epi16(odd, own[1])]);
+    let edges = bench.places[..count].iter().zip(&bench.extrinsic).zip(messages.iter_mut()).zip(turns);
+    for (((place, value), message), turn) in edges {
         let is_least = _mm512_cmpeq_epu8_mask(_mm512_abs_epi8(*value), least);
         let told = _mm512_mask_blend_epi8(is_least, all, others);
         let negative = _mm512_movepi8_mask(_mm512_xor_si512(signs, *value));
-        let message = _mm512_mask_sub_epi8(told, negative, zero, told);
-        store(&mut messages[at..], message);
-        store(&mut posteriors[*place as usize..], _mm512_adds_epi8(*value, message));
-        at += LANES;
+        let told = _mm512_mask_sub_epi8(told, negative, zero, told);
+        store(message, told);
+        let order = load(&TURNED.0[usize::from(*turn) % LANES]);
+        let heard = _mm512_permutexvar_epi8(order, _mm512_adds_epi8(*value, told));
+        store(&mut posteriors[*place as usize], heard);
     }
+    _mm512_movepi8_mask(signs).count_ones() as usize
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
 pub(super) fn prepare(graph: Graph<'_>, bits: &[u64], certain: &[u64], magnitude: i8, posteriors: &mut [i8]) {
-    let words = graph.lift / LANES;
-    assert_eq!(
-        (bits.len(), certain.len()),
-        (graph.columns * words, graph.columns * words),
-        "a word for 64 bits"
-    );
-    assert_eq!(posteriors.len(), graph.columns * graph.stride(), "a stride a column");
+    let words = graph.words();
+    let count = graph.columns * words;
+    assert_eq!((bits.len(), certain.len()), (count, count), "a word for 64 bits");
+    assert_eq!(posteriors.len(), count * LANES, "a byte a bit");
     let (zero, usual, known) =
         (_mm512_setzero_si512(), _mm512_set1_epi8(magnitude), _mm512_set1_epi8(CERTAIN));
-    for (column, block) in posteriors.chunks_exact_mut(graph.stride()).enumerate() {
-        for (word, lanes) in block.chunks_exact_mut(LANES).enumerate() {
-            let place = column * words + if word == words { 0 } else { word };
-            let size = _mm512_mask_blend_epi8(certain[place], usual, known);
-            store(lanes, _mm512_mask_sub_epi8(size, bits[place], zero, size));
-        }
+    for (place, lanes) in posteriors.as_chunks_mut().0.iter_mut().enumerate() {
+        let turn = u32::from(graph.firsts[place / words]);
+        let size = _mm512_mask_blend_epi8(certain[place].rotate_right(turn), usual, known);
+        store(lanes, _mm512_mask_sub_epi8(size, bits[place].rotate_right(turn), zero, size));
     }
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
 pub(super) fn decide(graph: Graph<'_>, posteriors: &[i8], bits: &mut [u64]) {
-    let words = graph.lift / LANES;
+    let words = graph.words();
     assert_eq!(bits.len(), graph.columns * words, "a word for 64 bits");
-    assert_eq!(posteriors.len(), graph.columns * graph.stride(), "a stride a column");
-    for (block, bits) in posteriors.chunks_exact(graph.stride()).zip(bits.chunks_exact_mut(words)) {
-        for (lanes, bits) in block.chunks_exact(LANES).zip(bits) {
-            *bits = _mm512_movepi8_mask(load(lanes));
-        }
+    assert_eq!(posteriors.len(), bits.len() * LANES, "a byte a bit");
+    for (place, (lanes, bits)) in posteriors.as_chunks().0.iter().zip(bits).enumerate() {
+        *bits = _mm512_movepi8_mask(load(lanes)).rotate_left(u32::from(graph.firsts[place / words]));
     }
 }
 
-#[target_feature(enable = "avx512f,avx512bw")]
-pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], halves: &[u64], posteriors: &[i8]) -> bool {
-    graph.check();
-    for Told { edges, parity, word, .. } in graph.told(syndrome, halves) {
-        let mut signs = _mm512_movm_epi8(parity);
-        for edge in &graph.edges[edges] {
-            signs = _mm512_xor_si512(signs, load(&posteriors[offset(graph, *edge, word)..]));
-        }
-        if _mm512_movepi8_mask(signs) != 0 {
-            return false;
-        }
-    }
-    true
+#[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]
+pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], halves: &[u64], bits: &[u64]) -> bool {
+    scalar::is_satisfied(graph, syndrome, halves, bits)
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512dq,avx512vl")]

@@ -6,14 +6,19 @@
 //! Smith and Villasenor, MILCOM 2003) by sums: with φ(x) = −ln tanh(x/2) and Σ = Σ φ(|v|) over the edges of
 //! a check, its least reliable edges hear φ⁻¹(Σ − φ(least)), which is exact, and all others φ⁻¹(Σ).
 //!
-//! Values are in units of ⅓: L = 3 ln(p₀/p₁). Those from checks are at most 24: nearer to the limit of the
-//! posteriors, 127, a few wrong bits of degree 20 made a decoder diverge that had nearly ended. φ is a table
-//! in units of 1/2048, summed in 16 bits with saturation at 2¹⁵ − 1, so that the order of the edges changes
-//! nothing; φ⁻¹ is a table of three steps.
+//! Values are in units of ¼: L = 4 ln(p₀/p₁). Those from checks are at most 32: at a lower limit frames stood
+//! still near their end, nearer to that of the posteriors, 127, a few wrong bits of degree 20 made them diverge.
+//! φ is a table in units of 1/2048, summed in 16 bits with saturation at 2¹⁶ − 1, so that the order of the edges
+//! changes nothing; φ⁻¹ is a table of three steps.
+//!
+//! *Lanes.* Sixty-four checks are worked on at once, and sixty-four bits of a block lie side by side, so that an edge's
+//! shift is two: of the words in a block, and of the lanes in a word ([`bit_of`]). Whoever has worked on a word leaves
+//! its lanes turned as the column's next edge wants them, the first edge after the last: every access is one whole,
+//! aligned word.
 //!
 //! | rung | way | bound by |
 //! |---|---|---|
-//! | avx512 | 64 lanes a vector, tables by `vpermb` | byte arithmetic |
+//! | avx512 | 64 lanes a vector, tables by `vpermw` and `vpermb`, words of the checks to come prefetched | byte arithmetic and stores |
 //! | avx2 | 32 lanes a vector, tables by `vpshufb` | byte arithmetic |
 //! | portable | the scalar body | table look-ups |
 //! | scalar | the lanes one by one | table look-ups |
@@ -30,36 +35,39 @@ const CERTAIN: i8 = 127;
 /// Most edges of a check.
 pub const MOST_EDGES: usize = 192;
 
-/// φ of a magnitude, in units of 1/2048; 0 counts as 0.12 units, from 32 on it is 0.
-const PHI: [u16; 64] = [
-    8012, 3688, 2324, 1581, 1106, 783, 558, 398, 285, 204, 146, 105, 75, 54, 39, 28, 20, 14, 10, 7, 5, 4, 3,
-    2, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
-    0, 0, 0, 0, 0, 0,
+/// Most words of a block.
+const MOST_WORDS: usize = 64;
+
+/// φ of a magnitude, in units of 1/2048; 0 counts as 0.12 units, from 31 on it is 0.
+const PHI: [u16; 32] = [
+    8601, 4269, 2881, 2102, 1581, 1207, 930, 719, 558, 433, 337, 262, 204, 159, 124, 96, 75, 58, 46, 35, 28,
+    21, 17, 13, 10, 8, 6, 5, 4, 3, 2, 0,
 ];
 
 /// φ⁻¹ in steps of 1, 16 and 256: the first for sums below 64, the second below 1024, the last above.
 const INVERSE: [[u8; 64]; 3] = [
     [
-        24, 24, 23, 22, 21, 20, 20, 19, 19, 18, 18, 18, 17, 17, 17, 17, 17, 16, 16, 16, 16, 16, 16, 16, 15,
-        15, 15, 15, 15, 15, 15, 15, 15, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 14, 13, 13, 13, 13,
-        13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13, 13,
+        32, 32, 30, 29, 28, 27, 26, 25, 25, 24, 24, 24, 23, 23, 23, 22, 22, 22, 22, 21, 21, 21, 21, 21, 21,
+        20, 20, 20, 20, 20, 20, 20, 19, 19, 19, 19, 19, 19, 19, 19, 19, 18, 18, 18, 18, 18, 18, 18, 18, 18,
+        18, 18, 17, 17, 17, 17, 17, 17, 17, 17, 17, 17, 17, 17,
     ],
     [
-        19, 15, 14, 13, 12, 12, 11, 11, 10, 10, 10, 9, 9, 9, 9, 8, 8, 8, 8, 8, 8, 7, 7, 7, 7, 7, 7, 7, 7, 6,
-        6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 6, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 4, 4, 4, 4, 4, 4,
+        25, 21, 19, 17, 16, 15, 15, 14, 14, 13, 13, 12, 12, 12, 11, 11, 11, 11, 11, 10, 10, 10, 10, 10, 9, 9,
+        9, 9, 9, 9, 9, 8, 8, 8, 8, 8, 8, 8, 8, 8, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 7, 6, 6, 6, 6, 6, 6, 6, 6, 6,
+        6, 6, 6, 6,
     ],
     [
-        10, 7, 6, 5, 4, 3, 3, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
+        14, 9, 7, 6, 5, 4, 4, 3, 3, 3, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
         0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0,
     ],
 ];
 
-/// A quasi-cyclic graph: in block row r, check z meets bit (z + shift) mod lift of block column `column`,
+/// A quasi-cyclic graph: in block row r, check z meets bit [`bit_of`]`(z, shift)` of block column `column`,
 /// for each of the row's edges. A row consists of two halves: where the parity of the first half is told
 /// too, a check becomes two lighter ones.
 #[derive(Clone, Copy)]
 pub struct Graph<'a> {
-    /// Bits in a block, a multiple of 64.
+    /// Bits in a block, a multiple of 64 up to 4096.
     pub lift: usize,
     /// Block columns.
     pub columns: usize,
@@ -67,6 +75,39 @@ pub struct Graph<'a> {
     pub rows: &'a [u32],
     /// Block column and shift of each edge.
     pub edges: &'a [(u32, u32)],
+    /// By column, the lanes that its first edge turns it by: see [`turns`].
+    pub firsts: &'a [u8],
+    /// By edge, the lanes that the column's next edge turns it by beyond that: see [`turns`].
+    pub turns: &'a [u8],
+}
+
+/// The bit of a block that an edge of this shift leads check `check` of a row to: the shift's words and its lanes are
+/// added apart, each going round.
+///
+/// `check`, `shift`: below `lift`, a multiple of 64.
+#[must_use]
+pub const fn bit_of(check: usize, shift: usize, lift: usize) -> usize {
+    (check / LANES + shift / LANES) % (lift / LANES) * LANES + (check + shift) % LANES
+}
+
+/// The check that meets this bit by an edge of this shift: the inverse of [`bit_of`].
+#[must_use]
+pub const fn check_of(bit: usize, shift: usize, lift: usize) -> usize {
+    let word = (bit / LANES + lift / LANES - shift / LANES) % (lift / LANES);
+    word * LANES + (bit + LANES - shift % LANES) % LANES
+}
+
+/// Fills in how lanes are turned: `firsts` by column, `turns` by edge. Panics if an edge's column or turn has no
+/// place.
+pub fn turns(edges: &[(u32, u32)], firsts: &mut [u8], turns: &mut [u8]) {
+    let lanes = |shift: u32| (shift % LANES as u32) as u8;
+    edges.iter().rev().for_each(|(column, shift)| firsts[*column as usize] = lanes(*shift));
+    // Going back, each column's entry is what its next edge wants; in the end it is the first edge's again.
+    for ((column, shift), turn) in edges.iter().zip(turns).rev() {
+        let next = &mut firsts[*column as usize];
+        *turn = (*next + LANES as u8 - lanes(*shift)) % LANES as u8;
+        *next = lanes(*shift);
+    }
 }
 
 impl fmt::Debug for Graph<'_> {
@@ -76,16 +117,24 @@ impl fmt::Debug for Graph<'_> {
 }
 
 impl Graph<'_> {
-    /// Bytes of a block of posteriors: its bits, and the first 64 again so that a rotated load is plain.
-    #[must_use]
-    pub fn stride(&self) -> usize {
-        self.lift + LANES
+    /// Words of a block.
+    #[inline(always)]
+    fn words(&self) -> usize {
+        self.lift / LANES
     }
 
     /// Words of the whole syndrome.
     #[must_use]
     pub fn syndrome_words(&self) -> usize {
-        self.rows.len() / 2 * (self.lift / LANES)
+        self.rows.len() / 2 * self.words()
+    }
+
+    /// The word among all blocks' that an edge leads the word `word` of a row to.
+    #[inline(always)]
+    fn place(&self, (column, shift): (u32, u32), word: usize) -> usize {
+        let at = shift as usize / LANES + word;
+        let wrapped = if at >= self.words() { at - self.words() } else { at };
+        column as usize * self.words() + wrapped
     }
 
     /// The checks that are told, 64 of them at once.
@@ -98,7 +147,8 @@ impl Graph<'_> {
 
     fn check(&self) {
         let edges = self.edges.len();
-        assert!(self.lift.is_multiple_of(LANES) && self.lift > 0, "a lift of {}", self.lift);
+        let is_whole = self.lift.is_multiple_of(LANES) && (1..=MOST_WORDS).contains(&self.words());
+        assert!(is_whole, "a lift of {}", self.lift);
         assert!(
             self.rows.first() == Some(&0) && self.rows.last().is_some_and(|end| *end as usize == edges),
             "rows"
@@ -108,6 +158,7 @@ impl Graph<'_> {
         let inside =
             |(column, shift): &(u32, u32)| (*column as usize) < self.columns && (*shift as usize) < self.lift;
         assert!(self.edges.iter().all(inside), "an edge leads out of the graph");
+        assert!(self.firsts.len() == self.columns && self.turns.len() == edges, "turns");
     }
 }
 
@@ -180,11 +231,12 @@ kernel! {
     /// The posteriors before the first pass: ±`magnitude` by the bits of a code word, and ±127 where
     /// `certain` has a one.
     ///
-    /// `bits`, `certain`: 64 a word, block column by block column; `posteriors`: `columns` blocks of `stride`
-    /// bytes, positive for 0, mirrored. Panics if a length does not fit.
+    /// `bits`, `certain`: 64 a word, block column by block column; `posteriors`: a byte a bit in the same order but for
+    /// the lanes of a word, positive for 0. Panics if a length does not fit.
     pub fn prepare(graph: Graph<'_>, bits: &[u64], certain: &[u64], magnitude: i8, posteriors: &mut [i8]);
 
-    /// One pass over all checks.
+    /// One pass over all checks: how many were violated, by what their bits knew without them, when their turn
+    /// came.
     ///
     /// `syndrome`: one bit a check, row by row; `halves`: the parities of first halves of the first checks, as
     /// many as are told; `posteriors`: as from [`prepare`]; `messages`: `lift` bytes an edge, zero at first.
@@ -195,13 +247,15 @@ kernel! {
         halves: &[u64],
         posteriors: &mut [i8],
         messages: &mut [i8],
-    );
+    ) -> usize;
 
-    /// Whether the signs of the posteriors meet what is told. Stops at the first word that fails.
-    pub fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], halves: &[u64], posteriors: &[i8]) -> bool;
-
-    /// The signs of the posteriors: `bits`, 64 a word. Panics if a length does not fit.
+    /// The signs of the posteriors: `bits`, 64 a word, block column by block column. Panics if a length does not
+    /// fit.
     pub fn decide(graph: Graph<'_>, posteriors: &[i8], bits: &mut [u64]);
+
+    /// Whether bits, 64 a word, block column by block column, meet what is told. Stops at the first row that fails.
+    /// Panics if a length does not fit.
+    pub fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], halves: &[u64], bits: &[u64]) -> bool;
 
     /// The syndrome of bits, 64 a word, block column by block column.
     ///
@@ -256,12 +310,21 @@ mod tests {
         (rows, edges)
     }
 
+    /// How its lanes are turned.
+    fn turned(edges: &[(u32, u32)]) -> ([u8; 24], Vec<u8>) {
+        let (mut firsts, mut by_edge) = ([0; 24], vec![0; edges.len()]);
+        turns(edges, &mut firsts, &mut by_edge);
+        (firsts, by_edge)
+    }
+
     #[test]
     fn every_level_decodes_alike_and_right() {
         for (seed, lift) in [(1, 64), (2, 128), (3, 512)] {
             let mut rng = Lcg(seed);
             let (rows, edges) = code(&mut rng, lift as u64);
-            let graph = Graph { lift, columns: 24, rows: &rows, edges: &edges };
+            let (firsts, turns) = turned(&edges);
+            let graph =
+                Graph { lift, columns: 24, rows: &rows, edges: &edges, firsts: &firsts, turns: &turns };
             let bits: Vec<u64> =
                 (0..24 * lift / 64).map(|_| rng.next(1 << 30) << 34 ^ rng.next(1 << 34)).collect();
             let mut noisy = bits.clone();
@@ -269,29 +332,34 @@ mod tests {
                 let place = rng.next(24 * lift as u64) as usize;
                 noisy[place / 64] ^= 1 << (place % 64);
             });
-            let mut reference: Option<Vec<i8>> = None;
+            let mut reference = None;
             for isa in Isa::available() {
                 let [mut told, mut halves] = [0; 2].map(|_| vec![0; 6 * lift / 64]);
                 syndrome(isa, graph, &bits, &mut told, &mut halves);
                 halves.truncate(lift / 64 - 1);
-                let mut posteriors = vec![0i8; 24 * graph.stride()];
+                let mut posteriors = vec![0i8; 24 * lift];
                 let certain: Vec<u64> = (0..24 * lift as u64 / 64).map(|word| 1 << (word % 64)).collect();
                 let known: Vec<u64> = (noisy.iter().zip(&bits).zip(&certain))
                     .map(|((noisy, bits), certain)| noisy & !certain | bits & certain)
                     .collect();
                 prepare(isa, graph, &known, &certain, 18, &mut posteriors);
                 let mut messages = vec![0i8; edges.len() * lift];
-                let mut passes = 0;
-                while !is_satisfied(isa, graph, &told, &halves, &posteriors) && passes < 40 {
-                    iterate(isa, graph, &told, &halves, &mut posteriors, &mut messages);
+                let (mut passes, mut violated) = (0, Vec::new());
+                let mut decoded = vec![0; bits.len()];
+                decide(isa, graph, &posteriors, &mut decoded);
+                assert_eq!(decoded, known, "{isa}: before the first pass");
+                while !is_satisfied(isa, graph, &told, &halves, &decoded) && passes < 40 {
+                    violated.push(iterate(isa, graph, &told, &halves, &mut posteriors, &mut messages));
+                    decide(isa, graph, &posteriors, &mut decoded);
                     passes += 1;
                 }
                 assert!(passes < 40 && passes > 0, "{isa}, lift {lift}: {passes} passes");
-                let mut decoded = vec![0; bits.len()];
-                decide(isa, graph, &posteriors, &mut decoded);
                 assert_eq!(decoded, bits, "{isa}: the bits");
-                let want = reference.get_or_insert_with(|| posteriors.clone());
-                assert_eq!(&posteriors, want, "{isa}, lift {lift}");
+                let last = iterate(isa, graph, &told, &halves, &mut posteriors, &mut messages);
+                assert!(violated[0] > 10 * last, "{isa}, lift {lift}: {violated:?}, in the end {last}");
+                let got = (posteriors, violated);
+                let want = reference.get_or_insert_with(|| got.clone());
+                assert_eq!(&got, want, "{isa}, lift {lift}");
             }
         }
     }
@@ -301,13 +369,13 @@ mod tests {
         let phi = |x: f64| -(x / 2.0).tanh().ln();
         for (magnitude, told) in PHI.iter().enumerate() {
             let value = if magnitude == 0 { 0.12 } else { magnitude as f64 };
-            let want = if magnitude < 32 { (2048.0 * phi(value / 3.0)).round() } else { 0.0 };
+            let want = if magnitude < 31 { (2048.0 * phi(value / 4.0)).round() } else { 0.0 };
             assert_eq!(f64::from(*told), want, "φ of {magnitude}");
         }
         for (table, (step, middle)) in INVERSE.iter().zip([(1.0, 0.0), (16.0, 7.5), (256.0, 127.5)]) {
             for (place, told) in table.iter().enumerate() {
                 let sum = (place as f64 * step + middle) / 2048.0;
-                let want = if sum > 0.0 { (3.0 * phi(sum)).round().min(24.0) } else { 24.0 };
+                let want = if sum > 0.0 { (4.0 * phi(sum)).round().min(32.0) } else { 32.0 };
                 assert_eq!(f64::from(*told), want, "φ⁻¹ of {sum}");
             }
         }
@@ -317,7 +385,8 @@ mod tests {
     fn halves_add_up_to_the_checks_and_are_met_by_the_word() {
         let (lift, mut rng) = (128, Lcg(9));
         let (rows, edges) = code(&mut rng, lift as u64);
-        let graph = Graph { lift, columns: 24, rows: &rows, edges: &edges };
+        let (firsts, turns) = turned(&edges);
+        let graph = Graph { lift, columns: 24, rows: &rows, edges: &edges, firsts: &firsts, turns: &turns };
         let as_rows: Vec<u32> = rows.iter().flat_map(|row| [*row, *row]).skip(1).collect();
         let finer = Graph { rows: &as_rows, ..graph };
         let bits: Vec<u64> = (0..48).map(|_| rng.next(1 << 31) << 33 ^ rng.next(1 << 31)).collect();
@@ -330,12 +399,46 @@ mod tests {
                 let [first, second] = [0, 1].map(|half| parts[(word / 2 * 2 + half) * 2 + word % 2]);
                 assert_eq!((halves[word], whole[word]), (first, first ^ second), "{isa}: word {word}");
             }
-            let mut posteriors = vec![0i8; 24 * graph.stride()];
-            prepare(isa, graph, &bits, &[0; 48], 10, &mut posteriors);
-            assert!(is_satisfied(isa, graph, &whole, &halves[..5], &posteriors), "{isa}: the word itself");
+            assert!(is_satisfied(isa, graph, &whole, &halves[..5], &bits), "{isa}: the word itself");
             halves[4] ^= 1;
-            assert!(is_satisfied(isa, graph, &whole, &halves[..4], &posteriors), "{isa}: not told");
-            assert!(!is_satisfied(isa, graph, &whole, &halves[..5], &posteriors), "{isa}: told and wrong");
+            assert!(is_satisfied(isa, graph, &whole, &halves[..4], &bits), "{isa}: not told");
+            assert!(!is_satisfied(isa, graph, &whole, &halves[..5], &bits), "{isa}: told and wrong");
+        }
+    }
+
+    #[test]
+    fn shifts_lead_there_and_back_and_every_bit_has_one_check() {
+        for (lift, shift) in [(64, 0), (64, 63), (128, 64), (512, 77), (4096, 4095)] {
+            let mut met = vec![false; lift];
+            for check in 0..lift {
+                let bit = bit_of(check, shift, lift);
+                assert_eq!(check_of(bit, shift, lift), check, "lift {lift}, shift {shift}");
+                met[bit] = true;
+            }
+            assert!(met.iter().all(|met| *met), "lift {lift}, shift {shift}");
+        }
+    }
+
+    #[test]
+    fn the_syndrome_is_its_definition() {
+        let (lift, mut rng) = (192, Lcg(4));
+        let (rows, edges) = code(&mut rng, lift as u64);
+        let (firsts, turns) = turned(&edges);
+        let graph = Graph { lift, columns: 24, rows: &rows, edges: &edges, firsts: &firsts, turns: &turns };
+        let bits: Vec<u64> = (0..72).map(|_| rng.next(1 << 31) << 33 ^ rng.next(1 << 31)).collect();
+        for isa in Isa::available() {
+            let [mut whole, mut halves] = [0; 2].map(|_| vec![0; 18]);
+            syndrome(isa, graph, &bits, &mut whole, &mut halves);
+            for check in 0..6 * lift {
+                let (row, check) = (check / lift, check % lift);
+                let met = edges[rows[2 * row] as usize..rows[2 * row + 2] as usize].iter();
+                let parity = met.fold(0, |sum, (column, shift)| {
+                    let bit = *column as usize * lift + bit_of(check, *shift as usize, lift);
+                    sum ^ bits[bit / 64] >> (bit % 64) & 1
+                });
+                let place = row * lift + check;
+                assert_eq!(whole[place / 64] >> (place % 64) & 1, parity, "{isa}: row {row}, check {check}");
+            }
         }
     }
 }

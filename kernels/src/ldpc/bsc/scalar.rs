@@ -1,39 +1,33 @@
 //! The reference, lane by lane.
 
-use super::{CERTAIN, Graph, INVERSE, LANES, MOST_EDGES, PHI, Told};
+use super::{CERTAIN, Graph, INVERSE, LANES, MOST_EDGES, MOST_WORDS, PHI, Told};
 
 type Lanes = [i8; LANES];
 
 #[inline(always)]
 pub(super) fn prepare(graph: Graph<'_>, bits: &[u64], certain: &[u64], magnitude: i8, posteriors: &mut [i8]) {
-    let words = graph.lift / LANES;
-    assert_eq!(
-        (bits.len(), certain.len()),
-        (graph.columns * words, graph.columns * words),
-        "a word for 64 bits"
-    );
-    assert_eq!(posteriors.len(), graph.columns * graph.stride(), "a stride a column");
-    for (column, block) in posteriors.chunks_exact_mut(graph.stride()).enumerate() {
-        for (word, lanes) in block.chunks_exact_mut(LANES).enumerate() {
-            let (bits, certain) =
-                (bits[column * words + word % words], certain[column * words + word % words]);
-            for (lane, value) in lanes.iter_mut().enumerate() {
-                let size = if certain >> lane & 1 == 1 { CERTAIN } else { magnitude };
-                *value = if bits >> lane & 1 == 1 { -size } else { size };
-            }
+    let words = graph.words();
+    let count = graph.columns * words;
+    assert_eq!((bits.len(), certain.len()), (count, count), "a word for 64 bits");
+    assert_eq!(posteriors.len(), count * LANES, "a byte a bit");
+    for (place, lanes) in posteriors.as_chunks_mut::<LANES>().0.iter_mut().enumerate() {
+        let turn = u32::from(graph.firsts[place / words]);
+        let (bits, certain) = (bits[place].rotate_right(turn), certain[place].rotate_right(turn));
+        for (lane, value) in lanes.iter_mut().enumerate() {
+            let size = if certain >> lane & 1 == 1 { CERTAIN } else { magnitude };
+            *value = if bits >> lane & 1 == 1 { -size } else { size };
         }
     }
 }
 
 #[inline(always)]
 pub(super) fn decide(graph: Graph<'_>, posteriors: &[i8], bits: &mut [u64]) {
-    let words = graph.lift / LANES;
+    let words = graph.words();
     assert_eq!(bits.len(), graph.columns * words, "a word for 64 bits");
-    assert_eq!(posteriors.len(), graph.columns * graph.stride(), "a stride a column");
-    for (block, bits) in posteriors.chunks_exact(graph.stride()).zip(bits.chunks_exact_mut(words)) {
-        for (lanes, bits) in block.chunks_exact(LANES).zip(bits) {
-            *bits = lanes.iter().rev().fold(0, |word, value| word << 1 | u64::from(*value < 0));
-        }
+    assert_eq!(posteriors.len(), bits.len() * LANES, "a byte a bit");
+    for (place, (lanes, bits)) in posteriors.as_chunks::<LANES>().0.iter().zip(bits).enumerate() {
+        let signs = lanes.iter().rev().fold(0u64, |word, value| word << 1 | u64::from(*value < 0));
+        *bits = signs.rotate_left(u32::from(graph.firsts[place / words]));
     }
 }
 
@@ -44,32 +38,33 @@ pub(super) fn iterate(
     halves: &[u64],
     posteriors: &mut [i8],
     messages: &mut [i8],
-) {
+) -> usize {
     graph.check();
-    assert_eq!(posteriors.len(), graph.columns * graph.stride(), "a stride a column");
+    assert_eq!(posteriors.len(), graph.columns * graph.lift, "a byte a bit");
     assert_eq!(messages.len(), graph.edges.len() * graph.lift, "a byte an edge");
     let mut values = [[0i8; LANES]; MOST_EDGES];
-    for Told { edges, parity, word, messages: at } in graph.told(syndrome, halves) {
-        let messages = &mut messages[at..];
-        check(graph, &graph.edges[edges], (parity, word), (posteriors, messages), &mut values);
+    let mut violated = 0;
+    for told in graph.told(syndrome, halves) {
+        violated += check(graph, told, (posteriors, messages), &mut values);
     }
+    violated
 }
 
-/// Sixty-four checks of a row.
+/// Sixty-four checks of a row: how many are violated.
 #[inline(always)]
 fn check(
     graph: Graph<'_>,
-    edges: &[(u32, u32)],
-    (parity, word): (u64, usize),
+    Told { edges, parity, word, messages: at }: Told,
     (posteriors, messages): (&mut [i8], &mut [i8]),
     values: &mut [Lanes; MOST_EDGES],
-) {
+) -> usize {
     let mut signs: Lanes = std::array::from_fn(|lane| if parity >> lane & 1 == 1 { -1 } else { 0 });
     let mut least = [127u8; LANES];
-    let mut sums = [0i16; LANES];
-    for (number, (edge, value)) in edges.iter().zip(values.iter_mut()).enumerate() {
+    let mut sums = [0u16; LANES];
+    let messages = &mut messages[at..];
+    for (number, (edge, value)) in graph.edges[edges.clone()].iter().zip(values.iter_mut()).enumerate() {
         let message = &messages[number * LANES..][..LANES];
-        let posterior = &posteriors[offset(graph, *edge, word)..][..LANES];
+        let posterior = &posteriors[graph.place(*edge, word) * LANES..][..LANES];
         for lane in 0..LANES {
             value[lane] = posterior[lane].saturating_sub(message[lane]);
             signs[lane] ^= value[lane];
@@ -84,53 +79,35 @@ fn check(
         told[0][lane] = inverse(sums[lane]);
         told[1][lane] = inverse(sums[lane] - phi(least[lane]));
     }
-    for (number, (edge, value)) in edges.iter().zip(values.iter()).enumerate() {
-        let offset = offset(graph, *edge, word);
+    for (number, (index, value)) in edges.zip(values.iter()).enumerate() {
         let message = &mut messages[number * LANES..][..LANES];
-        let posterior = &mut posteriors[offset..][..LANES];
+        let posterior = &mut posteriors[graph.place(graph.edges[index], word) * LANES..][..LANES];
+        let mut heard = [0i8; LANES];
         for lane in 0..LANES {
             let is_least = value[lane].unsigned_abs() == least[lane];
             let magnitude = if is_least { told[1][lane] } else { told[0][lane] };
             let negative = signs[lane] ^ value[lane] < 0;
             message[lane] = if negative { -magnitude } else { magnitude };
-            posterior[lane] = value[lane].saturating_add(message[lane]);
+            heard[lane] = value[lane].saturating_add(message[lane]);
         }
-        mirror(graph, *edge, offset, posteriors);
+        let turn = usize::from(graph.turns[index]) % LANES;
+        for lane in 0..LANES {
+            posterior[lane] = heard[(lane + turn) % LANES];
+        }
     }
-}
-
-/// Where the sixty-four bits of an edge begin.
-#[inline(always)]
-pub(super) fn offset(graph: Graph<'_>, (column, shift): (u32, u32), word: usize) -> usize {
-    let place = shift as usize + word * LANES;
-    let wrapped = if place >= graph.lift { place - graph.lift } else { place };
-    column as usize * graph.stride() + wrapped
-}
-
-/// Keeps the block's mirrored bytes equal to its first ones after bytes from `offset` were written.
-#[inline(always)]
-pub(super) fn mirror(graph: Graph<'_>, (column, _): (u32, u32), offset: usize, posteriors: &mut [i8]) {
-    let block = column as usize * graph.stride();
-    let place = offset - block;
-    if place > graph.lift - LANES {
-        let over = place + LANES - graph.lift;
-        posteriors.copy_within(block + graph.lift..block + graph.lift + over, block);
-    }
-    if place < LANES {
-        posteriors.copy_within(offset..block + LANES, block + graph.lift + place);
-    }
+    signs.iter().filter(|sign| **sign < 0).count()
 }
 
 /// φ.
 #[inline(always)]
-fn phi(magnitude: u8) -> i16 {
-    PHI[usize::from(magnitude.min(63))].cast_signed()
+fn phi(magnitude: u8) -> u16 {
+    PHI[usize::from(magnitude.min(31))]
 }
 
-/// φ⁻¹ of a sum, which is not negative.
+/// φ⁻¹ of a sum.
 #[inline(always)]
-fn inverse(sum: i16) -> i8 {
-    let sum = usize::from(sum.cast_unsigned());
+fn inverse(sum: u16) -> i8 {
+    let sum = usize::from(sum);
     let told = match sum {
         0..64 => INVERSE[0][sum],
         64..1024 => INVERSE[1][sum >> 4],
@@ -140,46 +117,60 @@ fn inverse(sum: i16) -> i8 {
 }
 
 #[inline(always)]
-pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], halves: &[u64], posteriors: &[i8]) -> bool {
+pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], halves: &[u64], bits: &[u64]) -> bool {
     graph.check();
-    for Told { edges, parity, word, .. } in graph.told(syndrome, halves) {
-        let mut signs: Lanes = std::array::from_fn(|lane| if parity >> lane & 1 == 1 { -1 } else { 0 });
-        for edge in &graph.edges[edges] {
-            let posterior = &posteriors[offset(graph, *edge, word)..][..LANES];
-            for lane in 0..LANES {
-                signs[lane] ^= posterior[lane];
-            }
+    let words = graph.words();
+    assert_eq!(bits.len(), graph.columns * words, "a word for 64 bits");
+    assert_eq!(syndrome.len(), graph.syndrome_words(), "a bit a check");
+    let mut parities = [[0; MOST_WORDS]; 2];
+    for (row, bounds) in graph.rows.windows(3).step_by(2).enumerate() {
+        for (half, sums) in parities.iter_mut().enumerate() {
+            add(
+                graph,
+                &graph.edges[bounds[half] as usize..bounds[half + 1] as usize],
+                bits,
+                &mut sums[..words],
+            );
         }
-        if signs.iter().any(|sign| *sign < 0) {
-            return false;
+        let (from, [first, second]) = (row * words, &mut parities);
+        for (word, (first, second)) in first.iter_mut().zip(second).take(words).enumerate() {
+            let whole = *first ^ *second ^ syndrome[from + word];
+            let half = halves.get(from + word).map_or(0, |half| half ^ *first);
+            if whole | half != 0 {
+                return false;
+            }
+            (*first, *second) = (0, 0);
         }
     }
     true
 }
 
+/// Adds the bits that edges lead a row's checks to.
+#[inline(always)]
+fn add(graph: Graph<'_>, edges: &[(u32, u32)], bits: &[u64], sums: &mut [u64]) {
+    let words = graph.words();
+    for (column, shift) in edges {
+        let (front, back) = bits[*column as usize * words..][..words].split_at(*shift as usize / LANES);
+        let (low, high) = sums.split_at_mut(back.len());
+        let lanes = shift % LANES as u32;
+        low.iter_mut().zip(back).for_each(|(sum, bits)| *sum ^= bits.rotate_right(lanes));
+        high.iter_mut().zip(front).for_each(|(sum, bits)| *sum ^= bits.rotate_right(lanes));
+    }
+}
+
 #[inline(always)]
 pub(super) fn syndrome(graph: Graph<'_>, bits: &[u64], syndrome: &mut [u64], halves: &mut [u64]) {
     graph.check();
-    let words = graph.lift / LANES;
+    let words = graph.words();
     assert_eq!(bits.len(), graph.columns * words, "a word for 64 bits");
     let checks = graph.syndrome_words();
     assert_eq!((syndrome.len(), halves.len()), (checks, checks), "a bit a check");
-    let wrapped = |word: usize| if word >= words { word - words } else { word };
-    for (row, bounds) in graph.rows.windows(3).step_by(2).enumerate() {
-        for word in 0..words {
-            let edge = |(column, shift): &(u32, u32)| {
-                let block = &bits[*column as usize * words..][..words];
-                let place = wrapped(word + *shift as usize / LANES);
-                let (low, high, shift) = (block[place], block[wrapped(place + 1)], *shift as usize % LANES);
-                if shift == 0 { low } else { low >> shift | high << (LANES - shift) }
-            };
-            let parity = |half: usize| {
-                let edges = &graph.edges[bounds[half] as usize..bounds[half + 1] as usize];
-                edges.iter().map(edge).fold(0, |sum, word| sum ^ word)
-            };
-            let first = parity(0);
-            halves[row * words + word] = first;
-            syndrome[row * words + word] = first ^ parity(1);
-        }
+    let rows = syndrome.chunks_exact_mut(words).zip(halves.chunks_exact_mut(words));
+    for ((whole, first), bounds) in rows.zip(graph.rows.windows(3).step_by(2)) {
+        let edges = |half: usize| &graph.edges[bounds[half] as usize..bounds[half + 1] as usize];
+        first.fill(0);
+        add(graph, edges(0), bits, first);
+        whole.copy_from_slice(first);
+        add(graph, edges(1), bits, whole);
     }
 }

@@ -10,7 +10,9 @@
 //!
 //! *Graph.* Columns are placed from the lightest up. Those of degree 2 form a zigzag through the rows, a
 //! long one instead of many short cycles; all others take the rows that are lightest so far, so that check
-//! degrees differ by little. A shift is redrawn until it closes no cycle of four edges.
+//! degrees differ by little. A shift is redrawn until it closes no cycle of four edges. It is a pair, of the words of 64
+//! bits in a block and of the bits in a word, each going round for itself
+//! ([`bit_of`](keystill_kernels::ldpc::bsc::bit_of)): a decoder of 64 lanes then reads and writes whole words.
 //!
 //! *Halves.* The edges of a row take turns in two halves, so that degrees are alike in both. Telling the
 //! parity of a check's first half makes two checks of half the weight of it: between two numbers of rows,
@@ -21,7 +23,7 @@ pub mod table;
 
 use std::collections::HashSet;
 
-use keystill_kernels::ldpc::bsc::{Graph, MOST_EDGES};
+use keystill_kernels::ldpc::bsc::{Graph, MOST_EDGES, check_of, turns};
 
 use table::{Row, TABLE};
 
@@ -39,6 +41,9 @@ pub struct Code {
     /// Where the halves of rows begin.
     rows: Vec<u32>,
     edges: Vec<(u32, u32)>,
+    /// How the decoder turns lanes, by column and by edge.
+    firsts: Vec<u8>,
+    turns: Vec<u8>,
 }
 
 impl Code {
@@ -95,7 +100,14 @@ impl Code {
     /// The graph, as the kernels want it.
     #[must_use]
     pub fn graph(&self) -> Graph<'_> {
-        Graph { lift: self.lift, columns: self.columns, rows: &self.rows, edges: &self.edges }
+        Graph {
+            lift: self.lift,
+            columns: self.columns,
+            rows: &self.rows,
+            edges: &self.edges,
+            firsts: &self.firsts,
+            turns: &self.turns,
+        }
     }
 }
 
@@ -196,10 +208,11 @@ impl Builder {
     }
 
     fn differences_of(&self, column: usize, row: u32, shift: u32) -> impl Iterator<Item = (u32, u32, u32)> {
-        let lift = self.lift;
-        self.columns[column].iter().map(move |(other, own)| match *other < row {
-            true => (*other, row, (own + lift - shift) % lift),
-            false => (row, *other, (shift + lift - own) % lift),
+        let lift = self.lift as usize;
+        self.columns[column].iter().map(move |(other, own)| {
+            let (low, high) = if *other < row { (*own, shift) } else { (shift, *own) };
+            let difference = check_of(low as usize, high as usize, lift);
+            (row.min(*other), row.max(*other), u32::try_from(difference).unwrap_or(u32::MAX))
         })
     }
 
@@ -222,7 +235,10 @@ impl Builder {
             edges.append(&mut half);
             rows.push(u32::try_from(edges.len()).ok()?);
         }
-        Some(Code { lift: self.lift as usize, columns: self.columns.len(), rows, edges })
+        let (mut firsts, mut by_edge) = (vec![0; self.columns.len()], vec![0; edges.len()]);
+        turns(&edges, &mut firsts, &mut by_edge);
+        let (lift, columns) = (self.lift as usize, self.columns.len());
+        Some(Code { lift, columns, rows, edges, firsts, turns: by_edge })
     }
 }
 
@@ -267,24 +283,27 @@ mod tests {
     }
 
     #[test]
-    fn large_codes_have_no_cycle_of_four_and_replay() {
+    fn a_seed_is_a_code() {
         let code = Code::build(256, 66, 1024, 7).expect("a code");
         assert_eq!(Some(&code), Code::build(256, 66, 1024, 7).as_ref(), "the same numbers, the same code");
         assert_ne!(Some(&code), Code::build(256, 66, 1024, 8).as_ref(), "another seed, another code");
-        let mut seen = HashSet::new();
-        for first in 0..66 {
-            for second in 0..first {
-                let row =
-                    |row: usize| &code.edges[code.rows[2 * row] as usize..code.rows[2 * row + 2] as usize];
-                for (a, b) in row(first)
-                    .iter()
-                    .flat_map(|a| row(second).iter().map(move |b| (a, b)))
-                    .filter(|(a, b)| a.0 == b.0)
-                {
-                    assert!(
-                        seen.insert((first, second, (a.1 + 1024 - b.1) % 1024)),
-                        "rows {first} and {second}"
-                    );
+    }
+
+    #[test]
+    fn codes_of_the_table_have_no_cycle_of_four() {
+        for (row, lift) in TABLE.iter().flat_map(|row| [(row, 256), (row, 1024)]) {
+            let code = Code::build(256, row.checks as usize, lift, 1).expect("a code");
+            let mut seen = HashSet::new();
+            let edges =
+                |row: usize| &code.edges[code.rows[2 * row] as usize..code.rows[2 * row + 2] as usize];
+            for (first, second) in
+                (0..row.checks as usize).flat_map(|first| (0..first).map(move |row| (first, row)))
+            {
+                let pairs = edges(first).iter().flat_map(|a| edges(second).iter().map(move |b| (a, b)));
+                for (a, b) in pairs.filter(|(a, b)| a.0 == b.0) {
+                    let difference = check_of(a.1 as usize, b.1 as usize, lift);
+                    let is_new = seen.insert((first, second, difference));
+                    assert!(is_new, "{} rows, lift {lift}: rows {first} and {second}", row.checks);
                 }
             }
         }
