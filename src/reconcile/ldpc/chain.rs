@@ -3,13 +3,16 @@
 //! The columns of degree 2 form a zigzag through the rows ([`codes::bsc`](super::super::codes::bsc)), so that every
 //! check lies on one path of them. If all bits of a stretch of a path are wrong, only the two checks at its ends are
 //! violated, and both push with equal strength at bits that know little else: the decoder carries the
-//! violations to and fro. Here they are joined: the bits between two violated checks of one path are flipped. What
+//! violations to and fro. Here they are joined: the bits between two violated checks of one path are flipped. Three
+//! that are left alone meet in a wrong bit of degree 3, each at the end of a stretch from one of its checks. What
 //! comes out has the syndrome; that it is the reference side's is what verification shows.
+
+use std::collections::HashMap;
 
 use keystill_kernels::Isa;
 use keystill_kernels::ldpc::bsc::{self as kernel, Graph, bit_of, check_of};
 
-/// More violated checks than these are no residue.
+/// More violated checks than these are no residue. The decoder asks as soon as a pass met no more.
 pub(super) const MOST_VIOLATED: usize = 64;
 
 /// A check, or a half of one whose halves are told: half row and place in the row. Whole checks stand under their
@@ -25,7 +28,9 @@ struct Paths<'a> {
     split: usize,
     /// By half row: the light columns in it, with their shifts there.
     light: Vec<Vec<(usize, usize)>>,
-    /// By column: the half rows it stands in, with its shifts. Filled for light ones.
+    /// By half row: the columns of degree 3 in it, likewise.
+    threes: Vec<Vec<(usize, usize)>>,
+    /// By column: the half rows it stands in, with its shifts.
     ends: Vec<Vec<(usize, usize)>>,
 }
 
@@ -37,11 +42,15 @@ impl<'a> Paths<'a> {
                 ends[*column as usize].push((half, *shift as usize));
             }
         }
-        let mut light = vec![Vec::new(); graph.rows.len() - 1];
-        for (column, ends) in ends.iter().enumerate().filter(|(_, ends)| ends.len() == 2) {
-            ends.iter().for_each(|(half, shift)| light[*half].push((column, *shift)));
-        }
-        Self { graph, split, light, ends }
+        let of_degree = |degree: usize| {
+            let mut columns = vec![Vec::new(); graph.rows.len() - 1];
+            for (column, ends) in ends.iter().enumerate().filter(|(_, ends)| ends.len() == degree) {
+                ends.iter().for_each(|(half, shift)| columns[*half].push((column, *shift)));
+            }
+            columns
+        };
+        let (light, threes) = (of_degree(2), of_degree(3));
+        Self { graph, split, light, threes, ends }
     }
 
     /// The part that a half of a check belongs to.
@@ -51,18 +60,72 @@ impl<'a> Paths<'a> {
     }
 
     /// The light bits of a part.
-    fn bits_of(&self, (half, place): Part) -> impl Iterator<Item = Bit> + '_ {
+    fn bits_of(&self, part: Part) -> impl Iterator<Item = Bit> + '_ {
+        self.among(&self.light, part)
+    }
+
+    /// The bits of a part in columns listed by half row.
+    fn among<'b>(
+        &'b self,
+        columns: &'b [Vec<(usize, usize)>],
+        (half, place): Part,
+    ) -> impl Iterator<Item = Bit> + 'b {
         let halves = if self.part(half + 1 - half % 2, place).0 == half && half % 2 == 0 { 2 } else { 1 };
-        let light = self.light[half..half + halves].iter().flatten();
-        light.map(move |(column, shift)| (*column, bit_of(place, *shift, self.graph.lift)))
+        let columns = columns[half..half + halves].iter().flatten();
+        columns.map(move |(column, shift)| (*column, bit_of(place, *shift, self.graph.lift)))
+    }
+
+    /// The parts that a bit stands in.
+    fn parts_of(&self, (column, place): Bit) -> impl Iterator<Item = Part> + '_ {
+        let lift = self.graph.lift;
+        self.ends[column].iter().map(move |(half, shift)| self.part(*half, check_of(place, *shift, lift)))
     }
 
     /// The part at the other end of a light bit.
-    fn across(&self, (column, place): Bit, from: Part) -> Option<Part> {
-        let lift = self.graph.lift;
-        let ends =
-            self.ends[column].iter().map(|(half, shift)| self.part(*half, check_of(place, *shift, lift)));
-        ends.into_iter().find(|part| *part != from)
+    fn across(&self, bit: Bit, from: Part) -> Option<Part> {
+        self.parts_of(bit).find(|part| *part != from)
+    }
+
+    /// All parts of a path, with the bits between each and this one.
+    fn reach(&self, start: Part) -> HashMap<Part, Vec<Bit>> {
+        let mut reached = HashMap::from([(start, Vec::new())]);
+        for first in self.bits_of(start) {
+            let (mut bits, mut from, mut next) = (Vec::new(), start, Some(first));
+            while let Some(bit) = next {
+                bits.push(bit);
+                let Some(part) = self.across(bit, from).filter(|part| !reached.contains_key(part)) else {
+                    break;
+                };
+                reached.insert(part, bits.clone());
+                next = self.bits_of(part).find(|other| *other != bit);
+                from = part;
+            }
+        }
+        reached
+    }
+
+    /// The fewest bits that violate these three parts: one of degree 3, and a stretch from each part to it.
+    fn star(&self, ends: [Part; 3]) -> Option<Vec<Bit>> {
+        let reached = ends.map(|end| self.reach(end));
+        let mut best: Option<Vec<Bit>> = None;
+        for (part, stretch) in &reached[0] {
+            for bit in self.among(&self.threes, *part) {
+                let others: Vec<Part> = self.parts_of(bit).filter(|other| other != part).collect();
+                let [one, other] = others[..] else { continue };
+                for (one, other) in [(one, other), (other, one)] {
+                    let (Some(one), Some(other)) = (reached[1].get(&one), reached[2].get(&other)) else {
+                        continue;
+                    };
+                    let bits = [&[bit][..], stretch, one, other].concat();
+                    // Of equally few the first by place, so that nothing hangs on a map's order.
+                    let is_better = |best: &Vec<Bit>| (bits.len(), &bits) < (best.len(), best);
+                    if best.as_ref().is_none_or(is_better) {
+                        best = Some(bits);
+                    }
+                }
+            }
+        }
+        best
     }
 
     /// The bits from a violated part to the next one, along the path that begins with `first`.
@@ -90,13 +153,24 @@ pub(super) fn mend(isa: Isa, graph: Graph<'_>, bits: &mut [u64], syndrome: &[u64
         return violated.is_empty();
     }
     let paths = Paths::new(graph, 64 * halves.len());
+    let (mut wrong, mut alone) = (Vec::new(), Vec::new());
     while let Some(start) = violated.pop() {
         let walks = paths.bits_of(start).filter_map(|first| paths.walk(start, first, &violated));
-        let Some((between, end)) = walks.min_by_key(|(bits, _)| bits.len()) else { return false };
-        violated.retain(|part| *part != end);
-        for (column, place) in between {
-            bits[(column * graph.lift + place) / 64] ^= 1 << (place % 64);
+        match walks.min_by_key(|(bits, _)| bits.len()) {
+            Some((mut between, end)) => {
+                violated.retain(|part| *part != end);
+                wrong.append(&mut between);
+            }
+            None => alone.push(start),
         }
+    }
+    match alone[..] {
+        [] => {}
+        [first, second, third] => wrong.extend(paths.star([first, second, third]).into_iter().flatten()),
+        _ => return false,
+    }
+    for (column, place) in wrong {
+        bits[(column * graph.lift + place) / 64] ^= 1 << (place % 64);
     }
     violations(isa, graph, bits, (syndrome, halves)).is_empty()
 }
@@ -154,6 +228,35 @@ mod tests {
                 let bits = mended(split, rows.clone()).expect("two violated checks of one path");
                 assert!(bits.iter().all(|word| *word == 0), "rows {rows:?}, {split} words of halves");
             }
+        }
+    }
+
+    #[test]
+    fn three_alone_meet_in_a_bit_of_degree_3() {
+        let code = Code::build(256, 40, 256, 1).expect("a code");
+        let graph = code.graph();
+        for (split, steps) in [(0, [0, 0, 0]), (0, [2, 0, 5]), (40, [1, 3, 0]), (160, [1, 2, 3])] {
+            let halves = vec![0; split];
+            let paths = Paths::new(graph, 64 * split);
+            let column = (60..).find(|column| paths.ends[*column].len() == 3).expect("one of degree 3");
+            let (mut bits, mut wrong) = (vec![0; code.bits() / 64], vec![(column, 33)]);
+            for (mut part, steps) in paths.parts_of((column, 33)).zip(steps) {
+                let mut last = None;
+                for _ in 0..steps {
+                    // The first and the last row end a path.
+                    let Some(bit) = paths.bits_of(part).find(|bit| Some(*bit) != last) else { break };
+                    part = paths.across(bit, part).expect("a second check");
+                    wrong.push(bit);
+                    last = Some(bit);
+                }
+            }
+            wrong.iter().for_each(|(column, place)| bits[(column * 256 + place) / 64] ^= 1 << (place % 64));
+            let told = vec![0; graph.syndrome_words()];
+            assert!(
+                mend(Isa::best(), graph, &mut bits, &told, &halves),
+                "{split}, {steps:?}: it has the syndrome"
+            );
+            assert!(bits.iter().all(|word| *word == 0), "{split}, {steps:?}: {wrong:?}");
         }
     }
 
