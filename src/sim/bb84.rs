@@ -15,7 +15,10 @@ use crate::channel::{ClickModel, Course, Scenario};
 use super::world_key;
 
 /// Gates of a cell.
-const CELL: u64 = 1 << 14;
+const CELL: u64 = CELL_GATES as u64;
+const CELL_GATES: u32 = 1 << 14;
+/// Room for a cell's clicks.
+const CELL_ROOM: usize = (1 << 14) + ROOM;
 /// Cells that click by one rule: 4 ms at 1 GHz.
 const RUN: u64 = 256;
 /// Room for a cell's words in the stream of gaps, in blocks: as many words as gates, in groups of sixteen blocks.
@@ -66,8 +69,7 @@ struct Clicks {
 
 impl Clicks {
     fn new() -> Self {
-        let room = CELL as usize + ROOM;
-        Self { first_gate: 0, found: 0, offsets: vec![0; room], bytes: vec![0; room] }
+        Self { first_gate: 0, found: 0, offsets: vec![0; CELL_ROOM], bytes: vec![0; CELL_ROOM] }
     }
 
     fn gate(&self, place: usize) -> u64 {
@@ -250,7 +252,7 @@ impl Bb84Source {
             reason = "at most a frame's gates"
         )]
         let likely = (f64::from(self.gates_per_frame) * self.clicks.own(0).min(1.0)) as usize;
-        Seen::new(first_gate, 1 + u64::from(self.clicks.dead_gates), likely + CELL as usize)
+        Seen::new(first_gate, 1 + u64::from(self.clicks.dead_gates), likely + CELL_ROOM)
     }
 
     /// How the gates of a run of cells click of themselves.
@@ -275,7 +277,7 @@ impl Bb84Source {
         own.first_gate = cell * CELL;
         let of = Cell {
             first_gate: own.first_gate,
-            gates: CELL as u32,
+            gates: CELL_GATES,
             gap_key: &self.gap_key,
             first_block: cell * CELL_STRIDE,
             inverse: rule.inverse,

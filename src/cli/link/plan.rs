@@ -69,13 +69,7 @@ pub(super) fn run(scenario: &Scenario, json: bool) -> Result<(), Failure> {
         Answer {
             name: "transmittance_change_db_with_more_carriers",
             question: "transmittance then changes by",
-            values: changed(&|more| {
-                [
-                    more.bb84.scattering.srs_gain_db - now.bb84.scattering.srs_gain_db,
-                    more.cv.scattering.srs_gain_db - now.cv.scattering.srs_gain_db,
-                ]
-                .map(Some)
-            }),
+            values: changed(&|more| gains(&now, more)),
             unit: "dB",
         },
         Answer {
@@ -129,6 +123,12 @@ fn print(scenario: &Scenario, answers: &[Answer], json: bool) {
 
 fn rates(scenario: &Scenario, budget: &Budget) -> [Option<f64>; 2] {
     super::secret(scenario, budget).map(Some)
+}
+
+/// Change of the stimulated gain in dB.
+fn gains(now: &Budget, then: &Budget) -> [Option<f64>; 2] {
+    let pairs = [(&now.bb84.scattering, &then.bb84.scattering), (&now.cv.scattering, &then.cv.scattering)];
+    pairs.map(|(now, then)| Some(then.srs_gain_db - now.srs_gain_db))
 }
 
 /// What the screen without `--plan` tells of it, BB84 first.
