@@ -3,6 +3,7 @@
 //! | kernel | avx512 | avx2 | portable | bound by |
 //! |---|---|---|---|---|
 //! | [`xor`] | the scalar body, 64-byte vectors | 32-byte vectors | scalar | loads and stores |
+//! | [`add_shifted`] | the same | the same | scalar | loads and stores |
 //! | [`count_ones`], [`distance`], [`common`] | `vpopcntq` by the compiler | `popcnt` | scalar | loads |
 //! | [`compress`], [`expand`] | as avx2 | `pext`, `pdep` | scalar | a word in two clocks |
 
@@ -11,6 +12,12 @@ kernel! {
     ///
     /// Panics if the lengths differ. Time depends on the length only.
     pub fn xor(dst: &mut [u64], src: &[u64]);
+
+    /// `dst ^= src` moved down by `shift` bits: what moves out of a word enters the one below it.
+    ///
+    /// `shift`: below 64; `src`: at least as long as `dst`; its next word, if there is one, enters the last.
+    /// Panics otherwise. Time depends on lengths and shift only.
+    pub fn add_shifted(dst: &mut [u64], src: &[u64], shift: usize);
 
     /// The number of ones.
     ///
@@ -54,6 +61,11 @@ mod avx2 {
         super::scalar::xor(dst, src);
     }
 
+    #[target_feature(enable = "avx2")]
+    pub(super) fn add_shifted(dst: &mut [u64], src: &[u64], shift: usize) {
+        super::scalar::add_shifted(dst, src, shift);
+    }
+
     #[target_feature(enable = "avx2,popcnt")]
     pub(super) fn count_ones(words: &[u64]) -> u64 {
         super::scalar::count_ones(words)
@@ -89,6 +101,11 @@ mod avx512 {
         super::scalar::xor(dst, src);
     }
 
+    #[target_feature(enable = "avx512f,avx512bw,avx512vl")]
+    pub(super) fn add_shifted(dst: &mut [u64], src: &[u64], shift: usize) {
+        super::scalar::add_shifted(dst, src, shift);
+    }
+
     #[target_feature(enable = "avx512f,avx512vl,avx512vpopcntdq,popcnt")]
     pub(super) fn count_ones(words: &[u64]) -> u64 {
         super::scalar::count_ones(words)
@@ -120,6 +137,22 @@ mod tests {
                 let mut words = source.clone();
                 xor(isa, &mut words, &source);
                 assert!(words.iter().all(|w| *w == 0), "{isa}, {len} words");
+            }
+        }
+    }
+
+    #[test]
+    fn shifted_bits_come_down_on_every_level() {
+        let word = |i: usize| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let bit =
+            |words: &[u64], at: usize| words.get(at / 64).is_some_and(|word| word >> (at % 64) & 1 == 1);
+        for (isa, len) in Isa::available().flat_map(|isa| [0, 1, 8, 9, 17, 100].map(|len| (isa, len))) {
+            for (more, shift) in [(0, 0), (0, 1), (1, 0), (1, 7), (1, 63), (3, 33)] {
+                let src: Vec<u64> = (0..len + more).map(word).collect();
+                let mut dst = vec![u64::MAX; len];
+                add_shifted(isa, &mut dst, &src, shift);
+                let held = (0..64 * len).all(|at| bit(&dst, at) != bit(&src, at + shift));
+                assert!(held, "{isa}: {len} words from {more} more by {shift} bits");
             }
         }
     }

@@ -9,6 +9,22 @@ pub(super) fn xor(dst: &mut [u64], src: &[u64]) {
 }
 
 #[inline]
+pub(super) fn add_shifted(dst: &mut [u64], src: &[u64], shift: usize) {
+    assert!(shift < 64 && src.len() >= dst.len(), "{} words by {shift} bits to {}", src.len(), dst.len());
+    if shift == 0 {
+        return xor(dst, &src[..dst.len()]);
+    }
+    let inner = dst.len().min(src.len().saturating_sub(1));
+    let (dst, last) = dst.split_at_mut(inner);
+    for ((d, low), high) in dst.iter_mut().zip(src).zip(src.iter().skip(1)) {
+        *d ^= low >> shift | high << (64 - shift);
+    }
+    if let (Some(d), Some(low)) = (last.first_mut(), src.get(inner)) {
+        *d ^= low >> shift;
+    }
+}
+
+#[inline]
 pub(super) fn count_ones(words: &[u64]) -> u64 {
     words.iter().map(|w| u64::from(w.count_ones())).sum()
 }
