@@ -28,11 +28,12 @@ mod tiles;
 mod transform;
 
 use keystill_kernels::Isa;
+use rayon::prelude::*;
 
 use crate::bits::BitBlock;
 
 use buffers::Buffers;
-use copy::Rotated;
+use copy::{Rotated, read_bits};
 use cut::Cut;
 use speed::Speed;
 use transform::{Diagonals, Shape};
@@ -42,6 +43,9 @@ pub use block::{Amplification, AmplifiedBlock};
 
 /// The longest block, in bits.
 pub const MOST_INPUT_BITS: usize = 1 << 30;
+
+/// Words of the identity's part that a thread copies at a time.
+const KEPT_WORDS: usize = 1 << 16;
 
 /// Which universal family.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -174,7 +178,7 @@ impl Toeplitz {
     /// The hash of an input by a seed as it is.
     fn hashed(&self, isa: Isa, buffers: &Buffers, input: &BitBlock, seed: &BitBlock) -> BitBlock {
         let (x_bits, m) = (self.product_bits(), self.output_bits);
-        let mut output = self.kept(input);
+        let mut output = self.kept(isa, input);
         let part = |shape: Shape, skipped: usize, output: &mut [u64]| {
             let diagonals = Diagonals::new(isa, buffers, shape, &Rotated { seed, m, skipped });
             diagonals.middle_product(isa, buffers, input, Vec::new(), output);
@@ -209,11 +213,18 @@ impl Toeplitz {
     }
 
     /// What the product is added to: the part of the input that meets the identity, or nothing.
-    fn kept(&self, input: &BitBlock) -> BitBlock {
-        match self.matrix {
-            Matrix::Plain => BitBlock::zeros(self.output_bits),
-            Matrix::Modified => input.slice(self.product_bits()..self.input_bits),
+    fn kept(&self, isa: Isa, input: &BitBlock) -> BitBlock {
+        let mut output = BitBlock::zeros(self.output_bits);
+        if self.matrix == Matrix::Modified {
+            let (first, last) = (self.product_bits(), self.input_bits);
+            output.edit(|output| {
+                output.par_chunks_mut(KEPT_WORDS).enumerate().for_each(|(number, output)| {
+                    let start = first + 64 * KEPT_WORDS * number;
+                    read_bits(isa, input.words(), first..last, start as i64, output);
+                });
+            });
         }
+        output
     }
 
     fn check_seed(&self, seed: &BitBlock) -> Result<(), Error> {
@@ -291,7 +302,7 @@ impl Prepared {
             Seed::Bits(seed) => return Ok(self.hash.hashed(isa, &self.buffers, input, seed)),
             Seed::Values(isa, diagonals) => (*isa, diagonals),
         };
-        let mut output = self.hash.kept(input);
+        let mut output = self.hash.kept(isa, input);
         output.edit(|output| diagonals.middle_product(isa, &self.buffers, input, Vec::new(), output));
         self.buffers.wipe();
         Ok(output)
@@ -376,7 +387,7 @@ mod tests {
         let output = hash.hash(Isa::best(), &x, &seed).expect("lengths fit");
         let x_bits = hash.product_bits();
         let mut t = vec![0; (n + m).div_ceil(64)];
-        Rotated { seed: &seed, m, skipped: 0 }.read(0, &mut t);
+        Rotated { seed: &seed, m, skipped: 0 }.read(Isa::best(), 0, &mut t);
         let t = BitBlock::from_words(t, 64 * (n + m).div_ceil(64));
         let mut turned = BitBlock::zeros(x_bits);
         (0..x_bits).for_each(|j| turned.set(j, x.bit(x_bits - 1 - j)));

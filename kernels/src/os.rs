@@ -10,6 +10,7 @@ use std::fs::{File, TryLockError};
 use std::io;
 use std::ops::Deref;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 pub use locked::Locked;
 
@@ -91,6 +92,11 @@ const HUGE_PAGE: usize = 2 << 20;
 #[cfg(not(any(target_arch = "x86_64", target_arch = "aarch64")))]
 const HUGE_PAGE: usize = 1 << 16;
 
+/// How far apart mappings start within a huge page, and how many places there are: what walks through many
+/// of them at once would meet the same few sets of the caches otherwise.
+const STAGGER: usize = 256;
+const PLACES: usize = 32;
+
 /// Words of memory of one's own, zeros at first, in huge pages where the system gives them: what walks
 /// through memory in large steps waits for address translations otherwise. Derefs to its words.
 #[derive(Debug)]
@@ -114,8 +120,10 @@ impl Pages {
     pub fn new(words: usize) -> io::Result<Vec<Self>> {
         let bytes = (8 * words).next_multiple_of(64).max(64);
         let count = (HUGE_PAGE / bytes).max(1);
-        let map = memmap2::MmapMut::map_anon(count * bytes + HUGE_PAGE)?;
+        let map = memmap2::MmapMut::map_anon(count * bytes + HUGE_PAGE + STAGGER * PLACES)?;
         let skipped = map.as_ptr().align_offset(HUGE_PAGE) % HUGE_PAGE;
+        static NEXT: AtomicUsize = AtomicUsize::new(0);
+        let place = skipped + STAGGER * (NEXT.fetch_add(1, Ordering::Relaxed) % PLACES);
         // Whole huge pages only; without them it is slower, not wrong.
         #[cfg(target_os = "linux")]
         let _ = map.advise_range(
@@ -125,8 +133,8 @@ impl Pages {
         );
         let map = std::sync::Arc::new(memmap2::MmapRaw::from(map));
         let piece = |number: usize| {
-            // SAFETY: `skipped` is below HUGE_PAGE, so the piece ends within the mapping.
-            let first = unsafe { map.as_mut_ptr().add(skipped + number * bytes) };
+            // SAFETY: `place` is below HUGE_PAGE + STAGGER · PLACES, so the piece ends within the mapping.
+            let first = unsafe { map.as_mut_ptr().add(place + number * bytes) };
             let first = std::ptr::NonNull::new(first.cast())?;
             Some(Self { _map: map.clone(), first, words })
         };

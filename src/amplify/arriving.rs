@@ -71,7 +71,7 @@ impl Arriving {
         let shape = self.shape.with_lengths(x_bits, output_bits);
         let t = Rotated { seed, m: output_bits, skipped: 0 };
         let diagonals = Diagonals::new(self.isa, &self.buffers, shape, &t);
-        let mut output = hash.kept(&self.input);
+        let mut output = hash.kept(self.isa, &self.input);
         output.edit(|output| diagonals.middle_product(self.isa, &self.buffers, &self.input, chunks, output));
         Ok(output)
     }

@@ -2,11 +2,13 @@
 
 use std::ops::Range;
 
+use keystill_kernels::{Isa, bits};
+
 use crate::bits::BitBlock;
 
 /// Adds the bits of a range of `words`, from bit `start` on (which may lie before or after the range), to
 /// `out`; beyond the range they are zeros.
-pub(super) fn read_bits(words: &[u64], range: Range<usize>, start: i64, out: &mut [u64]) {
+pub(super) fn read_bits(isa: Isa, words: &[u64], range: Range<usize>, start: i64, out: &mut [u64]) {
     let (begin, end) = (range.start as i64, range.end as i64);
     let place = |bit: i64| usize::try_from((bit - start).max(0)).unwrap_or(0);
     // The words of `out` whose 64 bits, and the word after, all lie within the range.
@@ -21,7 +23,7 @@ pub(super) fn read_bits(words: &[u64], range: Range<usize>, start: i64, out: &mu
     (place(begin) / 64..first).for_each(|index| edge(out, index));
     if first < last {
         let from = usize::try_from(start + 64 * first as i64).unwrap_or(0);
-        shifted(&words[from / 64..], from % 64, &mut out[first..last]);
+        bits::add_shifted(isa, &mut out[first..last], &words[from / 64..], from % 64);
     }
     (last..touched).for_each(|index| edge(out, index));
 }
@@ -37,30 +39,14 @@ pub(super) struct Rotated<'a> {
 
 impl Rotated<'_> {
     /// Bits of t from `start` on, zeros where there are none.
-    pub(super) fn read(&self, start: i64, out: &mut [u64]) {
+    pub(super) fn read(&self, isa: Isa, start: i64, out: &mut [u64]) {
         let (bits, m) = (self.seed.len(), self.m.min(self.seed.len()));
         let start = start + self.skipped as i64;
-        read_bits(self.seed.words(), m..bits, start + m as i64, out);
+        read_bits(isa, self.seed.words(), m..bits, start + m as i64, out);
         let turn = (bits - m) as i64;
         if start + 64 * out.len() as i64 > turn {
-            read_bits(self.seed.words(), 0..m, start - turn, out);
+            read_bits(isa, self.seed.words(), 0..m, start - turn, out);
         }
-    }
-}
-
-/// Adds words moved down by `shift` bits.
-fn shifted(words: &[u64], shift: usize, out: &mut [u64]) {
-    if shift == 0 {
-        out.iter_mut().zip(words).for_each(|(out, word)| *out ^= word);
-        return;
-    }
-    let count = out.len().min(words.len() - 1);
-    for (out, pair) in out.iter_mut().zip(words.windows(2)) {
-        *out ^= pair[0] >> shift | pair[1] << (64 - shift);
-    }
-    // The last word may have no successor; then its upper bits are not needed.
-    if let (Some(out), Some(word)) = (out.get_mut(count), words.get(count)) {
-        *out ^= word >> shift;
     }
 }
 
@@ -96,7 +82,7 @@ mod tests {
             let len = 64 * words.len();
             let range = from.min(len)..to.min(len).max(from.min(len));
             let mut out = vec![0; count];
-            read_bits(&words, range.clone(), start, &mut out);
+            read_bits(Isa::best(), &words, range.clone(), start, &mut out);
             for bit in 0..64 * count {
                 let place = start + bit as i64;
                 let within = usize::try_from(place).ok().filter(|place| range.contains(place));

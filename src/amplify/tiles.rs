@@ -39,11 +39,11 @@ pub(super) fn middle_product(isa: Isa, x: &BitBlock, x_bits: usize, t: &Rotated<
     let add = |mut sum: Vec<u64>, c: usize| {
         let [mut x_tile, mut t_tile, mut product, mut scratch] =
             [1, 1, 2, 4].map(|times| Zeroizing::new(vec![0; times * TILE]));
-        read_bits(x.words(), 0..x_bits, tile(c, up), &mut x_tile);
+        read_bits(isa, x.words(), 0..x_bits, tile(c, up), &mut x_tile);
         for row in 0..=rows {
             // The product of tile j meets the rows row − 1 (its low half) and row (its high half).
             t_tile.fill(0);
-            t.read(tile(row + x_tiles - c - 1, 1), &mut t_tile);
+            t.read(isa, tile(row + x_tiles - c - 1, 1), &mut t_tile);
             gf2x::product(isa, &t_tile, &x_tile, &mut product, &mut scratch);
             let (low, high) = product.split_at(TILE);
             if row > 0 {

@@ -10,7 +10,11 @@ use std::ops::Range;
 
 use keystill_kernels::{
     Isa, bits,
-    gf2x::{self, fourier},
+    gf2x::{
+        self,
+        fourier::{self, Rows, Taken},
+    },
+    wipe,
 };
 use rayon::prelude::*;
 use zeroize::Zeroizing;
@@ -177,24 +181,39 @@ impl Shape {
     }
 
     fn scratch_words(&self) -> usize {
-        fourier::scratch_words(self.log) + 32 * (self.p + self.diagonals())
+        fourier::scratch_words(self.log).max(fourier::sums_words(self.p, self.diagonals()))
     }
 
-    /// Transforms of chunks, each filled first, on the current pool.
+    /// How far up a chunk of x stands in its transform, so that the sums' b bits begin with a row, at best with
+    /// the upper half: fewer rows are less work. Where products reach all of N nothing can move.
+    fn lead(&self) -> usize {
+        let (n, row) = (1 << self.log, 64 * fourier::ROW_WORDS);
+        match (self.a, self.b) {
+            (a, b) if a + b > n - REACH => 0,
+            (a, b) if a.max(b) <= n / 2 => n / 2 - a,
+            (a, _) => a.next_multiple_of(row) - a,
+        }
+    }
+
+    /// Transforms of chunks, whose first bits are written row by row, on the current pool.
     fn transforms(
         &self,
         isa: Isa,
         buffers: &Buffers,
         chunks: Range<usize>,
-        fill: impl Fn(usize, &mut [u64]) + Sync,
+        bits: usize,
+        fill: impl Fn(usize, usize, &mut [u64]) + Sync,
     ) -> Vec<Buffer> {
         let tables = fourier::Tables::of(self.log);
         let transform = |chunk: usize| {
-            let mut values = self.values(buffers);
-            values.fill(0);
-            fill(chunk, &mut values);
-            let mut scratch = self.scratch(buffers);
-            fourier::forward(isa, tables, &mut values, &mut scratch);
+            let (mut scratch, mut values) = (self.scratch(buffers), self.values(buffers));
+            let fill = |row: usize, out: &mut [u64]| {
+                out.fill(0);
+                let words = (bits / 64).saturating_sub(row * out.len()).min(out.len());
+                fill(chunk, row * 64 * fourier::ROW_WORDS, &mut out[..words]);
+            };
+            let input = Rows { count: bits.div_ceil(64 * fourier::ROW_WORDS), fill: &fill };
+            fourier::forward(isa, tables, input, &mut values, &mut scratch);
             buffers.give(scratch);
             values
         };
@@ -210,10 +229,11 @@ impl Shape {
         input: &BitBlock,
         chunks: Range<usize>,
     ) -> Vec<Buffer> {
-        let Self { first, x_bits, a, .. } = *self;
-        self.transforms(isa, buffers, chunks, |chunk, values| {
-            let columns = first..first + x_bits;
-            read_bits(input.words(), columns, (first + chunk * a) as i64, &mut values[..a / 64]);
+        let (Self { first, x_bits, a, .. }, lead) = (*self, self.lead());
+        self.transforms(isa, buffers, chunks, lead + a, |chunk, place, out| {
+            let begin = first + chunk * a;
+            let columns = begin..(begin + a).min(first + x_bits);
+            read_bits(isa, input.words(), columns, (begin + place) as i64 - lead as i64, out);
         })
     }
 }
@@ -236,11 +256,11 @@ impl Diagonals {
         buffers.fit(shape.scratch_words());
         let Shape { x_bits, a, b, p, .. } = shape;
         let step = if p > 1 { a } else { b };
-        let values = shape.transforms(isa, buffers, 0..shape.diagonals(), |chunk, values| {
-            let start = (chunk * step + x_bits) as i64 - (p * a + 1) as i64;
-            t.read(start, &mut values[..(a + b) / 64]);
+        let values = shape.transforms(isa, buffers, 0..shape.diagonals(), a + b, |chunk, place, out| {
+            let start = (chunk * step + x_bits + place) as i64 - (p * a + 1) as i64;
+            t.read(isa, start, out);
         });
-        let spoilt = Spoilt::of(&shape, t);
+        let spoilt = Spoilt::of(isa, &shape, t);
         Self { shape, values, spoilt }
     }
 
@@ -259,16 +279,21 @@ impl Diagonals {
         x.extend(self.shape.input_transforms(isa, buffers, input, x.len()..p));
         x.resize_with(p.max(q), || self.shape.values(buffers));
         self.convolve(isa, buffers, &mut x);
+        let begin = (a + self.shape.lead()) / 64;
         let back = |(sum, output): (&mut Buffer, &mut [u64])| {
             let mut scratch = self.shape.scratch(buffers);
-            fourier::inverse(isa, tables, sum, &mut scratch);
-            bits::xor(isa, output, &sum[a / 64..][..output.len()]);
+            let mut take = |row: usize, from: &[u64]| add_row(isa, output, begin, row, from);
+            let wanted = Taken { first: begin / fourier::ROW_WORDS, take: &mut take };
+            fourier::inverse(isa, tables, sum, wanted, &mut scratch);
+            wipe(sum);
             buffers.give(scratch);
         };
         let grain = self.shape.grain(q);
         let sums = x.par_iter_mut().zip(output.par_chunks_mut(b / 64));
         sums.with_min_len(grain).with_max_len(grain).for_each(back);
-        x.into_iter().for_each(|x| buffers.give(x));
+        let rest = x.split_off(q);
+        x.into_iter().for_each(|x| buffers.give_public(x));
+        rest.into_iter().for_each(|x| buffers.give(x));
         if let Some(spoilt) = &self.spoilt {
             spoilt.mend(isa, &self.shape, tables.wraps(), input, output);
         }
@@ -293,8 +318,18 @@ impl Diagonals {
 
     /// Gives the memory back.
     pub(super) fn recycle(self, buffers: &Buffers) {
-        self.values.into_iter().for_each(|values| buffers.give(values));
+        self.values.into_iter().for_each(|values| buffers.give_public(values));
     }
+}
+
+/// Adds those words of a row that lie within the output, which begins with word `begin` of all rows.
+fn add_row(isa: Isa, output: &mut [u64], begin: usize, row: usize, from: &[u64]) {
+    let at = row * from.len();
+    let from = &from[begin.saturating_sub(at).min(from.len())..];
+    let first = at.saturating_sub(begin).min(output.len());
+    let to = &mut output[first..];
+    let words = from.len().min(to.len());
+    bits::xor(isa, &mut to[..words], &from[..words]);
 }
 
 /// What wraps around into the output of a single product: its top coefficients, which are the product of
@@ -305,10 +340,10 @@ struct Spoilt {
 
 impl Spoilt {
     /// The top bits of t, if the product wraps that far.
-    fn of(shape: &Shape, t: &Rotated<'_>) -> Option<Self> {
+    fn of(isa: Isa, shape: &Shape, t: &Rotated<'_>) -> Option<Self> {
         let bits = shape.spoilt_bits()?;
         let mut top = vec![0; bits / 64];
-        t.read((shape.x_bits + shape.b) as i64 - (bits + 1) as i64, &mut top);
+        t.read(isa, (shape.x_bits + shape.b) as i64 - (bits + 1) as i64, &mut top);
         Some(Self { t: top })
     }
 
@@ -317,14 +352,14 @@ impl Spoilt {
         let words = self.t.len();
         let (bits, Shape { log, first, x_bits, a, b, .. }) = (64 * words, *shape);
         let [mut x, mut product, mut scratch] = [1, 2, 4].map(|times| Zeroizing::new(vec![0; times * words]));
-        read_bits(input.words(), first..first + x_bits, (first + a) as i64 - bits as i64, &mut x);
+        read_bits(isa, input.words(), first..first + x_bits, (first + a) as i64 - bits as i64, &mut x);
         gf2x::product(isa, &x, &self.t, &mut product, &mut scratch);
         let reached = output.len().min(words + 1);
         let mut moved = Zeroizing::new(vec![0; reached]);
         for wrap in wraps {
             let start = (a + b + wrap) as i64 - (1i64 << log) - bits as i64;
             moved.fill(0);
-            read_bits(&product[words..], 0..bits, -start, &mut moved);
+            read_bits(isa, &product[words..], 0..bits, -start, &mut moved);
             bits::xor(isa, &mut output[..reached], &moved);
         }
     }

@@ -5,13 +5,18 @@ use std::arch::x86_64::*;
 use super::nibbles;
 use super::tables::{Map, Maps};
 use super::{Line, Tables};
-use super::{basis_change::basis_change, layers::layers, planes::planes};
+use super::{
+    basis_change::basis_change,
+    layers::{karatsuba, layers},
+    planes::planes,
+};
 
 type V = [__m256i; 2];
 
 basis_change!(#[target_feature(enable = "avx2")]);
 planes!(#[target_feature(enable = "avx2")]);
 layers!(#[target_feature(enable = "avx2")]);
+karatsuba!(#[target_feature(enable = "avx2")]);
 
 #[inline]
 #[target_feature(enable = "avx2")]
@@ -123,6 +128,12 @@ fn partial<const N: usize>(a: [__m256i; 3], b: [__m256i; 3]) -> __m256i {
     let sum = _mm256_adds_epu8(a[N], b[N]);
     let modulo = _mm256_min_epu8(sum, _mm256_sub_epi8(sum, _mm256_set1_epi8(15)));
     _mm256_shuffle_epi8(twice(&nibbles::PRODUCTS[N]), modulo)
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn prefetch(line: &Line) {
+    _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast());
 }
 
 /// Bytes are written over nibbles.

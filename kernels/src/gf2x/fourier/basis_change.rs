@@ -16,44 +16,82 @@ pub(super) const ROW: usize = 128;
 /// Lines from one row of the working copy to the next.
 pub(super) const PITCH: usize = ROW + 1;
 
+/// All of sixteen rows or parts, or the half of them that the others do not change: lower ones stay apart from
+/// upper ones that are zeros, and upper ones do not need lower ones on the way back.
+pub(super) const WHOLE: usize = 0;
+pub(super) const LOWER: usize = 1;
+pub(super) const UPPER: usize = 2;
+
+/// Whether a part has that row.
+pub(super) const fn has(part: usize, row: usize) -> bool {
+    part == WHOLE || (part == UPPER) == (row >= 8)
+}
+
 /// The passes over a rung's vectors; `$level` are the attributes that enable its instructions.
 macro_rules! basis_change {
     ($(#[$level:meta])*) => {
-        use crate::gf2x::fourier::basis_change::{PITCH, ROW};
+        use crate::gf2x::fourier::Rows;
+        use crate::gf2x::fourier::basis_change::{LOWER, PITCH, ROW, UPPER, WHOLE, has};
 
-        /// From `bits`, which it overwrites, to the rows of `work`.
+        /// From powers of x to the rows of `work`, of which `fill` writes the first `rows`; the others are zeros.
         $(#[$level])*
-        fn change_basis(log: usize, bits: &mut [Line], work: &mut [Line], column: &mut [Line]) {
-            let rows = 1 << (log - 16);
-            if rows == 16 {
-                expand::<true>(bits, work);
-            } else {
-                expand_in_place::<false, { 16 * ROW }>(bits);
-                for (sixteen, work) in bits.chunks_exact(16 * ROW).zip(work.chunks_exact_mut(16 * PITCH)) {
-                    expand::<false>(sixteen, work);
+        fn change_basis(
+            log: usize,
+            input: Rows<'_>,
+            work: &mut [Line],
+            column: &mut [Line],
+        ) {
+            let all = 1 << (log - 16);
+            let used = if 2 * input.count <= all { all / 2 } else { all };
+            for (number, row) in work.chunks_exact_mut(PITCH).take(used).enumerate() {
+                let row = row[..ROW].as_flattened_mut();
+                if number < input.count {
+                    (input.fill)(number, row);
+                } else {
+                    row.fill(0);
                 }
-                convert_rows::<false>(work, column);
             }
-            for row in work.chunks_exact_mut(PITCH) {
+            match (all, used == all) {
+                (16, true) => expand::<true, WHOLE>(work),
+                (16, false) => expand::<true, LOWER>(work),
+                (_, true) => {
+                    expand_top::<WHOLE>(work);
+                    work.chunks_exact_mut(16 * PITCH).for_each(|sixteen| expand::<false, WHOLE>(sixteen));
+                    convert_rows::<WHOLE>(work, column);
+                }
+                (_, false) => {
+                    expand_top::<LOWER>(work);
+                    let sixteens = work.chunks_exact_mut(16 * PITCH).take(8);
+                    sixteens.for_each(|sixteen| expand::<false, WHOLE>(sixteen));
+                    convert_rows::<LOWER>(work, column);
+                }
+            }
+            for row in work.chunks_exact_mut(PITCH).take(used) {
                 row.first_chunk_mut().into_iter().for_each(|row| convert_row::<false>(row));
             }
         }
 
-        /// The inverse.
+        /// The inverse, of all rows or only of the upper half, which no other needs.
         $(#[$level])*
-        fn change_basis_back(log: usize, bits: &mut [Line], work: &mut [Line], column: &mut [Line]) {
-            let rows = 1 << (log - 16);
-            for row in work.chunks_exact_mut(PITCH) {
+        fn change_basis_back(log: usize, first: usize, work: &mut [Line], column: &mut [Line]) {
+            let (all, whole) = (1 << (log - 16), 2 * first < 1 << (log - 16));
+            for row in work.chunks_exact_mut(PITCH).skip(if whole { 0 } else { all / 2 }) {
                 row.first_chunk_mut().into_iter().for_each(|row| convert_row::<true>(row));
             }
-            if rows == 16 {
-                contract::<true>(work, bits);
-            } else {
-                convert_rows::<true>(work, column);
-                for (sixteen, work) in bits.chunks_exact_mut(16 * ROW).zip(work.chunks_exact(16 * PITCH)) {
-                    contract::<false>(work, sixteen);
+            match (all, whole) {
+                (16, true) => contract::<true, WHOLE>(work),
+                (16, false) => contract::<true, UPPER>(work),
+                (_, true) => {
+                    convert_rows_back::<WHOLE>(work, column);
+                    work.chunks_exact_mut(16 * PITCH).for_each(|sixteen| contract::<false, WHOLE>(sixteen));
+                    contract_top::<WHOLE>(work);
                 }
-                expand_in_place::<true, { 16 * ROW }>(bits);
+                (_, false) => {
+                    convert_rows_back::<UPPER>(work, column);
+                    let sixteens = work.chunks_exact_mut(16 * PITCH).skip(8);
+                    sixteens.for_each(|sixteen| contract::<false, WHOLE>(sixteen));
+                    contract_top::<UPPER>(work);
+                }
             }
         }
 
@@ -125,42 +163,45 @@ macro_rules! basis_change {
             }
         }
 
-        /// The vectors at line `at` of sixteen rows PITCH lines apart.
+        /// The vectors at line `at` of sixteen rows PITCH lines apart; those that PART lacks are zeros.
         $(#[$level])*
         #[inline]
-        fn sixteen<const PITCH: usize>(rows: &[Line], at: usize) -> [V; 16] {
+        fn sixteen<const PITCH: usize, const PART: usize>(rows: &[Line], at: usize) -> [V; 16] {
             let (rows, mut x) = (&rows[at..at + 15 * PITCH + 1], [zero(); 16]);
             for (row, x) in x.iter_mut().enumerate() {
-                *x = load(rows, row * PITCH);
+                if has(PART, row) {
+                    *x = load(rows, row * PITCH);
+                }
             }
             x
         }
 
         $(#[$level])*
         #[inline]
-        fn store_sixteen<const PITCH: usize>(rows: &mut [Line], at: usize, x: &[V; 16]) {
+        fn store_sixteen<const PITCH: usize, const PART: usize>(rows: &mut [Line], at: usize, x: &[V; 16]) {
             let rows = &mut rows[at..at + 15 * PITCH + 1];
             for (row, x) in x.iter().enumerate() {
-                store(rows, row * PITCH, *x);
+                if has(PART, row) {
+                    store(rows, row * PITCH, *x);
+                }
             }
         }
 
-        /// Expands sixteen rows against each other, from `bits` to rows of the working copy; ALL: there are no
-        /// more rows, so convert between them, too.
+        /// Expands sixteen rows against each other; ALL: there are no more rows, so convert between them, too.
         $(#[$level])*
-        fn expand<const ALL: bool>(bits: &[Line], out: &mut [Line]) {
+        fn expand<const ALL: bool, const PART: usize>(rows: &mut [Line]) {
             let mut before = [[zero(); 8]; 4];
             // What leaves a row at its top is known from its last vector alone.
-            taylor16::<false, false, 1>(&mut sixteen::<ROW>(bits, ROW - 1), &mut before);
-            let mut x = sixteen::<ROW>(bits, 0);
+            taylor16::<false, false, 1>(&mut sixteen::<PITCH, PART>(rows, ROW - 1), &mut before);
+            let mut x = sixteen::<PITCH, PART>(rows, 0);
             taylor16::<false, true, 1>(&mut x, &mut before);
             for at in 0..ROW {
                 if ALL {
                     convert16::<false>(&mut x);
                 }
-                store_sixteen::<PITCH>(out, at, &x);
+                store_sixteen::<PITCH, PART>(rows, at, &x);
                 if at + 1 < ROW {
-                    x = sixteen::<ROW>(bits, at + 1);
+                    x = sixteen::<PITCH, PART>(rows, at + 1);
                     taylor16::<false, false, 1>(&mut x, &mut before);
                 }
             }
@@ -168,26 +209,64 @@ macro_rules! basis_change {
 
         /// The inverse of [`expand`].
         $(#[$level])*
-        fn contract<const ALL: bool>(rows: &[Line], bits: &mut [Line]) {
+        fn contract<const ALL: bool, const PART: usize>(rows: &mut [Line]) {
             let mut before = [[zero(); 8]; 4];
-            let mut x = sixteen::<PITCH>(rows, ROW - 1);
+            let mut x = sixteen::<PITCH, PART>(rows, ROW - 1);
             if ALL {
                 convert16::<true>(&mut x);
             }
             taylor16::<true, false, 1>(&mut x, &mut before);
-            x = sixteen::<PITCH>(rows, 0);
+            x = sixteen::<PITCH, PART>(rows, 0);
             if ALL {
                 convert16::<true>(&mut x);
             }
             taylor16::<true, true, 1>(&mut x, &mut before);
             for at in 0..ROW {
-                store_sixteen::<ROW>(bits, at, &x);
+                store_sixteen::<PITCH, PART>(rows, at, &x);
                 if at + 1 < ROW {
-                    x = sixteen::<PITCH>(rows, at + 1);
+                    x = sixteen::<PITCH, PART>(rows, at + 1);
                     if ALL {
                         convert16::<true>(&mut x);
                     }
                     taylor16::<true, false, 1>(&mut x, &mut before);
+                }
+            }
+        }
+
+        /// Expands sixteen parts of sixteen rows against each other, by shifts of 128 bits and less.
+        $(#[$level])*
+        fn expand_top<const PART: usize>(work: &mut [Line]) {
+            let mut before = [[zero(); 8]; 4];
+            let last = 15 * PITCH + ROW - 1;
+            taylor16::<false, false, 16>(&mut sixteen::<{ 16 * PITCH }, PART>(work, last), &mut before);
+            for row in 0..16 {
+                for at in row * PITCH..row * PITCH + ROW {
+                    let mut x = sixteen::<{ 16 * PITCH }, PART>(work, at);
+                    if at == 0 {
+                        taylor16::<false, true, 16>(&mut x, &mut before);
+                    } else {
+                        taylor16::<false, false, 16>(&mut x, &mut before);
+                    }
+                    store_sixteen::<{ 16 * PITCH }, PART>(work, at, &x);
+                }
+            }
+        }
+
+        /// The inverse of [`expand_top`].
+        $(#[$level])*
+        fn contract_top<const PART: usize>(work: &mut [Line]) {
+            let mut before = [[zero(); 8]; 4];
+            let last = 15 * PITCH + ROW - 1;
+            taylor16::<true, false, 16>(&mut sixteen::<{ 16 * PITCH }, PART>(work, last), &mut before);
+            for row in 0..16 {
+                for at in row * PITCH..row * PITCH + ROW {
+                    let mut x = sixteen::<{ 16 * PITCH }, PART>(work, at);
+                    if at == 0 {
+                        taylor16::<true, true, 16>(&mut x, &mut before);
+                    } else {
+                        taylor16::<true, false, 16>(&mut x, &mut before);
+                    }
+                    store_sixteen::<{ 16 * PITCH }, PART>(work, at, &x);
                 }
             }
         }
@@ -197,14 +276,14 @@ macro_rules! basis_change {
         $(#[$level])*
         fn expand_in_place<const BACK: bool, const LENGTH: usize>(bits: &mut [Line]) {
             let mut before = [[zero(); 8]; 4];
-            taylor16::<BACK, false, 16>(&mut sixteen::<LENGTH>(bits, LENGTH - 1), &mut before);
-            let mut x = sixteen::<LENGTH>(bits, 0);
+            taylor16::<BACK, false, 16>(&mut sixteen::<LENGTH, WHOLE>(bits, LENGTH - 1), &mut before);
+            let mut x = sixteen::<LENGTH, WHOLE>(bits, 0);
             taylor16::<BACK, true, 16>(&mut x, &mut before);
-            store_sixteen::<LENGTH>(bits, 0, &x);
+            store_sixteen::<LENGTH, WHOLE>(bits, 0, &x);
             for at in 1..LENGTH {
-                let mut x = sixteen::<LENGTH>(bits, at);
+                let mut x = sixteen::<LENGTH, WHOLE>(bits, at);
                 taylor16::<BACK, false, 16>(&mut x, &mut before);
-                store_sixteen::<LENGTH>(bits, at, &x);
+                store_sixteen::<LENGTH, WHOLE>(bits, at, &x);
             }
         }
 
@@ -270,18 +349,23 @@ macro_rules! basis_change {
         $(#[$level])*
         fn taylor256<const BACK: bool, const ITEM: usize>(x: &mut [Line]) {
             for level in 0..4 {
-                let i = if BACK { level } else { 3 - level };
-                let (half, shift) = (ITEM << (4 + i), ITEM << i);
-                for block in x.chunks_exact_mut(2 * half) {
-                    let (low, high) = block.split_at_mut(half);
-                    if BACK {
-                        add_lines(&mut low[shift..], high);
-                    }
-                    let (first, last) = high.split_at_mut(half - shift);
-                    add_lines(first, last);
-                    if !BACK {
-                        add_lines(&mut low[shift..], high);
-                    }
+                taylor256_level::<BACK, ITEM>(x, if BACK { level } else { 3 - level });
+            }
+        }
+
+        $(#[$level])*
+        #[inline]
+        fn taylor256_level<const BACK: bool, const ITEM: usize>(x: &mut [Line], i: usize) {
+            let (half, shift) = (ITEM << (4 + i), ITEM << i);
+            for block in x.chunks_exact_mut(2 * half) {
+                let (low, high) = block.split_at_mut(half);
+                if BACK {
+                    add_lines(&mut low[shift..], high);
+                }
+                let (first, last) = high.split_at_mut(half - shift);
+                add_lines(first, last);
+                if !BACK {
+                    add_lines(&mut low[shift..], high);
                 }
             }
         }
@@ -291,9 +375,9 @@ macro_rules! basis_change {
         #[inline]
         fn convert_items<const BACK: bool, const ITEM: usize, const PITCH: usize>(x: &mut [Line]) {
             for at in 0..ITEM {
-                let mut rows = sixteen::<PITCH>(x, at);
+                let mut rows = sixteen::<PITCH, WHOLE>(x, at);
                 convert16::<BACK>(&mut rows);
-                store_sixteen::<PITCH>(x, at, &rows);
+                store_sixteen::<PITCH, WHOLE>(x, at, &rows);
             }
         }
 
@@ -314,18 +398,65 @@ macro_rules! basis_change {
             }
         }
 
-        /// Converts between 256 rows, place by place.
+        /// Converts between 256 rows, place by place: [`convert256`] with its first and last steps done on the way
+        /// from and to the rows.
         $(#[$level])*
-        fn convert_rows<const BACK: bool>(work: &mut [Line], column: &mut [Line]) {
-            let column = &mut column[..256];
+        fn convert_rows<const PART: usize>(work: &mut [Line], column: &mut [Line]) {
             for at in 0..ROW {
-                for row in 0..256 {
-                    store(column, row, load(work, row * PITCH + at));
+                let (low, high) = column[..256].split_at_mut(128);
+                let row = |number: usize| load(work, number * PITCH + at);
+                if PART == WHOLE {
+                    for (number, line) in high.iter_mut().enumerate() {
+                        put(line, row(128 + number));
+                    }
+                    let (first, last) = high.split_at_mut(120);
+                    add_lines(first, last);
+                    for number in 8..128 {
+                        put(&mut low[number], xor(row(number), get(&high[number - 8])));
+                    }
+                    (0..8).for_each(|number| put(&mut low[number], row(number)));
+                } else {
+                    low.iter_mut().enumerate().for_each(|(number, line)| put(line, row(number)));
                 }
-                convert256::<BACK, 1, 16>(column);
-                for row in 0..256 {
-                    store(work, row * PITCH + at, load(column, row));
+                let used = if PART == WHOLE { 256 } else { 128 };
+                (0..3).rev().for_each(|i| taylor256_level::<false, 1>(&mut column[..used], i));
+                for low in 0..16 {
+                    let mut x = sixteen::<16, PART>(column, low);
+                    convert16::<false>(&mut x);
+                    store_sixteen::<16, PART>(column, low, &x);
                 }
+                for (sixteen_rows, x) in work.chunks_exact_mut(16 * PITCH).zip(column[..used].chunks_exact(16)) {
+                    let mut x = sixteen::<1, WHOLE>(x, 0);
+                    convert16::<false>(&mut x);
+                    store_sixteen::<PITCH, WHOLE>(sixteen_rows, at, &x);
+                }
+            }
+        }
+
+        /// The inverse of [`convert_rows`].
+        $(#[$level])*
+        fn convert_rows_back<const PART: usize>(work: &mut [Line], column: &mut [Line]) {
+            let first = if PART == WHOLE { 0 } else { 8 };
+            for at in 0..ROW {
+                for (sixteen_rows, column) in work.chunks_exact(16 * PITCH).zip(column.chunks_exact_mut(16)).skip(first) {
+                    let mut x = sixteen::<PITCH, WHOLE>(sixteen_rows, at);
+                    convert16::<true>(&mut x);
+                    store_sixteen::<1, WHOLE>(column, 0, &x);
+                }
+                for low in 0..16 {
+                    let mut x = sixteen::<16, PART>(column, low);
+                    convert16::<true>(&mut x);
+                    store_sixteen::<16, PART>(column, low, &x);
+                }
+                (0..3).for_each(|i| taylor256_level::<true, 1>(&mut column[16 * first..256], i));
+                let (low, high) = column[..256].split_at_mut(128);
+                let mut put_row = |number: usize, value: V| store(work, number * PITCH + at, value);
+                if PART == WHOLE {
+                    (0..8).for_each(|number| put_row(number, get(&low[number])));
+                    (8..128).for_each(|number| put_row(number, xor(get(&low[number]), get(&high[number - 8]))));
+                }
+                (0..8).for_each(|number| put_row(128 + number, xor(get(&high[number]), get(&high[120 + number]))));
+                (8..128).for_each(|number| put_row(128 + number, get(&high[number])));
             }
         }
 

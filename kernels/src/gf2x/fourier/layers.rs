@@ -6,22 +6,33 @@
 /// Lines of a cell.
 pub(super) const CELL: usize = 2;
 
+/// Factors of Karatsuba's rule for an element of GF(2^32), twice.
+pub(super) const FACTORS: usize = 9;
+
+/// Cells that are asked for at a time.
+pub(super) const AHEAD: usize = 8;
+
 /// Layers done at once at the end.
 pub(super) const LEAF: usize = 4;
 
 /// The passes over a rung's vectors; `$level` are the attributes that enable its instructions.
 macro_rules! layers {
     ($(#[$level:meta])*) => {
-        use crate::gf2x::fourier::layers::{CELL, LEAF};
+        use crate::gf2x::fourier::Taken;
+        use crate::gf2x::fourier::layers::{AHEAD, CELL, FACTORS, LEAF};
 
         /// Coefficients to values.
         $(#[$level])*
-        pub(super) fn forward(tables: &Tables, values: &mut [u64], scratch: &mut [u64]) {
+        pub(super) fn forward(tables: &Tables, input: Rows<'_>, values: &mut [u64], scratch: &mut [u64]) {
             let tables = written(tables);
             let (field, log) = (Field::new(tables), tables.log());
             let (values, work, column) = crate::gf2x::fourier::lines(tables, values, scratch);
-            change_basis(log, values, work, column);
-            pack(&field, log, work, values);
+            change_basis(log, input, work, column);
+            if 2 * input.count > 1 << (log - 16) {
+                pack::<WHOLE>(&field, log, work, values);
+            } else {
+                pack::<LOWER>(&field, log, work, values);
+            }
             let cells = &mut work[..values.len()];
             spread::<false>(&field, tables, values, cells, column);
             let half = values.len() / 2;
@@ -36,8 +47,8 @@ macro_rules! layers {
 
         /// Values to coefficients.
         $(#[$level])*
-        pub(super) fn inverse(tables: &Tables, values: &mut [u64], scratch: &mut [u64]) {
-            let tables = written(tables);
+        pub(super) fn inverse(tables: &Tables, values: &mut [u64], output: Taken<'_>, scratch: &mut [u64]) {
+            let (tables, Taken { first, take }) = (written(tables), output);
             let (field, log) = (Field::new(tables), tables.log());
             let (values, work, column) = crate::gf2x::fourier::lines(tables, values, scratch);
             let (cells, half) = (&mut work[..values.len()], values.len() / 2);
@@ -49,8 +60,15 @@ macro_rules! layers {
                 first_layer::<true>(&field, tables, values, cells, mask);
             }
             spread::<true>(&field, tables, values, cells, column);
-            unpack(&field, log, values, work);
-            change_basis_back(log, values, work, column);
+            if 2 * first < 1 << (log - 16) {
+                unpack::<WHOLE>(&field, log, values, work);
+            } else {
+                unpack::<UPPER>(&field, log, values, work);
+            }
+            change_basis_back(log, first, work, column);
+            for (number, row) in work.chunks_exact(PITCH).enumerate().skip(first) {
+                take(number, row[..ROW].as_flattened());
+            }
         }
 
         impl Field<'_> {
@@ -63,16 +81,6 @@ macro_rules! layers {
                 [xor(low, self.times_gamma(high)), xor(middle, low)]
             }
 
-            /// x · t in GF(2^32).
-            $(#[$level])*
-            #[inline]
-            fn mul32(&self, x: [V; 4], t: [V; 4]) -> [V; 4] {
-                let low = self.mul16([x[0], x[1]], [t[0], t[1]]);
-                let high = self.mul16([x[2], x[3]], [t[2], t[3]]);
-                let middle = self.mul16([xor(x[0], x[2]), xor(x[1], x[3])], [xor(t[0], t[2]), xor(t[1], t[3])]);
-                let beta = self.times_beta(high);
-                [xor(low[0], beta[0]), xor(low[1], beta[1]), xor(middle[0], low[0]), xor(middle[1], low[1])]
-            }
         }
 
         /// The twiddle vectors of a layer: the part all lanes share, and each lane's own.
@@ -171,14 +179,14 @@ macro_rules! layers {
             halves: (&mut [Line], &mut [Line]),
             at: usize,
             up: usize,
-            t: [V; 4],
+            t: &Factor,
         ) {
             let (low, high) = halves;
             let (mut a, mut b) = (four(low, high, at), four(low, high, at + up));
             if BACK {
                 b = [xor(b[0], a[0]), xor(b[1], a[1]), xor(b[2], a[2]), xor(b[3], a[3])];
             }
-            let product = field.mul32(b, t);
+            let product = t.times(field, b);
             a = [xor(a[0], product[0]), xor(a[1], product[1]), xor(a[2], product[2]), xor(a[3], product[3])];
             if !BACK {
                 b = [xor(b[0], a[0]), xor(b[1], a[1]), xor(b[2], a[2]), xor(b[3], a[3])];
@@ -220,9 +228,9 @@ macro_rules! layers {
                 layers32::<true>(field, tables, (&mut low[..half], &mut high[..half]), i - 1, mask);
                 layers32::<true>(field, tables, (&mut low[half..], &mut high[half..]), i - 1, mask | 1 << i);
             }
-            let t = vectors(tables, i, tables.twiddle(i, mask));
+            let t = Factor::new(field, vectors(tables, i, tables.twiddle(i, mask)));
             for at in (0..half).step_by(CELL) {
-                butterfly::<BACK>(field, (low, high), at, half, t);
+                butterfly::<BACK>(field, (low, high), at, half, &t);
             }
             if !BACK {
                 layers32::<false>(field, tables, (&mut low[..half], &mut high[..half]), i - 1, mask);
@@ -240,20 +248,17 @@ macro_rules! layers {
             let (low, high) = halves;
             for layer in 0..LEAF {
                 let i = if BACK { layer } else { LEAF - 1 - layer };
-                let mut t = vectors(tables, i, tables.twiddle(i, mask));
+                let mut t = Factor::new(field, vectors(tables, i, tables.twiddle(i, mask)));
                 let blocks = 1usize << (LEAF - 1 - i);
                 for block in 0..blocks {
                     let start = block << (i + 1);
                     for cell in start..start + (1 << i) {
-                        butterfly::<BACK>(field, (low, high), CELL * cell, CELL << i, t);
+                        butterfly::<BACK>(field, (low, high), CELL * cell, CELL << i, &t);
                     }
                     if block + 1 < blocks {
-                        // From block j to j + 1 the twiddle changes by v_1 + … + v_(1+t), t the trailing
+                        // From block j to j + 1 the twiddle changes by v_1 + … + v_(1+k), k the trailing
                         // ones of j.
-                        let step = (0..=block.trailing_ones() as usize).fold(0, |sum, k| sum ^ tables.v(1 + k));
-                        for (plane, t) in t.iter_mut().enumerate() {
-                            *t = xor(*t, all(tables.plane(step, plane)));
-                        }
+                        t = t.plus(tables, block.trailing_ones() as usize);
                     }
                 }
             }
@@ -264,48 +269,105 @@ macro_rules! layers {
         pub(super) fn convolve(tables: &Tables, t: &[&[u64]], x: &mut [&mut [u64]], terms: usize, scratch: &mut [u64]) {
             let tables = written(tables);
             let (field, half) = (Field::new(tables), CELL << (tables.log() - 16));
-            let (x_here, t_here) = scratch.as_chunks_mut().0.split_at_mut(4 * terms);
-            for block in (0..x[0].len() / 8).step_by(2 * half) {
+            let (scratch, sums) = (scratch.as_chunks_mut().0, t.len() + 1 - terms);
+            let (x_here, t_here) = scratch.split_at_mut(4 * terms);
+            let (t_here, lines) = (&mut t_here.as_chunks_mut().0[..t.len()], x[0].len() / 8);
+            for block in (0..lines).step_by(2 * half) {
                 for at in (block..block + half).step_by(CELL) {
+                    let step = at / CELL % AHEAD;
+                    ahead(t, at, half, step);
+                    for x in x.iter().skip(step).step_by(AHEAD) {
+                        ahead_one(x, at, half, step);
+                    }
                     for (x, here) in x.iter().zip(x_here.chunks_exact_mut(4)) {
                         collect(x.as_chunks().0, at, half, here);
                     }
-                    for (t, here) in t.iter().zip(t_here.chunks_exact_mut(4)) {
-                        collect(t.as_chunks().0, at, half, here);
+                    for (t, here) in t.iter().zip(&mut *t_here) {
+                        let mut value = [[0; 8]; 4];
+                        collect(t.as_chunks().0, at, half, &mut value);
+                        for (line, factor) in here.iter_mut().zip(factors(&value).as_flattened()) {
+                            put(line, *factor);
+                        }
                     }
-                    for (r, x) in x.iter_mut().take(t.len() + 1 - terms).enumerate() {
-                        let sum = sum_of_products(&field, x_here, &t_here[4 * r..4 * (r + terms)]);
-                        let x = x.as_chunks_mut().0;
-                        store(x, at, sum[0]);
-                        store(x, at + 1, sum[1]);
-                        store(x, at + half, sum[2]);
-                        store(x, at + half + 1, sum[3]);
+                    for r in (0..sums).step_by(2) {
+                        if r + 1 < sums {
+                            let [first, second] = sums_of_products(&field, x_here, &t_here[r..=r + terms]);
+                            replace(&mut x[r], at, half, first);
+                            replace(&mut x[r + 1], at, half, second);
+                        } else {
+                            let [last] = sums_of_products(&field, x_here, &t_here[r..r + terms]);
+                            replace(&mut x[r], at, half, last);
+                        }
                     }
                 }
             }
         }
 
-        /// Σ_c x_c · t_(last − c), reduced once at the end.
+        /// Asks for the lines of the next cells of some values, of others at every step: the processor would not
+        /// see so many streams by itself, and memory likes to be read in rows.
         $(#[$level])*
         #[inline]
-        fn sum_of_products(field: &Field<'_>, x: &[Line], t: &[Line]) -> [V; 4] {
-            let mut sums = [[zero(); 3]; 3];
-            for (x, t) in x.chunks_exact(4).zip(t.chunks_exact(4).rev()) {
-                let (x, t) = (factors(x), factors(t));
-                for (sums, (x, t)) in sums.iter_mut().zip(x.iter().zip(&t)) {
-                    for (sum, (x, t)) in sums.iter_mut().zip(x.iter().zip(t)) {
-                        *sum = xor(*sum, mul(*x, *t));
+        fn ahead(values: &[&[u64]], at: usize, half: usize, step: usize) {
+            for values in values.iter().skip(step).step_by(AHEAD) {
+                ahead_one(values, at, half, step);
+            }
+        }
+
+        $(#[$level])*
+        #[inline]
+        fn ahead_one(values: &[u64], at: usize, half: usize, step: usize) {
+            let (lines, next) = (values.as_chunks().0, at + CELL * (AHEAD - step));
+            let next = if next % (2 * half) < half { next } else { next + half };
+            for line in lines.iter().skip(next).take(CELL * AHEAD) {
+                prefetch(line);
+            }
+            for line in lines.iter().skip(next + half).take(CELL * AHEAD) {
+                prefetch(line);
+            }
+        }
+
+        $(#[$level])*
+        #[inline]
+        fn replace(x: &mut [u64], at: usize, half: usize, sum: [V; 4]) {
+            let x = x.as_chunks_mut().0;
+            store(x, at, sum[0]);
+            store(x, at + 1, sum[1]);
+            store(x, at + half, sum[2]);
+            store(x, at + half + 1, sum[3]);
+        }
+
+        /// Σ_c x_c · t_(k + last − c) for the R values of k, reduced once at the end.
+        $(#[$level])*
+        #[inline]
+        fn sums_of_products<const R: usize>(field: &Field<'_>, x: &[Line], t: &[[Line; FACTORS]]) -> [[V; 4]; R] {
+            let (mut sums, terms) = ([[[zero(); 3]; 3]; R], t.len() + 1 - R);
+            for (c, x) in x.chunks_exact(4).enumerate() {
+                let x = factors(x);
+                for (k, sums) in sums.iter_mut().enumerate() {
+                    let t = &t[terms - 1 - c + k];
+                    for (place, (sum, x)) in sums.as_flattened_mut().iter_mut().zip(x.as_flattened()).enumerate() {
+                        *sum = xor(*sum, mul(*x, get(&t[place])));
                     }
                 }
             }
-            let [low, high, middle] = sums.map(|[low, high, middle]| (low, high, middle));
-            let low = [xor(low.0, field.times_gamma(low.1)), xor(low.2, low.0)];
-            let high = [xor(high.0, field.times_gamma(high.1)), xor(high.2, high.0)];
-            let middle = [xor(middle.0, field.times_gamma(middle.1)), xor(middle.2, middle.0)];
-            let beta = field.times_beta(high);
-            [xor(low[0], beta[0]), xor(low[1], beta[1]), xor(middle[0], low[0]), xor(middle[1], low[1])]
+            let mut values = [[zero(); 4]; R];
+            for (value, sums) in values.iter_mut().zip(&sums) {
+                *value = reduced(field, sums);
+            }
+            values
         }
 
+        /// An element from the sums of its low, high and middle products, of which each is three again.
+        $(#[$level])*
+        #[inline]
+        fn reduced(field: &Field<'_>, sums: &[[V; 3]; 3]) -> [V; 4] {
+            let mut pairs = [[zero(); 2]; 3];
+            for (pair, [low, high, middle]) in pairs.iter_mut().zip(sums) {
+                *pair = [xor(*low, field.times_gamma(*high)), xor(*middle, *low)];
+            }
+            let ([low, _, middle], beta) = (pairs, field.times_beta(pairs[1]));
+            [xor(low[0], beta[0]), xor(low[1], beta[1]), xor(middle[0], low[0]), xor(middle[1], low[1])]
+        }
         /// The factors of Karatsuba's rule, twice: low, high and their sum of low, high and their sum.
         $(#[$level])*
         #[inline]
@@ -327,4 +389,42 @@ macro_rules! layers {
     };
 }
 
-pub(super) use layers;
+/// A factor of many elements, by Karatsuba's rule twice.
+macro_rules! karatsuba {
+    ($(#[$level:meta])*) => {
+        /// A factor of many elements of GF(2^32).
+        struct Factor([V; 4]);
+
+        impl Factor {
+            $(#[$level])*
+            #[inline]
+            fn new(_field: &Field<'_>, t: [V; 4]) -> Self {
+                Self(t)
+            }
+
+            /// With v_1 + … + v_(1+k) more.
+            $(#[$level])*
+            #[inline]
+            fn plus(self, tables: &Tables, k: usize) -> Self {
+                let mut t = self.0;
+                for (plane, t) in t.iter_mut().enumerate() {
+                    *t = xor(*t, all(tables.plane(tables.first_basis_sum(k), plane)));
+                }
+                Self(t)
+            }
+
+            $(#[$level])*
+            #[inline]
+            fn times(&self, field: &Field<'_>, x: [V; 4]) -> [V; 4] {
+                let t = self.0;
+                let low = field.mul16([x[0], x[1]], [t[0], t[1]]);
+                let high = field.mul16([x[2], x[3]], [t[2], t[3]]);
+                let middle = field.mul16([xor(x[0], x[2]), xor(x[1], x[3])], [xor(t[0], t[2]), xor(t[1], t[3])]);
+                let beta = field.times_beta(high);
+                [xor(low[0], beta[0]), xor(low[1], beta[1]), xor(middle[0], low[0]), xor(middle[1], low[1])]
+            }
+        }
+    };
+}
+
+pub(super) use {karatsuba, layers};

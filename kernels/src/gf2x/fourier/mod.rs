@@ -20,18 +20,22 @@
 //!
 //! | pass | file | what it costs at least | bound by | 2^20 | 2^24 |
 //! |---|---|---|---|---|---|
-//! | rows against each other | `basis_change` | 6 and 14 cycles | shuffles and stores of what moves on | 8 | 30 |
-//! | within a row of 2^16 bits | `basis_change` | 20 | L1: a load and half a store a level | 20 | 20 |
+//! | filling the rows | `basis_change` | 2 | stores | 4 | 6 |
+//! | rows against each other | `basis_change` | 6 and 14 cycles | shuffles and stores of what moves on | 7 | 22 |
+//! | within a row of 2^16 bits | `basis_change` | 20 | L1: a load and half a store a level | 20 | 21 |
 //! | layers 1 to 4 | `planes` | 6 | shifts and blends of the transposition | 6 | 7 |
-//! | layers 5 to 11 | `planes` | 9 | shuffles, then stores that leave L1 | 16 | 20 |
-//! | layers 12 to J and index bits 0 to 7 | `layers` | 22 and 32 | multiplier and stores, level with each other | 36 | 51 |
+//! | layers 5 to 11 | `planes` | 10 | shuffles, then stores that leave L1 | 16 | 20 |
+//! | layers 12 to J and index bits 0 to 7 | `layers` | 22 and 32 | multiplier and stores, level with each other | 35 | 46 |
 //!
-//! In all 87 and 129 cycles, 0.049 and 1.16 ms, where ports and caches allow about 65 and 80; in pages of
-//! 2 MiB, without which they are 140 and 225. Blocks whose values no longer fit the L3 cache are bound by
-//! memory besides, which a core of that machine reads at 5.5 GB/s: 2^27 bits make 52 MiB of values, each
-//! written once and read once before the sums are. The rungs below take the same
-//! passes: avx2 multiplies bytes over nibbles by tables of logarithms (28 operations for 32 products) and is bound
-//! by that, portable lets the compiler vectorise words, scalar is the definition, element by element.
+//! In all 89 and 122 cycles, 0.050 and 1.1 ms, where ports and caches allow about 65 and 85; in pages of
+//! 2 MiB, without which they are half as much again. Coefficients in the lower half of the rows alone, and
+//! results in the upper half alone, need half of the change of basis: 72 and 96 cycles. A sum of products takes
+//! 13 cycles a product and 256 bytes in the multiplier and as much again for what streams from memory, of which
+//! it asks for rows of lines ahead. Blocks whose values no longer fit the L3 cache are bound by memory besides:
+//! 2^27 bits make 52 MiB of values, each written once and read once before the sums are, in all about 250 MB at
+//! 25 GB/s, which both cores share. The rungs below take the same passes: avx2 multiplies bytes over nibbles by
+//! tables of logarithms (28 operations for 32 products) and is bound by that, portable lets the compiler
+//! vectorise bytes, scalar is the definition, element by element.
 
 mod basis_change;
 mod layers;
@@ -55,18 +59,57 @@ pub use tables::Tables;
 kernel! {
     /// Turns the N coefficients into values, in the rung's own order.
     ///
-    /// `values`: N/64 words, the coefficients before; `scratch`: [`scratch_words`]. Panics otherwise.
-    /// Time depends on N only; O(N log N).
-    pub fn forward(tables: &Tables, values: &mut [u64], scratch: &mut [u64]);
+    /// `values`: N/64 words, whatever they were; `scratch`: [`scratch_words`]. Panics otherwise. Time depends on
+    /// N and the count of rows only; O(N log N).
+    pub fn forward(tables: &Tables, input: Rows<'_>, values: &mut [u64], scratch: &mut [u64]);
     /// Sums of products, value by value: x_r becomes Σ_(c < terms) x_c · t_(r + terms − 1 − c) for every r
     /// up to the number of t's less `terms`.
     ///
     /// `t` and `x` hold N/64 words each or the same part of all, in whole [`part_words`]; there are at least
-    /// `terms` of x and as many as results. `scratch`: 32 words for each term and each t, and
-    /// [`scratch_words`]. Panics otherwise. Time depends on the lengths only.
+    /// `terms` of x and as many as results. `scratch`: [`sums_words`]. Panics otherwise. Time depends on the
+    /// lengths only.
     pub fn convolve(tables: &Tables, t: &[&[u64]], x: &mut [&mut [u64]], terms: usize, scratch: &mut [u64]);
-    /// Turns values back into the coefficients: the inverse of [`forward`].
-    pub fn inverse(tables: &Tables, values: &mut [u64], scratch: &mut [u64]);
+    /// Turns values back into the coefficients, those of the rows from `output.first` on: the inverse of
+    /// [`forward`]. What the values become means nothing.
+    pub fn inverse(tables: &Tables, values: &mut [u64], output: Taken<'_>, scratch: &mut [u64]);
+}
+
+/// Words of a row: 2^16 coefficients.
+pub const ROW_WORDS: usize = 8 * basis_change::ROW;
+
+/// Coefficients to transform, row by row; if at most half of the rows are given, it takes less time.
+#[derive(Clone, Copy)]
+pub struct Rows<'a> {
+    /// How many rows there are; all further coefficients are zeros.
+    pub count: usize,
+    /// Writes all [`ROW_WORDS`] words of the row of a number.
+    pub fill: &'a dyn Fn(usize, &mut [u64]),
+}
+
+/// Where coefficients go, row by row; if only rows of the upper half are wanted, it takes less time.
+pub struct Taken<'a> {
+    /// The first row wanted.
+    pub first: usize,
+    /// Takes the row of a number.
+    pub take: &'a mut dyn FnMut(usize, &[u64]),
+}
+
+impl std::fmt::Debug for Rows<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Rows({})", self.count)
+    }
+}
+
+impl std::fmt::Debug for Taken<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Taken({}…)", self.first)
+    }
+}
+
+/// Words of scratch for [`convolve`] with so many terms and t's.
+#[must_use]
+pub fn sums_words(terms: usize, ts: usize) -> usize {
+    8 * (4 * terms + layers::FACTORS * ts)
 }
 
 /// Words of scratch for transforms of 2^`log` bits.
@@ -120,15 +163,35 @@ mod tests {
         (0..count).map(|_| next()).collect()
     }
 
+    /// The transform of words.
+    fn transformed(isa: Isa, log: usize, words: &[u64]) -> Vec<u64> {
+        let (mut values, mut scratch) = (vec![7; 1 << (log - 6)], vec![0; scratch_words(log)]);
+        let fill = |row: usize, out: &mut [u64]| {
+            for (place, out) in out.iter_mut().enumerate() {
+                *out = words.get(ROW_WORDS * row + place).copied().unwrap_or(0);
+            }
+        };
+        let input = Rows { count: words.len().div_ceil(ROW_WORDS), fill: &fill };
+        forward(isa, Tables::of(log), input, &mut values, &mut scratch);
+        values
+    }
+
+    /// The coefficients from a row on.
+    fn coefficients(isa: Isa, log: usize, mut values: Vec<u64>, first: usize) -> Vec<u64> {
+        let (mut words, mut scratch) = (Vec::new(), vec![0; scratch_words(log)]);
+        let mut take = |row: usize, from: &[u64]| {
+            assert_eq!(ROW_WORDS * (row - first), words.len(), "rows come in order");
+            words.extend_from_slice(from);
+        };
+        inverse(isa, Tables::of(log), &mut values, Taken { first, take: &mut take }, &mut scratch);
+        words
+    }
+
     /// The product of a and b by one level.
     fn product(isa: Isa, log: usize, a: &[u64], b: &[u64]) -> Vec<u64> {
-        let tables = Tables::of(log);
-        let (mut a, mut b, mut scratch) = (a.to_vec(), b.to_vec(), vec![0; scratch_words(log)]);
-        forward(isa, tables, &mut a, &mut scratch);
-        forward(isa, tables, &mut b, &mut scratch);
-        convolve(isa, tables, &[&a], &mut [&mut b], 1, &mut scratch);
-        inverse(isa, tables, &mut b, &mut scratch);
-        b
+        let (a, mut b) = (transformed(isa, log, a), transformed(isa, log, b));
+        convolve(isa, Tables::of(log), &[&a], &mut [&mut b], 1, &mut vec![0; sums_words(1, 1)]);
+        coefficients(isa, log, b, 0)
     }
 
     #[test]
@@ -163,15 +226,11 @@ mod tests {
     #[test]
     fn sums_of_products_go_to_their_places() {
         let (tables, n) = (Tables::of(20), Tables::of(20).words());
-        let transformed = |isa: Isa, seed: u64| {
-            let (mut values, mut scratch) = (words(n, seed), vec![0; scratch_words(20)]);
-            forward(isa, tables, &mut values, &mut scratch);
-            values
-        };
+        let transformed = |isa: Isa, seed: u64| transformed(isa, 20, &words(n, seed));
         for isa in Isa::available().filter(|isa| *isa != Isa::SCALAR) {
             let t: Vec<Vec<u64>> = (1..=4).map(|seed| transformed(isa, seed)).collect();
             let x: Vec<Vec<u64>> = (5..=7).map(|seed| transformed(isa, seed)).collect();
-            let mut scratch = vec![0; scratch_words(20) + 32 * 7];
+            let mut scratch = vec![0; sums_words(3, 4)];
             let mut sums = x.clone();
             let parts: Vec<&[u64]> = t.iter().map(Vec::as_slice).collect();
             convolve(
@@ -206,7 +265,7 @@ mod tests {
     fn the_product_is_that_of_karatsuba_reduced() {
         let tables = Tables::of(20);
         let n = tables.words();
-        let (mut a, mut b) = (words(n, 7), words(n, 9));
+        let (a, b) = (words(n, 7), words(n, 9));
         let (mut product, mut scratch) = (vec![0; 2 * n], vec![0; 4 * n]);
         crate::gf2x::product(Isa::best(), &a, &b, &mut product, &mut scratch);
         while product[n..].iter().any(|word| *word != 0) {
@@ -214,22 +273,37 @@ mod tests {
             product.resize(2 * n, 0);
             [0, 1, 16, 1 << 16].into_iter().for_each(|wrap| add(&mut product, &high, wrap));
         }
-        forward(Isa::SCALAR, tables, &mut a, &mut scratch);
-        forward(Isa::SCALAR, tables, &mut b, &mut scratch);
-        convolve(Isa::SCALAR, tables, &[&a], &mut [&mut b], 1, &mut scratch);
-        inverse(Isa::SCALAR, tables, &mut b, &mut scratch);
-        assert!(b == product[..n], "the reference multiplies modulo x^N + x^(2^16) + x^16 + x + 1");
+        assert!(
+            self::product(Isa::SCALAR, 20, &a, &b) == product[..n],
+            "the reference multiplies modulo x^N + x^(2^16) + x^16 + x + 1"
+        );
     }
 
     #[test]
     fn every_level_comes_back() {
-        let tables = Tables::of(20);
-        let a = words(tables.words(), 3);
-        for isa in Isa::available() {
-            let (mut scratch, mut values) = (vec![0; scratch_words(20)], a.clone());
-            forward(isa, tables, &mut values, &mut scratch);
-            inverse(isa, tables, &mut values, &mut scratch);
-            assert!(values == a, "{isa}: there and back again");
+        for (log, isa) in Isa::available()
+            .flat_map(|isa| [(20, isa), (24, isa)])
+            .filter(|(log, isa)| *log == 20 || *isa != Isa::SCALAR)
+        {
+            let a = words(Tables::of(log).words(), 3);
+            let found = coefficients(isa, log, transformed(isa, log, &a), 0);
+            assert!(found == a, "{isa}, 2^{log}: there and back again");
+        }
+    }
+
+    #[test]
+    fn halves_are_parts_of_the_whole() {
+        for (log, isa) in Isa::available()
+            .flat_map(|isa| [(20, isa), (24, isa)])
+            .filter(|(log, isa)| *log == 20 || *isa != Isa::SCALAR)
+        {
+            let n = Tables::of(log).words();
+            let (mut a, rows) = (words(n, 3), n / ROW_WORDS);
+            let upper = coefficients(isa, log, transformed(isa, log, &a), rows / 2);
+            assert!(upper == a[n / 2..], "{isa}, 2^{log}: the upper half comes back alone");
+            a[n / 2 - 1000..].fill(0);
+            let lower = transformed(isa, log, &a[..n / 2 - 1000]);
+            assert!(lower == transformed(isa, log, &a), "{isa}, 2^{log}: the lower half goes alone");
         }
     }
 }

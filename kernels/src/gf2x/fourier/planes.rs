@@ -33,14 +33,16 @@ macro_rules! planes {
 
         /// Layers 1 to 4, from the rows of `work` to bytes in `packed`.
         $(#[$level])*
-        fn pack(field: &Field<'_>, log: usize, work: &[Line], packed: &mut [Line]) {
+        fn pack<const PART: usize>(field: &Field<'_>, log: usize, work: &[Line], packed: &mut [Line]) {
             let (rows, half) = (1usize << (log - 20), packed.len() / 2);
             for r in 0..rows {
                 for at in 0..ROW {
                     let bits = |c: usize| {
                         let mut x = [zero(); 8];
                         for (p, x) in x.iter_mut().enumerate() {
-                            *x = load(work, (segment(c, p) * rows + r) * PITCH + at);
+                            if has(PART, segment(c, p)) {
+                                *x = load(work, (segment(c, p) * rows + r) * PITCH + at);
+                            }
                         }
                         pack8(field, x)
                     };
@@ -57,7 +59,7 @@ macro_rules! planes {
 
         /// The inverse of [`pack`].
         $(#[$level])*
-        fn unpack(field: &Field<'_>, log: usize, packed: &[Line], work: &mut [Line]) {
+        fn unpack<const PART: usize>(field: &Field<'_>, log: usize, packed: &[Line], work: &mut [Line]) {
             let (rows, half) = (1usize << (log - 20), packed.len() / 2);
             for r in 0..rows {
                 for at in 0..ROW {
@@ -69,7 +71,9 @@ macro_rules! planes {
                     }
                     for (c, x) in x.into_iter().enumerate() {
                         for (p, x) in unpack8(field, x).into_iter().enumerate() {
-                            store(work, (segment(c, p) * rows + r) * PITCH + at, x);
+                            if has(PART, segment(c, p)) {
+                                store(work, (segment(c, p) * rows + r) * PITCH + at, x);
+                            }
                         }
                     }
                 }

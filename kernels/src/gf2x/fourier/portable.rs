@@ -2,13 +2,18 @@
 
 use super::tables::{Map, Maps};
 use super::{Line, Tables};
-use super::{basis_change::basis_change, layers::layers, planes::planes};
+use super::{
+    basis_change::basis_change,
+    layers::{karatsuba, layers},
+    planes::planes,
+};
 
 type V = [u64; 8];
 
 basis_change!();
 planes!();
 layers!();
+karatsuba!();
 
 /// The lowest bit of every byte.
 const ONES: u64 = 0x0101_0101_0101_0101;
@@ -54,19 +59,34 @@ fn xor(a: V, b: V) -> V {
     std::array::from_fn(|word| a[word] ^ b[word])
 }
 
-/// All products of bytes, bit by bit of b.
+/// The bytes of a vector: compilers vectorise these better than parts of words.
 #[inline(always)]
-fn mul(mut a: V, b: V) -> V {
-    let mut product = zero();
-    for bit in 0..8 {
-        for word in 0..8 {
-            let chosen = (b[word] >> bit & ONES).wrapping_mul(0xff);
-            product[word] ^= a[word] & chosen;
-            let carry = a[word] >> 7 & ONES;
-            a[word] = (a[word] & 0x7f7f_7f7f_7f7f_7f7f) << 1 ^ carry.wrapping_mul(0x1b);
+fn to_bytes(x: V) -> [u8; 64] {
+    let mut bytes = [0; 64];
+    for (bytes, word) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(x) {
+        *bytes = word.to_le_bytes();
+    }
+    bytes
+}
+
+/// All ones if the highest bit is one, else zero.
+#[inline(always)]
+fn highest(byte: u8) -> u8 {
+    (byte.cast_signed() >> 7).cast_unsigned()
+}
+
+/// All products of bytes, bit by bit of b from the highest.
+#[inline(always)]
+fn mul(a: V, b: V) -> V {
+    let (a, mut b, mut product) = (to_bytes(a), to_bytes(b), [0u8; 64]);
+    for _ in 0..8 {
+        for i in 0..64 {
+            let carry = highest(product[i]) & 0x1b;
+            product[i] = product[i].wrapping_add(product[i]) ^ carry ^ highest(b[i]) & a[i];
+            b[i] = b[i].wrapping_add(b[i]);
         }
     }
-    product
+    bytes(&product)
 }
 
 #[inline(always)]
@@ -124,6 +144,10 @@ fn swap_lanes<const K: usize>(a: V, b: V) -> (V, V) {
     )
 }
 
+/// No hint that every machine has.
+#[inline(always)]
+fn prefetch(_line: &Line) {}
+
 /// Bytes are written by the AES polynomial.
 #[inline(always)]
 fn written(tables: &Tables) -> &Tables {
@@ -176,13 +200,14 @@ impl<'a> Field<'a> {
 /// A linear map of every byte.
 #[inline(always)]
 fn apply(map: &Map, x: V) -> V {
-    let mut sum = zero();
-    for (bit, image) in map.columns.iter().enumerate() {
-        for word in 0..8 {
-            sum[word] ^= (x[word] >> bit & ONES).wrapping_mul(0xff) & (ONES * u64::from(*image));
+    let (mut x, mut sum) = (to_bytes(x), [0u8; 64]);
+    for image in map.columns.iter().rev() {
+        for i in 0..64 {
+            sum[i] ^= highest(x[i]) & image;
+            x[i] = x[i].wrapping_add(x[i]);
         }
     }
-    sum
+    bytes(&sum)
 }
 
 #[inline(always)]

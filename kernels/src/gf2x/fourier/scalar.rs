@@ -3,11 +3,14 @@
 //! Elements of w bits lie one after the other; up to four bits they are coordinates in the basis of
 //! products of v_1, v_2, v_4, from eight on elements of the tower. Two elements of 32 bits make a word.
 
-use super::Tables;
 use super::tables::Map;
+use super::{ROW_WORDS, Rows, Tables, Taken};
 
-pub(super) fn forward(tables: &Tables, values: &mut [u64], scratch: &mut [u64]) {
+pub(super) fn forward(tables: &Tables, input: Rows<'_>, values: &mut [u64], scratch: &mut [u64]) {
     assert!(values.len() == tables.words() && scratch.len() >= values.len(), "{} words", values.len());
+    values.fill(0);
+    let rows = values.chunks_exact_mut(ROW_WORDS).take(input.count).enumerate();
+    rows.for_each(|(number, row)| (input.fill)(number, row));
     convert::<false>(values, tables.log(), 0);
     let mut width = 1;
     for i in (0..tables.log()).rev() {
@@ -21,7 +24,7 @@ pub(super) fn forward(tables: &Tables, values: &mut [u64], scratch: &mut [u64]) 
     }
 }
 
-pub(super) fn inverse(tables: &Tables, values: &mut [u64], scratch: &mut [u64]) {
+pub(super) fn inverse(tables: &Tables, values: &mut [u64], output: Taken<'_>, scratch: &mut [u64]) {
     assert!(values.len() == tables.words() && scratch.len() >= values.len(), "{} words", values.len());
     for i in 0..tables.log() {
         let depth = tables.log() - i;
@@ -33,6 +36,8 @@ pub(super) fn inverse(tables: &Tables, values: &mut [u64], scratch: &mut [u64]) 
         }
     }
     convert::<true>(values, tables.log(), 0);
+    let Taken { first, take } = output;
+    values.chunks_exact(ROW_WORDS).enumerate().skip(first).for_each(|(number, row)| take(number, row));
 }
 
 pub(super) fn convolve(
