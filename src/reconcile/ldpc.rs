@@ -72,7 +72,7 @@ const EFFICIENCY: &[(f64, f64)] = &[
     (0.120, 1.14),
 ];
 /// What codes of each size need beyond it.
-const SHORTER: [f64; SIZES.len()] = [0.0, 0.0, 0.02, 0.05, 0.25];
+const SHORTER: [f64; SIZES.len()] = [0.0, 0.0, 0.035, 0.05, 0.25];
 /// A first shot is for as many errors as the mean and so many standard deviations: 0.6 % of the frames have
 /// more.
 const DEVIATIONS: f64 = 2.5;

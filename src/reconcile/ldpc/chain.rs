@@ -15,6 +15,9 @@ use keystill_kernels::ldpc::bsc::{self as kernel, Graph, bit_of, check_of};
 /// More violated checks than these are no residue. The decoder asks as soon as a pass met no more.
 pub(super) const MOST_VIOLATED: usize = 64;
 
+/// Bits of a star. In a short code three checks that have nothing to do with each other meet in a longer one by chance.
+const MOST_STAR: usize = 12;
+
 /// A check, or a half of one whose halves are told: half row and place in the row. Whole checks stand under their
 /// first half.
 type Part = (usize, usize);
@@ -117,6 +120,9 @@ impl<'a> Paths<'a> {
                         continue;
                     };
                     let bits = [&[bit][..], stretch, one, other].concat();
+                    if bits.len() > MOST_STAR {
+                        continue;
+                    }
                     // Of equally few the first by place, so that nothing hangs on a map's order.
                     let is_better = |best: &Vec<Bit>| (bits.len(), &bits) < (best.len(), best);
                     if best.as_ref().is_none_or(is_better) {
