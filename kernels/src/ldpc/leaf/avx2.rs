@@ -2,9 +2,7 @@
 
 use std::arch::x86_64::*;
 
-use super::{
-    ARTANH_SLOPE, COARSE, CORRECTION_END, Edge, LINES, Lanes, LeafRule, MOST_SIZE, ONE, PARITY_LIMIT,
-};
+use super::{ARTANH, COARSE, CORRECTION_END, Edge, Factors, Gain, Lanes, MOST_SIZE, PARITY_LIMIT, certain};
 
 /// Registers of a block.
 const QUARTERS: usize = 4;
@@ -80,50 +78,66 @@ fn word(bytes: &[u8; 16], from: usize) -> i64 {
     i64::from_le_bytes(bytes[from..from + 8].try_into().expect("8 of 16"))
 }
 
-/// The lines of ±16, beyond which they are flat: positive ones, negative ones.
+/// The lines of factors within ±16, beyond which they are flat: positive ones, negative ones.
 #[derive(Clone, Copy)]
-struct Tables {
-    values: [Bytes; 2],
-    rises: [Bytes; 2],
-}
+struct Lines([Bytes; 2]);
 
-impl Tables {
+impl Lines {
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn new() -> Self {
-        let both = |table: &[i16; 64]| [bytes_of(&table[..16]), bytes_of(&table[48..])];
-        Self { values: both(&LINES[0]), rises: both(&LINES[1]) }
+    fn new(factors: &Factors) -> Self {
+        Self([bytes_of(&factors.0[..16]), bytes_of(&factors.0[48..])])
     }
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn tanh_half(&self, a: __m256i) -> __m256i {
+    fn factor(&self, a: __m256i) -> __m256i {
         let a = _mm256_max_epi16(a, _mm256_set1_epi16(-16384));
         let a = _mm256_min_epi16(a, _mm256_set1_epi16(16383));
         let line = _mm256_and_si256(_mm256_srli_epi16(a, 10), _mm256_set1_epi16(15));
-        // A byte with its top bit set is shuffled to zero: only the low byte of a lane is looked up.
-        let line = _mm256_or_si256(line, _mm256_set1_epi16(i16::MIN));
-        let negative = _mm256_srai_epi16(a, 15);
-        let value = look_up(&self.values, line, negative);
-        let rise = look_up(&self.rises, line, negative);
-        _mm256_add_epi16(value, _mm256_mulhi_epu16(_mm256_slli_epi16(a, 6), rise))
+        let line = look_up(&self.0, line, _mm256_srai_epi16(a, 15));
+        // Bytes: the whole of a line's value, a part of its rise.
+        let part = _mm256_or_si256(_mm256_slli_epi16(a, 6), _mm256_set1_epi16(0xff));
+        _mm256_maddubs_epi16(part, line)
     }
 }
 
+/// The entry of one table where the choice is 0, of the other where it is −1.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn look_up(tables: &[Bytes; 2], line: __m256i, negative: __m256i) -> __m256i {
+fn look_up(tables: &[Bytes; 2], line: __m256i, choice: __m256i) -> __m256i {
+    // A byte with its top bit set is shuffled to zero: only the low byte of a lane is looked up.
+    let line = _mm256_or_si256(line, _mm256_set1_epi16(i16::MIN));
     let byte = |which: usize| {
         let above = _mm256_shuffle_epi8(tables[0][which], line);
-        _mm256_blendv_epi8(above, _mm256_shuffle_epi8(tables[1][which], line), negative)
+        _mm256_blendv_epi8(above, _mm256_shuffle_epi8(tables[1][which], line), choice)
     };
     _mm256_or_si256(byte(0), _mm256_slli_epi16(byte(1), 8))
 }
 
-#[inline]
-#[target_feature(enable = "avx2")]
-fn artanh_twice(o: __m256i) -> __m256i {
-    _mm256_mulhrs_epi16(o, _mm256_add_epi16(_mm256_mulhrs_epi16(o, o), _mm256_set1_epi16(ARTANH_SLOPE)))
+/// All lines of 2·artanh: the two sixteens of positive products, and of negative ones.
+#[derive(Clone, Copy)]
+struct Artanh([[Bytes; 2]; 2]);
+
+impl Artanh {
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn new() -> Self {
+        let sixteen = |i: usize| bytes_of(&ARTANH[16 * i..16 * i + 16]);
+        Self([[sixteen(0), sixteen(1)], [sixteen(2), sixteen(3)]])
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn twice(&self, o: __m256i) -> __m256i {
+        let line = _mm256_and_si256(_mm256_srli_epi16(o, 9), _mm256_set1_epi16(15));
+        // The fifth bit of the line's number, and its sign.
+        let (upper, negative) = (_mm256_srai_epi16(_mm256_slli_epi16(o, 2), 15), _mm256_srai_epi16(o, 15));
+        let above = look_up(&self.0[0], line, upper);
+        let line = _mm256_blendv_epi8(above, look_up(&self.0[1], line, upper), negative);
+        let part = _mm256_and_si256(_mm256_slli_epi16(o, 5), _mm256_set1_epi16(0x3f00));
+        _mm256_maddubs_epi16(_mm256_or_si256(part, _mm256_set1_epi16(64)), line)
+    }
 }
 
 #[inline]
@@ -140,12 +154,13 @@ fn box_plus(a: __m256i, b: __m256i) -> __m256i {
 runs!(target_feature(enable = "avx2"));
 
 #[target_feature(enable = "avx2")]
-fn leaf_checks<const D: usize, const CURVE: bool>(
+fn leaf_checks<const D: usize>(
+    factors: &Factors,
     edges: &[Edge],
     (posteriors, messages): State<'_>,
     leaves: &[Lanes],
 ) {
-    let tables = Tables::new();
+    let lines = Lines::new(factors);
     let (edges, _) = edges.as_chunks::<D>();
     let (messages, _) = messages.as_chunks_mut::<D>();
     for ((edges, messages), leaf) in edges.iter().zip(messages).zip(leaves) {
@@ -153,7 +168,7 @@ fn leaf_checks<const D: usize, const CURVE: bool>(
         let leaf = quarters(leaf);
         for quarter in 0..QUARTERS {
             let a = without(&values, messages, quarter);
-            let told = leaf_messages::<D, CURVE>(&tables, leaf[quarter], &a);
+            let told = products::<D>(&lines, leaf[quarter], &a);
             tell((edges, posteriors), messages, (&a, &told), quarter);
         }
     }
@@ -201,31 +216,23 @@ fn tell<const D: usize>(
     }
 }
 
+/// What the leaf enters with times the factors of all bits but one.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn leaf_messages<const D: usize, const CURVE: bool>(
-    tables: &Tables,
-    leaf: __m256i,
-    a: &[__m256i; D],
-) -> [__m256i; D] {
-    let (mut tanh, mut told, mut before) = ([leaf; D], [leaf; D], leaf);
+fn products<const D: usize>(lines: &Lines, leaf: __m256i, a: &[__m256i; D]) -> [__m256i; D] {
+    let (mut factor, mut told, mut before) = ([leaf; D], [leaf; D], leaf);
     for i in 0..D {
-        tanh[i] = tables.tanh_half(a[i]);
+        factor[i] = lines.factor(a[i]);
         told[i] = before;
         if i + 1 < D {
-            before = _mm256_mulhrs_epi16(before, tanh[i]);
+            before = _mm256_mulhrs_epi16(before, factor[i]);
         }
     }
-    let mut after = tanh[D - 1];
+    let mut after = factor[D - 1];
     for i in (0..D - 1).rev() {
         told[i] = _mm256_mulhrs_epi16(told[i], after);
         if i > 0 {
-            after = _mm256_mulhrs_epi16(after, tanh[i]);
-        }
-    }
-    if CURVE {
-        for told in &mut told {
-            *told = artanh_twice(*told);
+            after = _mm256_mulhrs_epi16(after, factor[i]);
         }
     }
     told
@@ -240,7 +247,8 @@ fn parity_check<const D: usize, const PRODUCT: bool>(
     syndrome: u64,
 ) -> u32 {
     let values = values(edges, posteriors);
-    let (tables, one) = (Tables::new(), _mm256_set1_epi16(ONE));
+    let (lines, artanh) = (Lines::new(&Factors::TANH), Artanh::new());
+    let one = _mm256_set1_epi16(const { certain(D) });
     let mut violated = 0;
     for quarter in 0..QUARTERS {
         let syndrome = signs_of((syndrome >> (16 * quarter)) as u16);
@@ -251,7 +259,11 @@ fn parity_check<const D: usize, const PRODUCT: bool>(
         let told = if PRODUCT {
             let negative = _mm256_srai_epi16(syndrome, 15);
             let leaf = _mm256_sub_epi16(_mm256_xor_si256(one, negative), negative);
-            leaf_messages::<D, true>(&tables, leaf, &a)
+            let mut told = products::<D>(&lines, leaf, &a);
+            for told in &mut told {
+                *told = artanh.twice(*told);
+            }
+            told
         } else {
             parity_messages(syndrome, &a)
         };
@@ -316,6 +328,6 @@ fn parity_messages<const D: usize>(syndrome: __m256i, a: &[__m256i; D]) -> [__m2
 }
 
 #[target_feature(enable = "avx2")]
-pub(super) fn leaves(rule: LeafRule, ratios: &[i16], syndrome: &[u64], out: &mut [Lanes]) {
-    super::scalar::leaves(rule, ratios, syndrome, out);
+pub(super) fn leaves(gain: &Gain, ratios: &[i16], syndrome: &[u64], out: &mut [Lanes]) {
+    super::scalar::leaves(gain, ratios, syndrome, out);
 }

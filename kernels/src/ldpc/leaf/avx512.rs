@@ -3,19 +3,21 @@
 use std::arch::x86_64::*;
 
 use super::{
-    ARTANH_SLOPE, COARSE, CORRECTION_END, Edge, LINES, Lanes, LeafRule, MOST_SIZE, ONE, PARITY_LIMIT,
+    ARTANH, COARSE, CORRECTION_END, Edge, Factors, Gain, LEAF_LIMIT, Lanes, MOST_SIZE, PARITY_LIMIT, certain,
 };
 
-/// 0, 1, … 127: 32 numbers from r on are the lane numbers of a rotation by r (the permutation
-/// reads their low six bits).
-const LANE_NUMBERS: [i16; 128] = {
-    let mut numbers = [0; 128];
+/// The lane numbers of each rotation, in whole cache lines: loads across two take longer.
+#[repr(align(64))]
+struct Orders([[i16; 64]; 64]);
+
+static ORDERS: Orders = {
+    let mut orders = [[0; 64]; 64];
     let mut i = 0;
-    while i < 128 {
-        numbers[i] = i as i16;
+    while i < 64 * 64 {
+        orders[i / 64][i % 64] = ((i / 64 + i) % 64) as i16;
         i += 1;
     }
-    numbers
+    Orders(orders)
 };
 
 #[inline]
@@ -36,7 +38,13 @@ fn store(lanes: &mut [i16; 32], value: __m512i) {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn halves(lanes: &Lanes) -> [__m512i; 2] {
-    let (low, high) = lanes.0.split_at(32);
+    both_halves(&lanes.0)
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn both_halves(numbers: &[i16; 64]) -> [__m512i; 2] {
+    let (low, high) = numbers.split_at(32);
     [load(low.try_into().expect("half of 64")), load(high.try_into().expect("half of 64"))]
 }
 
@@ -50,45 +58,46 @@ fn store_half(lanes: &mut Lanes, half: usize, value: __m512i) {
 #[target_feature(enable = "avx512f,avx512bw")]
 fn rotated(lanes: &Lanes, rotation: u16) -> [__m512i; 2] {
     let [low, high] = halves(lanes);
-    let first = usize::from(rotation % 64);
-    let order = |from: usize| load(LANE_NUMBERS[from..from + 32].try_into().expect("32 of 128"));
-    [
-        _mm512_permutex2var_epi16(low, order(first), high),
-        _mm512_permutex2var_epi16(low, order(first + 32), high),
-    ]
+    let [first, second] = both_halves(&ORDERS.0[usize::from(rotation % 64)]);
+    [_mm512_permutex2var_epi16(low, first, high), _mm512_permutex2var_epi16(low, second, high)]
 }
 
-/// The constants of a pass, in registers.
+/// 64 lines, in registers.
 #[derive(Clone, Copy)]
-struct Tables {
-    values: [__m512i; 2],
-    rises: [__m512i; 2],
-}
+struct Lines([__m512i; 2]);
 
-impl Tables {
+impl Lines {
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn new() -> Self {
-        let half = |line: usize, half: usize| {
-            load(LINES[line][32 * half..32 * half + 32].try_into().expect("half of 64"))
-        };
-        Self { values: [half(0, 0), half(0, 1)], rises: [half(1, 0), half(1, 1)] }
+    fn new(lines: &[i16; 64]) -> Self {
+        Self(both_halves(lines))
+    }
+
+    /// The entry that the low six bits of each lane name.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn at(&self, line: __m512i) -> __m512i {
+        _mm512_permutex2var_epi16(self.0[0], line, self.0[1])
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,avx512bw")]
-    fn tanh_half(&self, a: __m512i) -> __m512i {
-        let line = _mm512_srli_epi16(a, 10);
-        let value = _mm512_permutex2var_epi16(self.values[0], line, self.values[1]);
-        let rise = _mm512_permutex2var_epi16(self.rises[0], line, self.rises[1]);
-        _mm512_add_epi16(value, _mm512_mulhi_epu16(_mm512_slli_epi16(a, 6), rise))
+    fn factor(&self, a: __m512i) -> __m512i {
+        let line = self.at(_mm512_srli_epi16(a, 10));
+        // Bytes: the whole of a line's value, a part of its rise.
+        let part = _mm512_or_si512(_mm512_slli_epi16(a, 6), _mm512_set1_epi16(0xff));
+        _mm512_maddubs_epi16(part, line)
     }
-}
 
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
-fn artanh_twice(o: __m512i) -> __m512i {
-    _mm512_mulhrs_epi16(o, _mm512_add_epi16(_mm512_mulhrs_epi16(o, o), _mm512_set1_epi16(ARTANH_SLOPE)))
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn artanh_twice(&self, o: __m512i) -> __m512i {
+        let line = self.at(_mm512_srli_epi16(o, 9));
+        // (x & 0x3f00) | 64.
+        let (mask, whole) = (_mm512_set1_epi16(0x3f00), _mm512_set1_epi16(64));
+        let part = _mm512_ternarylogic_epi32(_mm512_slli_epi16(o, 5), mask, whole, 0xea);
+        _mm512_maddubs_epi16(part, line)
+    }
 }
 
 #[inline]
@@ -105,12 +114,13 @@ fn box_plus(a: __m512i, b: __m512i) -> __m512i {
 runs!(target_feature(enable = "avx512f,avx512bw"));
 
 #[target_feature(enable = "avx512f,avx512bw")]
-fn leaf_checks<const D: usize, const CURVE: bool>(
+fn leaf_checks<const D: usize>(
+    factors: &Factors,
     edges: &[Edge],
     (posteriors, messages): State<'_>,
     leaves: &[Lanes],
 ) {
-    let tables = Tables::new();
+    let lines = Lines::new(&factors.0);
     let (edges, _) = edges.as_chunks::<D>();
     let (messages, _) = messages.as_chunks_mut::<D>();
     for ((edges, messages), leaf) in edges.iter().zip(messages).zip(leaves) {
@@ -123,7 +133,7 @@ fn leaf_checks<const D: usize, const CURVE: bool>(
         }
         let leaf = halves(leaf);
         for half in 0..2 {
-            let told = leaf_messages::<D, CURVE>(&tables, leaf[half], &a[half]);
+            let told = products::<D>(&lines, leaf[half], &a[half]);
             for i in 0..D {
                 store_half(&mut messages[i], half, told[i]);
                 let value = _mm512_adds_epi16(a[half][i], told[i]);
@@ -133,33 +143,25 @@ fn leaf_checks<const D: usize, const CURVE: bool>(
     }
 }
 
+/// What the leaf enters with times the factors of all bits but one.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn leaf_messages<const D: usize, const CURVE: bool>(
-    tables: &Tables,
-    leaf: __m512i,
-    a: &[__m512i; D],
-) -> [__m512i; D] {
-    let mut tanh = [leaf; D];
+fn products<const D: usize>(lines: &Lines, leaf: __m512i, a: &[__m512i; D]) -> [__m512i; D] {
+    let mut factor = [leaf; D];
     let mut told = [leaf; D];
     let mut before = leaf;
     for i in 0..D {
-        tanh[i] = tables.tanh_half(a[i]);
+        factor[i] = lines.factor(a[i]);
         told[i] = before;
         if i + 1 < D {
-            before = _mm512_mulhrs_epi16(before, tanh[i]);
+            before = _mm512_mulhrs_epi16(before, factor[i]);
         }
     }
-    let mut after = tanh[D - 1];
+    let mut after = factor[D - 1];
     for i in (0..D - 1).rev() {
         told[i] = _mm512_mulhrs_epi16(told[i], after);
         if i > 0 {
-            after = _mm512_mulhrs_epi16(after, tanh[i]);
-        }
-    }
-    if CURVE {
-        for told in &mut told {
-            *told = artanh_twice(*told);
+            after = _mm512_mulhrs_epi16(after, factor[i]);
         }
     }
     told
@@ -187,9 +189,14 @@ fn parity_check<const D: usize, const PRODUCT: bool>(
     });
     for half in 0..2 {
         let told = if PRODUCT {
-            let one = _mm512_set1_epi16(ONE);
+            let one = _mm512_set1_epi16(const { certain(D) });
             let leaf = _mm512_mask_sub_epi16(one, bits[half], zero, one);
-            leaf_messages::<D, true>(&Tables::new(), leaf, &a[half])
+            let mut told = products::<D>(&Lines::new(&Factors::TANH.0), leaf, &a[half]);
+            let artanh = Lines::new(&ARTANH);
+            each!(I, D, {
+                told[I] = artanh.artanh_twice(told[I]);
+            });
+            told
         } else {
             parity_messages::<D>(_mm512_movm_epi16(bits[half]), &a[half])
         };
@@ -237,6 +244,21 @@ fn parity_messages<const D: usize>(syndrome: __m512i, a: &[__m512i; D]) -> [__m5
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) fn leaves(rule: LeafRule, ratios: &[i16], syndrome: &[u64], out: &mut [Lanes]) {
-    super::scalar::leaves(rule, ratios, syndrome, out);
+pub(super) fn leaves(gain: &Gain, ratios: &[i16], syndrome: &[u64], out: &mut [Lanes]) {
+    assert_eq!((ratios.len(), syndrome.len()), (64 * out.len(), out.len()), "one leaf a check");
+    let (values, rises) = (Lines::new(&gain.values), Lines::new(&gain.rises));
+    let (most, zero) = (_mm512_set1_epi16(LEAF_LIMIT), _mm512_setzero_si512());
+    let least = _mm512_sub_epi16(zero, most);
+    for ((out, ratios), syndrome) in out.iter_mut().zip(ratios.as_chunks::<64>().0).zip(syndrome) {
+        let ratios = both_halves(ratios);
+        for half in 0..2 {
+            let ratio = _mm512_min_epi16(_mm512_max_epi16(ratios[half], least), most);
+            let ratio = _mm512_slli_epi16(ratio, 2);
+            let line = _mm512_srli_epi16(ratio, 10);
+            let rise = _mm512_mulhi_epu16(_mm512_slli_epi16(ratio, 6), rises.at(line));
+            let value = _mm512_add_epi16(values.at(line), rise);
+            let negative = (syndrome >> (32 * half)) as u32;
+            store_half(out, half, _mm512_mask_sub_epi16(value, negative, zero, value));
+        }
+    }
 }

@@ -10,23 +10,26 @@
 //! takes its old message C off the posteriors V (a = V − C), computes the new one and adds it.
 //! Log-likelihood ratios are in units of 1/[`UNIT`] and saturate at ±32.
 //!
-//! * Leaf check with leaf t = ±tanh(L/2) (the syndrome bit is its sign):
-//!   C_i = 2·artanh(t·∏_{j≠i} tanh(a_j/2)), by a piecewise linear tanh and
-//!   2·artanh(o) ≈ 2o(1 + 0.45·o²); |o| never exceeds |t|. At low rates leaves say so little that a
-//!   straight line does: C_i = g·∏, where the gain g is the mean of L and 2·tanh(L/2), the message
-//!   between its two ends ([`LeafRule`]).
-//! * Parity check, as long as many are violated: like a leaf check whose leaf is certain. That is
-//!   exact where messages are small, but says 2.9 at most, and bits would stick there.
-//! * Parity check, towards the end: C_i = ± ⊞_{j≠i} |a_j| with a ⊞ b = min + f(a + b) − f(|a − b|),
+//! * Leaf check: C_i = g·∏_{j≠i} t(a_j). Exact is 2·artanh(tanh(L/2)·∏ tanh(a_j/2)), which in the leaf's ratio L
+//!   and in the product bends upwards. Here what a leaf enters with, g(L), is any curve ([`Gain`]), and a
+//!   factor is tanh(a/2) or bent as t·(1 + κ·t²)/(1 + κ) ([`Factors`]): with κ by the rate, and g by how far
+//!   the frame has come, that takes no more iterations than the exact rule and a quarter less work.
+//! * Parity check, on the long way on which many are violated: the same with g = ±1, and 2·artanh of the product
+//!   by a piecewise linear table that ends at 7.
+//! * Parity check, at the end: C_i = ± ⊞_{j≠i} |a_j| with a ⊞ b = min + f(a + b) − f(|a − b|),
 //!   f(x) = ln(1 + e^(−x)) ≈ ⅔·(1 − x/c)² below c = 8/3, near the parabola that has value and slope at
-//!   zero exact. A cubic takes as many iterations and half as long again; it is twice the work of the
-//!   product ([`ParityRule`]).
+//!   zero exact. It is twice the work, but bits that the product cannot push far enough do not stick
+//!   ([`ParityRule`]).
+//!
+//! Tables are of straight lines by the upper six bits; value and rise are one byte each, so that a look-up and a
+//! multiplication of bytes give a factor (`vpermi2w`, `vpmaddubsw`). A factor of one is 255·127/2¹⁵,
+//! [`FULL_FACTOR`]: leaves enter with so much more.
 //!
 //! | rung | symbols/s of the whole way, rate 0.15 | bound by |
 //! |---|---|---|
-//! | avx512 | 1 | shuffles and multiplications: tanh by `vpermi2w` |
-//! | avx2 | 0.5 of it | tanh by eight `vpshufb` |
-//! | portable | 0.07 of it | rows of 64 lanes, vectorised by the compiler; tanh lane by lane |
+//! | avx512 | 1 | multiplications, saturating additions and shuffles, about evenly |
+//! | avx2 | 0.5 of it | factors by four `vpshufb` |
+//! | portable | 0.07 of it | rows of 64 lanes, vectorised by the compiler; factors lane by lane |
 //! | scalar | 0.02 of it | one lane at a time |
 //!
 //! A posterior is kept in the lane order of the check that wrote it last, so that an edge costs one
@@ -78,19 +81,58 @@ pub enum Order {
     Descending,
 }
 
-/// How the message of a leaf check follows from the product of what its bits say.
+/// What a bit's ratio a enters a product with: tanh(a/2), or a curve bent from it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum LeafRule {
-    /// 2·artanh of the product, by a cubic: for leaves that say much.
-    Curve,
-    /// A straight line: a fifth less work; takes a tenth more iterations at rate 0.15, 1 % at 0.05.
-    Line,
+pub struct Factors([i16; 64]);
+
+impl Factors {
+    /// tanh(a/2).
+    pub const TANH: Self = Self::bent(0.0);
+
+    /// t·(1 + κ·t²)/(1 + κ), t = tanh(a/2); κ from 0 to 1.
+    #[must_use]
+    pub const fn bent(bend: f64) -> Self {
+        let mut knots = [0; 33];
+        let mut i = 0;
+        while i < 33 {
+            let t = KNOTS[i] as f64 / 32768.0;
+            knots[i] = (127.0 * t * (1.0 + bend * t * t) / (1.0 + bend) + 0.5) as i8;
+            i += 1;
+        }
+        Self(lines_of_bytes(&knots))
+    }
+}
+
+/// What a leaf's ratio enters its check with: an odd, rising curve by straight lines between multiples of ¼, up
+/// to ±8.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Gain {
+    /// At the left end of each line.
+    values: [i16; 64],
+    /// To its right end.
+    rises: [i16; 64],
+}
+
+impl Gain {
+    /// The curve `at(L)`, L from 0 to 8, which must begin at zero, rise, and stay below 31.
+    #[must_use]
+    pub fn new(at: impl Fn(f64) -> f64) -> Self {
+        #[expect(clippy::cast_possible_truncation, reason = "saturating")]
+        let knot = |i: usize| (f64::from(UNIT) * at(i as f64 / 4.0) + 0.5) as i16;
+        let signed = |i: usize| if i <= 32 { knot(i) } else { -knot(64 - i) };
+        // The 33rd line begins at −8; the one before ends at 8.
+        let left = |i: usize| if i == 32 { -knot(32) } else { signed(i) };
+        Self {
+            values: std::array::from_fn(left),
+            rises: std::array::from_fn(|i| signed(i + 1).wrapping_sub(left(i)).max(0)),
+        }
+    }
 }
 
 /// How a parity check reckons.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ParityRule {
-    /// By the product of what its bits say: 2.9 at most. For the long way on which many are violated.
+    /// By the product of what its bits say: 7 at most. For the long way on which many are violated.
     Product,
     /// By ⊞ of log-likelihood ratios, up to 10: for the end of the way. Twice the work.
     Sizes,
@@ -101,8 +143,8 @@ pub enum ParityRule {
 pub struct Graph<'a> {
     /// Leaf checks.
     pub leaf_runs: &'a [Run],
-    /// How leaf checks reckon.
-    pub leaf_rule: LeafRule,
+    /// What bits enter leaf checks with.
+    pub factors: &'a Factors,
     /// Parity checks of the core.
     pub parity_runs: &'a [Run],
     /// The order of the parity checks.
@@ -134,13 +176,14 @@ kernel! {
     /// or above [`MAX_DEGREE`]. Time depends on the graph only.
     pub fn iterate(graph: &Graph<'_>, beliefs: &mut Beliefs<'_>) -> u32;
 
-    /// What leaves of the ratios L enter their checks with, by the rule: tanh(L/2) in the units of products, or the mean
-    /// of L and 2·tanh(L/2) in units; with the other sign where the syndrome bit is 1. Ratios are
-    /// clipped to ±3.
+    /// What leaves of these ratios enter their checks with; with the other sign where the syndrome bit is 1.
     ///
     /// `ratios`: 64 a syndrome word. Panics if the lengths differ. Time depends on the length only.
-    pub fn leaves(rule: LeafRule, ratios: &[i16], syndrome: &[u64], out: &mut [Lanes]);
+    pub fn leaves(gain: &Gain, ratios: &[i16], syndrome: &[u64], out: &mut [Lanes]);
 }
+
+/// A factor of one: 255·127 of 2¹⁵. A product of D − 1 factors is this to the power of D − 1 too small.
+pub const FULL_FACTOR: f64 = 32385.0 / 32768.0;
 
 /// tanh(x/2) in Q15 at x = 0, 1, … 32, moved outward so that straight lines between are near
 /// minimax.
@@ -150,25 +193,40 @@ const KNOTS: [i16; 33] = [
     32766, 32766, 32766,
 ];
 
-/// The lines between the knots: value at the left end and rise, by the six top bits of a
-/// two's-complement ratio.
-const LINES: [[i16; 64]; 2] = {
-    let mut lines = [[0; 64]; 2];
+/// 2·artanh in 16ths at 0, 1/32, … 1, ending at 7.
+const ARTANH_KNOTS: [i8; 33] = [
+    0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 13, 14, 15, 16, 18, 19, 20, 22, 23, 25, 27, 29, 31, 34, 36, 39, 43,
+    48, 55, 66, 112,
+];
+
+/// The lines of 2·artanh, for products in units of 2⁻¹⁴: value and rise in 16ths.
+const ARTANH: [i16; 64] = lines_of_bytes(&ARTANH_KNOTS);
+
+/// The lines between the knots of an odd curve, by the six top bits of a two's-complement number: the low byte
+/// is the value at the left end, the high byte the rise.
+const fn lines_of_bytes(knots: &[i8; 33]) -> [i16; 64] {
+    let mut lines = [0; 64];
     let mut i = 0;
     while i < 64 {
-        let (left, right) = if i < 32 { (KNOTS[i], KNOTS[i + 1]) } else { (-KNOTS[64 - i], -KNOTS[63 - i]) };
-        lines[0][i] = left;
-        lines[1][i] = right - left;
+        let (left, right) = if i < 32 { (knots[i], knots[i + 1]) } else { (-knots[64 - i], -knots[63 - i]) };
+        lines[i] = i16::from_le_bytes([left as u8, (right - left) as u8]);
         i += 1;
     }
     lines
-};
+}
 
-/// Products o are kept in units of 2⁻¹⁵/σ, σ³ = 0.45·2·[`UNIT`]/2¹⁵, so that 2·artanh(o) takes two
-/// multiplications: o·(2·[`UNIT`]/σ + o²). This is a one, 2¹⁵·σ.
-const ONE: i16 = 9965;
-/// 2·[`UNIT`]/σ: the slope of 2·artanh(o) at small o.
-const ARTANH_SLOPE: i16 = 6734;
+/// What certainty enters a parity check of this degree with: one, in units of 2⁻¹⁴ less what rounding may
+/// add, by as much more as the factors are too small.
+const fn certain(degree: usize) -> i16 {
+    let mut one = 16368.0;
+    let mut i = 1;
+    while i < degree {
+        one /= FULL_FACTOR;
+        i += 1;
+    }
+    one as i16
+}
+
 /// Parity checks reckon in this many times finer units, without sign, up to 10.67.
 const FINE: u16 = 3;
 /// The most that a parity check reckons with.
@@ -179,8 +237,8 @@ const CORRECTION_END: i16 = 8192;
 const COARSE: u16 = 21846;
 /// The most that a parity check says: 10.
 const PARITY_LIMIT: i16 = 10 * UNIT;
-/// Leaves are clipped here, where the decoder's artanh ends: 3.
-const LEAF_LIMIT: i16 = 3 * UNIT;
+/// Leaves say no more than they do just below 8.
+const LEAF_LIMIT: i16 = 8 * UNIT - 1;
 
 #[macro_use]
 mod runs;

@@ -1,7 +1,7 @@
 //! Rows of 64 lanes: the reference's arithmetic, in loops that the compiler vectorises.
 
-use super::scalar::{artanh_twice, box_plus, limited, mul, size_of, tanh_half};
-use super::{Edge, Lanes, LeafRule, ONE};
+use super::scalar::{artanh_twice, box_plus, factor, limited, mul, size_of};
+use super::{Edge, Factors, Lanes, certain};
 
 pub(super) use super::scalar::leaves;
 
@@ -25,7 +25,8 @@ fn both<T: Copy, U: Copy, V>(a: &[T; 64], b: &[U; 64], f: impl Fn(T, U) -> V) ->
 }
 
 #[inline]
-fn leaf_checks<const D: usize, const CURVE: bool>(
+fn leaf_checks<const D: usize>(
+    factors: &Factors,
     edges: &[Edge],
     (posteriors, messages): State<'_>,
     leaves: &[Lanes],
@@ -34,7 +35,7 @@ fn leaf_checks<const D: usize, const CURVE: bool>(
     let (messages, _) = messages.as_chunks_mut::<D>();
     for ((edges, messages), leaf) in edges.iter().zip(messages).zip(leaves) {
         let a = without(edges, posteriors, messages);
-        let told = by_product::<D, CURVE>(&leaf.0, &a);
+        let told = by_product::<D>(factors, &leaf.0, &a);
         tell((edges, posteriors), messages, &a, &told);
     }
 }
@@ -65,22 +66,17 @@ fn tell<const D: usize>(
 }
 
 #[inline]
-fn by_product<const D: usize, const CURVE: bool>(leaf: &Row, a: &[Row; D]) -> [Row; D] {
-    let (mut tanh, mut told, mut before) = ([*leaf; D], [*leaf; D], *leaf);
+fn by_product<const D: usize>(factors: &Factors, leaf: &Row, a: &[Row; D]) -> [Row; D] {
+    let (mut factors_of, mut told, mut before) = ([*leaf; D], [*leaf; D], *leaf);
     for i in 0..D {
-        tanh[i] = a[i].map(tanh_half);
+        factors_of[i] = a[i].map(|a| factor(factors, a));
         told[i] = before;
-        before = both(&before, &tanh[i], mul);
+        before = both(&before, &factors_of[i], mul);
     }
-    let mut after = tanh[D - 1];
+    let mut after = factors_of[D - 1];
     for i in (0..D - 1).rev() {
         told[i] = both(&told[i], &after, mul);
-        after = both(&after, &tanh[i], mul);
-    }
-    if CURVE {
-        for told in &mut told {
-            *told = told.map(artanh_twice);
-        }
+        after = both(&after, &factors_of[i], mul);
     }
     told
 }
@@ -122,7 +118,9 @@ fn parity_check<const D: usize, const PRODUCT: bool>(
     }
     let a = without(edges, posteriors, messages);
     let told = if PRODUCT {
-        by_product::<D, true>(&bit.map(|bit| (ONE ^ bit) - bit), &a)
+        let one = certain(D);
+        by_product::<D>(&Factors::TANH, &bit.map(|bit| (one ^ bit) - bit), &a)
+            .map(|row| row.map(artanh_twice))
     } else {
         by_sizes(&bit, &a)
     };

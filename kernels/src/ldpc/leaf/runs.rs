@@ -38,7 +38,7 @@ macro_rules! runs {
                 let leaves = &beliefs.leaves[check..check + run.checks];
                 let edges = &graph.edges[edge..edge + run.checks * run.degree];
                 let messages = &mut beliefs.messages[edge..edge + run.checks * run.degree];
-                leaf_run((run, graph.leaf_rule), edges, (beliefs.posteriors, messages), leaves);
+                leaf_run((run, graph.factors), edges, (beliefs.posteriors, messages), leaves);
                 edge += edges.len();
                 check += run.checks;
             }
@@ -78,11 +78,13 @@ macro_rules! runs {
         type State<'a> = (&'a mut [Lanes], &'a mut [Lanes]);
 
         #[$features]
-        fn leaf_run((run, rule): (&Run, LeafRule), edges: &[Edge], state: State<'_>, leaves: &[Lanes]) {
-            match rule {
-                LeafRule::Curve => by_degree!(run.degree, leaf_checks, [, true], (edges, state, leaves)),
-                LeafRule::Line => by_degree!(run.degree, leaf_checks, [, false], (edges, state, leaves)),
-            }
+        fn leaf_run(
+            (run, factors): (&Run, &Factors),
+            edges: &[Edge],
+            state: State<'_>,
+            leaves: &[Lanes],
+        ) {
+            by_degree!(run.degree, leaf_checks, [], (factors, edges, state, leaves));
         }
 
         #[$features]

@@ -3,8 +3,8 @@
 #![expect(clippy::cast_possible_truncation, reason = "fixed-point products are cut to 16 bits by design")]
 
 use super::{
-    ARTANH_SLOPE, Beliefs, COARSE, CORRECTION_END, Edge, FINE, Graph, LEAF_LIMIT, LINES, Lanes, LeafRule,
-    MAX_DEGREE, MOST_SIZE, ONE, Order, PARITY_LIMIT, ParityRule, UNIT,
+    ARTANH, Beliefs, COARSE, CORRECTION_END, Edge, FINE, Factors, Gain, Graph, LEAF_LIMIT, Lanes, MAX_DEGREE,
+    MOST_SIZE, Order, PARITY_LIMIT, ParityRule, certain,
 };
 
 /// The rounded product of two Q15 numbers.
@@ -13,16 +13,23 @@ pub(super) fn mul(a: i16, b: i16) -> i16 {
     ((i32::from(a) * i32::from(b) + 0x4000) >> 15) as i16
 }
 
+/// A line's value at its left end, the number of the bits below the line's `part` added by its rise.
 #[inline]
-pub(super) fn tanh_half(a: i16) -> i16 {
-    let line = (a.cast_unsigned() >> 10) as usize;
-    let part = u32::from(a.cast_unsigned() << 6);
-    LINES[0][line] + ((part * u32::from(LINES[1][line].cast_unsigned())) >> 16) as i16
+fn on_line(line: i16, whole: i16, part: u16) -> i16 {
+    let [value, rise] = line.to_le_bytes();
+    whole * i16::from(value.cast_signed()) + part.cast_signed() * i16::from(rise.cast_signed())
+}
+
+#[inline]
+pub(super) fn factor(factors: &Factors, a: i16) -> i16 {
+    let a = a.cast_unsigned();
+    on_line(factors.0[usize::from(a >> 10)], 255, a >> 2 & 0xff)
 }
 
 #[inline]
 pub(super) fn artanh_twice(o: i16) -> i16 {
-    mul(o, ARTANH_SLOPE.wrapping_add(mul(o, o)))
+    let o = o.cast_unsigned();
+    on_line(ARTANH[usize::from(o >> 9 & 63)], 64, o >> 3 & 63)
 }
 
 /// ⊞ of sizes in fine units: f(|a − b|) − f(a + b) as the difference of two squares.
@@ -52,7 +59,7 @@ pub(super) fn iterate(graph: &Graph<'_>, beliefs: &mut Beliefs<'_>) -> u32 {
         for _ in 0..run.checks {
             let edges = &graph.edges[edge..edge + run.degree];
             let messages = &mut beliefs.messages[edge..edge + run.degree];
-            leaf_check(graph.leaf_rule, edges, (beliefs.posteriors, messages), &beliefs.leaves[check]);
+            leaf_check(graph.factors, edges, (beliefs.posteriors, messages), &beliefs.leaves[check]);
             edge += run.degree;
             check += 1;
         }
@@ -100,41 +107,38 @@ fn gather(edges: &[Edge], posteriors: &[Lanes]) -> [[i16; 64]; MAX_DEGREE] {
 }
 
 fn leaf_check(
-    rule: LeafRule,
+    factors: &Factors,
     edges: &[Edge],
     (posteriors, messages): (&mut [Lanes], &mut [Lanes]),
     leaf: &Lanes,
 ) {
     let gathered = gather(edges, posteriors);
     for lane in 0..64 {
-        by_product(rule, (edges, &gathered), (posteriors, messages), (leaf.0[lane], lane));
+        by_product((factors, |o| o), (edges, &gathered), (posteriors, messages), (leaf.0[lane], lane));
     }
 }
 
-/// What a check says in a lane whose leaf enters with `leaf`.
+/// What a check says in a lane whose leaf enters with `leaf`: a function of the product of the others.
 fn by_product(
-    rule: LeafRule,
+    (factors, says): (&Factors, impl Fn(i16) -> i16),
     (edges, gathered): (&[Edge], &[[i16; 64]; MAX_DEGREE]),
     (posteriors, messages): (&mut [Lanes], &mut [Lanes]),
     (leaf, lane): (i16, usize),
 ) {
     let degree = edges.len();
-    let (mut a, mut tanh) = ([0; MAX_DEGREE], [0; MAX_DEGREE]);
+    let (mut a, mut factor) = ([0; MAX_DEGREE], [0; MAX_DEGREE]);
     let mut before = [leaf; MAX_DEGREE + 1];
     for i in 0..degree {
         a[i] = gathered[i][lane].saturating_sub(messages[i].0[lane]);
-        tanh[i] = tanh_half(a[i]);
-        before[i + 1] = mul(before[i], tanh[i]);
+        factor[i] = self::factor(factors, a[i]);
+        before[i + 1] = mul(before[i], factor[i]);
     }
     let mut after = 0;
     for i in (0..degree).rev() {
         let last = i + 1 == degree;
         let product = if last { before[i] } else { mul(before[i], after) };
-        after = if last { tanh[i] } else { mul(after, tanh[i]) };
-        let message = match rule {
-            LeafRule::Curve => artanh_twice(product),
-            LeafRule::Line => product,
-        };
+        after = if last { factor[i] } else { mul(after, factor[i]) };
+        let message = says(product);
         messages[i].0[lane] = message;
         posteriors[edges[i].block as usize].0[lane] = a[i].saturating_add(message);
     }
@@ -155,8 +159,10 @@ fn parity_check(
         violated += u32::from(odd_now);
         match rule {
             ParityRule::Product => {
-                let leaf = if odd { -ONE } else { ONE };
-                by_product(LeafRule::Curve, (edges, &gathered), (posteriors, messages), (leaf, lane));
+                let one = certain(edges.len());
+                let rule = (&Factors::TANH, artanh_twice);
+                let leaf = if odd { -one } else { one };
+                by_product(rule, (edges, &gathered), (posteriors, messages), (leaf, lane));
             }
             ParityRule::Sizes => by_sizes((edges, &gathered), (posteriors, messages), (odd, lane)),
         }
@@ -194,41 +200,20 @@ fn by_sizes(
     }
 }
 
-#[inline(always)]
-pub(super) fn leaves(rule: LeafRule, ratios: &[i16], syndrome: &[u64], out: &mut [Lanes]) {
+pub(super) fn leaves(gain: &Gain, ratios: &[i16], syndrome: &[u64], out: &mut [Lanes]) {
     assert_eq!((ratios.len(), syndrome.len()), (64 * out.len(), out.len()), "one leaf a check");
-    match rule {
-        LeafRule::Curve => leaves_by(|ratio| f32::from(ONE) * leaf_tanh(ratio), ratios, syndrome, out),
-        LeafRule::Line => leaves_by(
-            |ratio| 0.5 * f32::from(clipped(ratio)) + f32::from(UNIT) * leaf_tanh(ratio),
-            ratios,
-            syndrome,
-            out,
-        ),
-    }
-}
-
-#[inline(always)]
-fn leaves_by(value: impl Fn(i16) -> f32, ratios: &[i16], syndrome: &[u64], out: &mut [Lanes]) {
     for ((out, ratios), syndrome) in out.iter_mut().zip(ratios.as_chunks::<64>().0).zip(syndrome) {
         for (i, (out, ratio)) in out.0.iter_mut().zip(ratios).enumerate() {
-            let sign = 1.0 - 2.0 * (syndrome >> i & 1) as f32;
-            *out = (sign * value(*ratio)).round_ties_even() as i16;
+            let value = entered(gain, *ratio);
+            *out = if syndrome >> i & 1 == 1 { -value } else { value };
         }
     }
 }
 
-#[inline(always)]
-fn clipped(ratio: i16) -> i16 {
-    ratio.clamp(-LEAF_LIMIT, LEAF_LIMIT)
-}
-
-/// tanh(L/2) by its continued fraction, to 1e-6 inside the limits.
-#[inline(always)]
-fn leaf_tanh(ratio: i16) -> f32 {
-    let x = f32::from(clipped(ratio)) * (0.5 / f32::from(UNIT));
-    let y = x * x;
-    let above = x * (135_135.0 + y * (17_325.0 + y * (378.0 + y)));
-    let below = 135_135.0 + y * (62_370.0 + y * (3_150.0 + y * 28.0));
-    above / below
+#[inline]
+fn entered(gain: &Gain, ratio: i16) -> i16 {
+    let ratio = (ratio.clamp(-LEAF_LIMIT, LEAF_LIMIT) << 2).cast_unsigned();
+    let line = usize::from(ratio >> 10);
+    let part = u32::from(ratio << 6);
+    gain.values[line] + ((part * u32::from(gain.rises[line].cast_unsigned())) >> 16) as i16
 }

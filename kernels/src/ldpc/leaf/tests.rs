@@ -52,7 +52,7 @@ fn world(seed: u64) -> World {
     World { leaf_runs, parity_runs, edges, posteriors, messages, leaves, syndrome }
 }
 
-fn iterate_thrice(isa: Isa, mut world: World) -> (u32, Vec<Lanes>, Vec<Lanes>) {
+fn iterate_four_times(isa: Isa, mut world: World) -> (u32, Vec<Lanes>, Vec<Lanes>) {
     let mut beliefs = Beliefs {
         posteriors: &mut world.posteriors,
         messages: &mut world.messages,
@@ -61,13 +61,14 @@ fn iterate_thrice(isa: Isa, mut world: World) -> (u32, Vec<Lanes>, Vec<Lanes>) {
     };
     let mut violated = 0;
     let ways = [
-        (LeafRule::Curve, Order::Ascending, ParityRule::Sizes),
-        (LeafRule::Line, Order::Descending, ParityRule::Product),
-        (LeafRule::Line, Order::Descending, ParityRule::Sizes),
+        (Factors::TANH, Order::Ascending, ParityRule::Sizes),
+        (Factors::bent(0.15), Order::Descending, ParityRule::Product),
+        (Factors::bent(1.0), Order::Descending, ParityRule::Sizes),
+        (Factors::bent(0.03), Order::Ascending, ParityRule::Product),
     ];
-    for (leaf_rule, parity_order, parity_rule) in ways {
+    for (factors, parity_order, parity_rule) in ways {
         let graph = Graph {
-            leaf_rule,
+            factors: &factors,
             parity_rule,
             leaf_runs: &world.leaf_runs,
             parity_runs: &world.parity_runs,
@@ -82,9 +83,9 @@ fn iterate_thrice(isa: Isa, mut world: World) -> (u32, Vec<Lanes>, Vec<Lanes>) {
 #[test]
 fn every_level_iterates_as_scalar_does() {
     for seed in 0..20 {
-        let want = iterate_thrice(Isa::SCALAR, world(seed));
+        let want = iterate_four_times(Isa::SCALAR, world(seed));
         for isa in Isa::available() {
-            assert!(iterate_thrice(isa, world(seed)) == want, "{isa} differs for seed {seed}");
+            assert!(iterate_four_times(isa, world(seed)) == want, "{isa} differs for seed {seed}");
         }
     }
 }
@@ -98,32 +99,66 @@ fn every_level_makes_the_same_leaves() {
             ratios[..3].copy_from_slice(&[i16::MIN, i16::MAX, 0]);
         }
         let syndrome: Vec<u64> = (0..len).map(|_| mixer.next()).collect();
-        for rule in [LeafRule::Curve, LeafRule::Line] {
+        for gain in [bending(0.8), Gain::new(|ratio| 3.9 * ratio)] {
             let mut want = vec![Lanes::default(); len];
-            leaves(Isa::SCALAR, rule, &ratios, &syndrome, &mut want);
+            leaves(Isa::SCALAR, &gain, &ratios, &syndrome, &mut want);
             for isa in Isa::available() {
                 let mut got = vec![Lanes::default(); len];
-                leaves(isa, rule, &ratios, &syndrome, &mut got);
-                assert!(got == want, "{isa}, {rule:?}, {len} blocks");
+                leaves(isa, &gain, &ratios, &syndrome, &mut got);
+                assert!(got == want, "{isa}, {len} blocks");
             }
         }
     }
 }
 
+fn bending(q: f64) -> Gain {
+    Gain::new(move |ratio| 2.0 * libm::atanh(q * libm::tanh(ratio / 2.0)) / q)
+}
+
 #[test]
-fn leaves_are_tanh_or_gain_with_the_sign_of_the_syndrome() {
+fn leaves_follow_the_gain_with_the_sign_of_the_syndrome() {
     let mut ratios = [0; 64];
-    ratios[..4].copy_from_slice(&[512, -512, 3000, 32000]);
-    let (mut tanh, mut gain) = ([Lanes::default()], [Lanes::default()]);
-    leaves(Isa::best(), LeafRule::Curve, &ratios, &[0b10], &mut tanh);
-    leaves(Isa::best(), LeafRule::Line, &ratios, &[0b10], &mut gain);
-    for (lane, ratio) in [0.5, 0.5, 3000.0 / 1024.0, 3.0].into_iter().enumerate() {
-        let want = libm::tanh(ratio / 2.0);
-        let got = f64::from(tanh[0].0[lane]) / f64::from(ONE);
-        assert!((got - want).abs() < 1e-4, "lane {lane}: tanh {got} of {want}");
-        let want = ratio / 2.0 + libm::tanh(ratio / 2.0);
-        let got = f64::from(gain[0].0[lane]) / 1024.0;
-        assert!((got - want).abs() < 1e-3, "lane {lane}: gain {got} of {want}");
+    let given = [512, -512, 3000, 32000, -3000, i16::MIN, 1, -1];
+    ratios[..given.len()].copy_from_slice(&given);
+    let mut out = [Lanes::default()];
+    leaves(Isa::best(), &bending(0.8), &ratios, &[0b10], &mut out);
+    let signed = |lane: usize, ratio: f64| if lane == 1 { -ratio } else { ratio };
+    for (lane, ratio) in given.into_iter().enumerate() {
+        let ratio = signed(lane, (f64::from(ratio) / 1024.0).clamp(-8.0, 8.0));
+        let want = 2.0 * libm::atanh(0.8 * libm::tanh(ratio / 2.0)) / 0.8;
+        let got = f64::from(out[0].0[lane]) / 1024.0;
+        assert!((got - want).abs() < 3e-3, "lane {lane}: {got}, not {want}");
+    }
+}
+
+#[test]
+fn factors_and_their_artanh_keep_to_their_curves() {
+    for a in i16::MIN..=i16::MAX {
+        let t = libm::tanh(f64::from(a) / 2048.0);
+        for bend in [0.0, 0.15] {
+            let want = t * (1.0 + bend * t * t) / (1.0 + bend);
+            let got = f64::from(scalar::factor(&Factors::bent(bend), a)) / (32768.0 * FULL_FACTOR);
+            assert!((got - want).abs() < 0.015, "κ {bend}, {a}: {got}, not {want}");
+            assert!(a == 0 || want.abs() < 1e-3 || got * want > 0.0, "κ {bend}, {a}: the other sign");
+        }
+    }
+    for o in -16_383..=16_383_i16 {
+        let want = (2.0 * libm::atanh(f64::from(o) / 16384.0)).clamp(-7.0, 7.0);
+        let got = f64::from(scalar::artanh_twice(o)) / 1024.0;
+        let within = if want.abs() < 3.4 { 0.04 } else { 1.3 };
+        assert!((got - want).abs() < within, "{o}: {got}, not {want}");
+    }
+}
+
+/// However rounding falls, certainty times factors stays within the table of 2·artanh.
+#[test]
+fn a_certain_product_keeps_its_sign() {
+    for degree in 1..=MAX_DEGREE {
+        for full in [scalar::factor(&Factors::TANH, i16::MAX), scalar::factor(&Factors::TANH, i16::MIN)] {
+            let product = (1..degree).fold(certain(degree), |product, _| scalar::mul(product, full));
+            assert!(product.unsigned_abs() < 1 << 14, "degree {degree}: {product}");
+            assert!(product.unsigned_abs() > 16_300, "degree {degree}: {product} is far from certain");
+        }
     }
 }
 
@@ -134,14 +169,14 @@ fn messages_are_those_of_belief_propagation() {
     let edges: Vec<Edge> = (0..3).map(|block| Edge { block, rotation: 0 }).collect();
     let one = [Run { degree: 3, checks: 1 }];
     let cases = [
-        (&one[..], LeafRule::Curve, &[][..], ParityRule::Sizes),
-        (&one[..], LeafRule::Line, &[][..], ParityRule::Sizes),
-        (&[][..], LeafRule::Line, &one[..], ParityRule::Sizes),
-        (&[][..], LeafRule::Line, &one[..], ParityRule::Product),
+        (&one[..], 0.0, &[][..], ParityRule::Sizes),
+        (&one[..], 0.15, &[][..], ParityRule::Sizes),
+        (&[][..], 0.0, &one[..], ParityRule::Sizes),
+        (&[][..], 0.0, &one[..], ParityRule::Product),
     ];
-    for (leaf_runs, leaf_rule, parity_runs, parity_rule) in cases {
-        let parity_order = Order::Ascending;
-        let graph = Graph { leaf_runs, leaf_rule, parity_runs, parity_order, parity_rule, edges: &edges };
+    for (leaf_runs, bend, parity_runs, parity_rule) in cases {
+        let (parity_order, factors) = (Order::Ascending, &Factors::bent(bend));
+        let graph = Graph { leaf_runs, factors, parity_runs, parity_order, parity_rule, edges: &edges };
         let before: Vec<Lanes> =
             (0..3).map(|_| Lanes(std::array::from_fn(|_| mixer.next() as i16 / 6))).collect();
         let mut after = before.clone();
@@ -150,21 +185,19 @@ fn messages_are_those_of_belief_propagation() {
         let mut beliefs =
             Beliefs { posteriors: &mut after, messages: &mut messages, leaves: &[leaf], syndrome: &[0] };
         iterate(Isa::best(), &graph, &mut beliefs);
-        let tanh = |block: usize, lane: usize| libm::tanh(f64::from(before[block].0[lane]) / 2048.0);
+        let factor = |block: usize, lane: usize| {
+            let t = libm::tanh(f64::from(before[block].0[lane]) / 2048.0);
+            t * (1.0 + bend * t * t) / (1.0 + bend)
+        };
         for lane in 0..64 {
-            let product = tanh(1, lane) * tanh(2, lane);
-            let parity = 2.0 * libm::atanh(product);
-            let leaf = f64::from(leaf.0[lane]);
-            let want = match leaf_rule {
-                _ if leaf_runs.is_empty() && parity_rule == ParityRule::Sizes => parity,
-                // Two terms of the series of 2·artanh.
-                _ if leaf_runs.is_empty() => 2.0 * product * (1.0 + 0.45 * product * product),
-                LeafRule::Line => leaf / 1024.0 * product,
-                LeafRule::Curve => 2.0 * libm::atanh(leaf / f64::from(ONE) * product),
+            let product = factor(1, lane) * factor(2, lane);
+            let want = match leaf_runs {
+                [] => 2.0 * libm::atanh(product),
+                _ => f64::from(leaf.0[lane]) / 1024.0 * FULL_FACTOR * FULL_FACTOR * product,
             };
             let got = f64::from(messages[0].0[lane]) / 1024.0;
             let within = (got - want).abs() < 0.04 + 0.05 * want.abs();
-            assert!(within, "{leaf_rule:?} {parity_rule:?} lane {lane}: {got}, not {want}");
+            assert!(within, "κ {bend} {parity_rule:?} lane {lane}: {got}, not {want}");
         }
     }
 }

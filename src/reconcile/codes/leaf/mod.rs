@@ -295,6 +295,12 @@ impl Code {
         self.core_blocks() + self.leaf_blocks()
     }
 
+    /// Information bits a bit of a frame.
+    #[must_use]
+    pub fn rate(&self) -> f64 {
+        self.information_blocks as f64 / self.blocks() as f64
+    }
+
     /// Leaf checks by degree.
     #[must_use]
     pub fn leaf_runs(&self) -> &[Run] {
