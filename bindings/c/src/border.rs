@@ -18,6 +18,12 @@ pub enum KeystillStatus {
     NoKey = 3,
     /// A bug of keystill.
     Internal = 4,
+    /// The session has no room for a raw frame now: poll it until it waits, then offer the frame again.
+    Full = 5,
+    /// The session is over: the peer or the configuration is wrong, and every call says the same.
+    Over = 6,
+    /// A disk failed: what is on it is found out by opening the store again.
+    Storage = 7,
 }
 
 pub(crate) use KeystillStatus as Status;
