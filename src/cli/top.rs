@@ -11,7 +11,7 @@ use super::summary::si;
 use super::world::parse_duration;
 use super::{Exit, Failure, OrExit};
 
-/// Show how the node of a state folder is: QBER, excess noise, key rates, progress, keys in store.
+/// Show how the node of a state folder is: QBER, excess noise, key rates, progress, what waits, pads, ε, keys in store.
 ///
 /// On a terminal the screen is drawn anew until Ctrl-C; elsewhere it is printed once.
 ///
@@ -64,7 +64,15 @@ fn read(folder: &Path) -> Result<Value, Failure> {
             format!("{}: give the state folder of a node: keystill node … --state DIR", path.display())
         })
         .or_exit(Exit::Configuration)?;
-    serde_json::from_str(&text).with_context(|| path.display().to_string()).or_exit(Exit::Configuration)
+    let status: Value = serde_json::from_str(&text)
+        .with_context(|| path.display().to_string())
+        .or_exit(Exit::Configuration)?;
+    if !status["protocols"].is_array() {
+        let error =
+            anyhow::anyhow!("{}: this is no status that a node wrote; give its state folder", path.display());
+        return Err(Failure::new(Exit::Configuration, error));
+    }
+    Ok(status)
 }
 
 /// The screen: a head, then a column a protocol.
@@ -79,6 +87,9 @@ fn screen(now: &Value, before: Option<&Value>) -> String {
     if let Some(keys) = now["store"]["keys"].as_u64() {
         let bits = now["store"]["bits"].as_u64().unwrap_or_default();
         text += &format!(" · {keys} keys ({}) in store", si(bits as f64, "bit"));
+        if let Some(epsilon) = now["store"]["epsilon"].as_f64() {
+            text += &format!(", ε {epsilon:.2e}");
+        }
     }
     let protocols = now["protocols"].as_array().map(Vec::as_slice).unwrap_or_default();
     let columns: Vec<_> = protocols.iter().map(|own| rows(own, rates(now, before, own))).collect();
@@ -128,8 +139,10 @@ fn rows(own: &Value, rates: Option<(f64, f64)>) -> Vec<(&'static str, String)> {
         own["last_block"][name].as_f64().map_or_else(String::new, shown)
     };
     let (secret, frames) = rates.unwrap_or_default();
+    let waiting = |name: &str| own["waiting"][name].as_u64().map(|count| format!("{count} {name}"));
+    let waiting: Vec<String> = ["frames", "computations"].into_iter().filter_map(waiting).collect();
     vec![
-        ("link", if own["live"] == true { "live".into() } else { "down".into() }),
+        ("link", link(own).into()),
         ("frames", bar(count("frames_taken"), count("frames"))),
         ("frames a second", format!("{frames:.0}")),
         ("blocks", format!("{}, {} without key", count("blocks"), count("blocks_without_key"))),
@@ -139,8 +152,29 @@ fn rows(own: &Value, rates: Option<(f64, f64)>) -> Vec<(&'static str, String)> {
         ("transmittance T", figure("transmittance", &|t| format!("{t:.4}"))),
         ("excess noise ξ", figure("excess_noise_snu", &|xi| format!("{xi:.4} SNU"))),
         ("SNR", figure("snr", &|snr| format!("{snr:.4}"))),
+        ("waiting", waiting.join(", ")),
+        (
+            "pads left",
+            own["pads_for_blocks"].as_u64().map_or_else(String::new, |left| format!("{left} blocks")),
+        ),
+        ("ε spent", spent(own).unwrap_or_default()),
         ("restarts", count("restarts").to_string()),
     ]
+}
+
+fn link(own: &Value) -> &'static str {
+    match () {
+        () if own["stopped"].is_string() => "stopped",
+        () if own["resting"].is_string() => "its source is gone",
+        () if own["live"] == true => "live",
+        () => "down",
+    }
+}
+
+/// The ε of a protocol's blocks, beside what they may add up to.
+fn spent(own: &Value) -> Option<String> {
+    let (spent, cap) = (own["epsilon_spent"].as_f64()?, own["epsilon_cap"].as_f64()?);
+    Some(format!("{spent:.2e} of {cap:.1e} ({:.1} %)", 100.0 * spent / cap))
 }
 
 /// How far a world has come.
@@ -164,6 +198,8 @@ mod tests {
             "protocols": [
                 { "protocol": "bb84", "live": true, "frames_taken": 50, "frames": 200, "blocks": 3,
                   "blocks_without_key": 1, "secret_bits": secret_bits, "restarts": 0,
+                  "waiting": { "frames": 12, "computations": 2, "messages": 0 },
+                  "pads_for_blocks": 97, "epsilon_spent": 2.5e-10, "epsilon_cap": 1e-5,
                   "last_abort": "no key: too noisy", "last_block": { "qber": 0.0382 } },
                 { "protocol": "cv", "live": false, "last_block": { "excess_noise_snu": 0.02 } },
             ],
@@ -182,6 +218,9 @@ mod tests {
             "0.0200 SNU",
             "bb84, last abort: no key: too noisy",
             "3, 1 without key",
+            "12 frames, 2 computations",
+            "97 blocks",
+            "2.50e-10 of 1.0e-5 (0.0 %)",
         ] {
             assert!(screen.contains(told), "`{told}` is missing in\n{screen}");
         }

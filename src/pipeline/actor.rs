@@ -113,6 +113,17 @@ pub struct Reserves {
     pub epsilon_cap: f64,
 }
 
+/// What waits inside an actor; each is bounded by the session's window.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Queues {
+    /// Raw frames that are there and not taken yet.
+    pub frames: usize,
+    /// Computations under way or waiting for a thread.
+    pub computations: usize,
+    /// Messages that the connection has not taken.
+    pub messages: usize,
+}
+
 /// Whether an actor takes part.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Condition {
@@ -218,6 +229,9 @@ pub trait Actor: Send + fmt::Debug {
 
     /// What its session lives on.
     fn reserves(&self) -> Reserves;
+
+    /// What waits in it.
+    fn queues(&self) -> Queues;
 }
 
 /// A session and its source.
@@ -629,6 +643,14 @@ impl<P: Protocol> Actor for Party<P> {
             pads_for_blocks: self.session.pads_for_blocks(),
             epsilon_spent: self.session.epsilon_spent(),
             epsilon_cap: self.config.epsilon_cap,
+        }
+    }
+
+    fn queues(&self) -> Queues {
+        Queues {
+            frames: self.ready.len(),
+            computations: self.session.computations(),
+            messages: self.messages.len(),
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::session::LinkState;
 use crate::stage::{Computed, Role};
 
-use super::actor::{Actor, ActorError, Condition, News, Reserves};
+use super::actor::{Actor, ActorError, Condition, News, Queues, Reserves};
 use super::workers::Workers;
 
 /// An actor whose failures stop nobody else, but for those of the storage that all share.
@@ -98,5 +98,9 @@ impl Actor for Alone {
 
     fn reserves(&self) -> Reserves {
         self.actor.reserves()
+    }
+
+    fn queues(&self) -> Queues {
+        self.actor.queues()
     }
 }

@@ -17,7 +17,8 @@ mod tcp;
 mod workers;
 
 pub use actor::{
-    Actor, ActorError, Condition, FrameJob, FrameSource, News, Pace, Party, Reserves, SourceError, Told,
+    Actor, ActorError, Condition, FrameJob, FrameSource, News, Pace, Party, Queues, Reserves, SourceError,
+    Told,
 };
 pub use alone::Alone;
 pub use kiwi::{Kiwi, KiwiError, KiwiStream};

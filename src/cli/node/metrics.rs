@@ -28,7 +28,7 @@ const NODE: [Metric; 6] = [
 ];
 
 /// Figures of each protocol.
-const PROTOCOL: [Metric; 15] = [
+const PROTOCOL: [Metric; 18] = [
     metric("/live", "keystill_live", "Whether the peer is there: 1 or 0."),
     metric("/secret_bits", "keystill_secret_bits", "Secret key that the proof left, in bits."),
     metric("/blocks", "keystill_blocks", "Blocks that ended."),
@@ -36,6 +36,9 @@ const PROTOCOL: [Metric; 15] = [
     metric("/restarts", "keystill_restarts", "Sessions begun anew after an error."),
     metric("/frames_taken", "keystill_frames", "Raw frames taken in."),
     metric("/pads_for_blocks", "keystill_pads_blocks", "Blocks whose tags the pads still cover."),
+    metric("/waiting/frames", "keystill_waiting_frames", "Raw frames that are there and not taken yet."),
+    metric("/waiting/computations", "keystill_waiting_computations", "Computations under way or waiting."),
+    metric("/waiting/messages", "keystill_waiting_messages", "Messages that the connection has not taken."),
     metric("/epsilon_spent", "keystill_epsilon_spent_ratio", "ε of all blocks so far, aborted ones in full."),
     metric("/epsilon_cap", "keystill_epsilon_cap_ratio", "ε at which the session ends."),
     metric("/last_block/qber", "keystill_qber_ratio", "Bit errors of the last block, as a ratio."),

@@ -106,7 +106,7 @@ impl Status {
     fn json(&self, actors: &[Box<dyn Actor>], state: &str) -> Value {
         let protocols = actors.iter().map(|actor| {
             let (taken, all) = actor.progress();
-            let reserves = actor.reserves();
+            let (reserves, queues) = (actor.reserves(), actor.queues());
             let default = Counts::default();
             let counts = self.protocols.get(actor.protocol()).unwrap_or(&default);
             let figures: serde_json::Map<String, Value> =
@@ -125,6 +125,11 @@ impl Status {
                 "pads_for_blocks": reserves.pads_for_blocks,
                 "epsilon_spent": reserves.epsilon_spent,
                 "epsilon_cap": reserves.epsilon_cap,
+                "waiting": {
+                    "frames": queues.frames,
+                    "computations": queues.computations,
+                    "messages": queues.messages,
+                },
                 "last_abort": counts.last_abort,
                 "last_error": counts.last_error,
                 "last_block": figures,
