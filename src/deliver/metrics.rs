@@ -32,7 +32,10 @@ pub struct Gauge {
 const BUCKETS_S: [f64; 10] = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.5, 2.0];
 
 /// Statuses counted one by one.
-const STATUSES: [u16; 8] = [200, 400, 401, 404, 405, 413, 500, 503];
+const STATUSES: [u16; 9] = [200, 400, 401, 404, 405, 408, 413, 500, 503];
+
+/// The place of 500 among them.
+const INTERNAL: usize = 7;
 
 /// Counters of one server.
 #[derive(Debug)]
@@ -64,7 +67,7 @@ impl Metrics {
 
     pub(super) fn count_reply(&self, status: u16) {
         // Those not listed are internal errors as far as anybody outside can tell.
-        let place = STATUSES.iter().position(|own| *own == status).unwrap_or(6);
+        let place = STATUSES.iter().position(|own| *own == status).unwrap_or(INTERNAL);
         self.replies[place].fetch_add(1, Ordering::Relaxed);
     }
 

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use http_body_util::{BodyExt, Full, Limited};
+use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Bytes, Incoming};
 use hyper::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE};
 use hyper::service::service_fn;
@@ -25,7 +25,10 @@ const MOST_BODY_BYTES: usize = 1 << 20;
 /// Connections at once.
 const MOST_CONNECTIONS: usize = 4096;
 
-/// How long a handshake, or a request's head, may take.
+/// Connections at once to the metrics: a few scrapers.
+const MOST_SCRAPERS: usize = 64;
+
+/// How long a handshake, a request's head, or its body may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long open requests may take after the end was asked for.
@@ -175,9 +178,9 @@ async fn answer(
 ) -> hyper::Response<Full<Bytes>> {
     let began = Instant::now();
     let (head, body) = request.into_parts();
-    let reply = match Limited::new(body, MOST_BODY_BYTES).collect().await {
+    let reply = match whole(body).await {
         Ok(body) => {
-            let (kme, body) = (kme.clone(), body.to_bytes());
+            let kme = kme.clone();
             // The store waits for the disk: not on a thread that others wait for.
             let asked = tokio::task::spawn_blocking(move || {
                 let method = match head.method {
@@ -190,10 +193,26 @@ async fn answer(
             });
             asked.await.unwrap_or_else(|_| Reply::error(500, "internal error", &[]))
         }
-        Err(_) => Reply::error(413, "the body is longer than any request of this interface", &[]),
+        Err(reply) => {
+            kme.metrics().count_reply(reply.status);
+            reply
+        }
     };
     kme.metrics().count_latency(began.elapsed().as_secs_f64());
     response(reply)
+}
+
+/// A request's body, or why it was not read to its end: hyper then closes the connection.
+async fn whole(body: Incoming) -> Result<Bytes, Reply> {
+    let read = tokio::time::timeout(PATIENCE, Limited::new(body, MOST_BODY_BYTES).collect()).await;
+    match read {
+        Ok(Ok(body)) => Ok(body.to_bytes()),
+        Ok(Err(error)) if error.is::<LengthLimitError>() => {
+            Err(Reply::error(413, "the body is longer than any request of this interface", &[]))
+        }
+        Ok(Err(_)) => Err(Reply::error(400, "the body is not what its head announced", &[])),
+        Err(_) => Err(Reply::error(408, "the body did not come in time; send it at once", &[])),
+    }
 }
 
 fn response(reply: Reply) -> hyper::Response<Full<Bytes>> {
@@ -221,6 +240,7 @@ impl AsRef<[u8]> for Wiped {
 }
 
 async fn serve_metrics(kme: Arc<Kme>, listener: TcpListener, mut ended: watch::Receiver<bool>) {
+    let slots = Arc::new(Semaphore::new(MOST_SCRAPERS));
     loop {
         let accepted = tokio::select! {
             _ = ended.wait_for(|ended| *ended) => return,
@@ -230,8 +250,10 @@ async fn serve_metrics(kme: Arc<Kme>, listener: TcpListener, mut ended: watch::R
             tokio::time::sleep(Duration::from_millis(50)).await;
             continue;
         };
+        let Ok(slot) = slots.clone().try_acquire_owned() else { continue };
         let kme = kme.clone();
         tokio::spawn(async move {
+            let _slot = slot;
             let service = service_fn(|request: hyper::Request<Incoming>| {
                 let text = (request.uri().path() == "/metrics").then(|| kme.exposition());
                 async move { Ok::<_, Infallible>(exposition(text)) }
