@@ -70,6 +70,24 @@ pub struct Event {
     pub thz: [f64; 2],
 }
 
+impl Event {
+    /// What happens, in a few words.
+    #[must_use]
+    pub fn words(&self) -> String {
+        let Self { size_db, thz: [from, to], duration_s, .. } = *self;
+        let what = match self.what {
+            What::Drop => format!("carriers from {from} to {to} THz go dark"),
+            What::Add => format!("carriers from {from} to {to} THz come back"),
+            What::GainTransient => format!("the booster's gain jumps by {size_db} dB"),
+            What::ConnectorKnock => format!("a connector loses {size_db} dB"),
+            What::FibreCut => "the fibre is cut".to_owned(),
+            What::DetectorLatch => "a detector of BB84 is latched".to_owned(),
+            What::PilotLoss => "the pilot of CV-QKD is lost".to_owned(),
+        };
+        if duration_s > 0.0 { format!("{what}, for {duration_s} s") } else { what }
+    }
+}
+
 /// Kinds of events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
 #[serde(rename_all = "kebab-case")]

@@ -38,7 +38,7 @@ pub(crate) struct Args {
     #[arg(long, value_enum, default_value_t = Speed::Max)]
     speed: Speed,
     /// Threads that compute; all of the machine's by default. They change no key.
-    #[arg(long)]
+    #[arg(long, value_parser = super::parse_threads)]
     threads: Option<usize>,
     /// Have frames decoded by the workers of a site: a configuration of `keystill worker`. They change no key.
     #[cfg(feature = "nats")]
@@ -305,7 +305,13 @@ impl Console {
                     .with_context(|| path.display().to_string())
                     .or_exit(Exit::Storage)?;
                 // Events of an older run are not this one's.
-                std::fs::remove_file(folder.join("events.ndjson")).ok();
+                let happenings = world.happenings().into_iter().fold(String::new(), |text, (at_s, name)| {
+                    text + &format!("{}\n", json!({ "event": "scenario", "link_time_s": at_s, "name": name }))
+                });
+                let path = folder.join("events.ndjson");
+                std::fs::write(&path, happenings)
+                    .with_context(|| path.display().to_string())
+                    .or_exit(Exit::Storage)?;
                 let path = folder.join("blocks.ndjson");
                 let file = std::fs::File::create(&path).with_context(|| path.display().to_string());
                 Some((path, std::io::BufWriter::new(file.or_exit(Exit::Storage)?)))
@@ -340,9 +346,11 @@ impl Console {
             self.line(record)?;
         }
         match &mut self.records {
-            Some((path, file)) => {
-                writeln!(file, "{record}").with_context(|| path.display().to_string()).or_exit(Exit::Storage)
-            }
+            // A whole line a block, so that a run that is cut off leaves what it had.
+            Some((path, file)) => writeln!(file, "{record}")
+                .and_then(|()| file.flush())
+                .with_context(|| path.display().to_string())
+                .or_exit(Exit::Storage),
             None => Ok(()),
         }
     }
@@ -378,10 +386,6 @@ impl Console {
     }
 
     fn finish(&mut self) {
-        if let Some((_, file)) = &mut self.records {
-            // A record that cannot be written was told when it was; this is the rest of the buffer.
-            let _ = file.flush();
-        }
         if let Some(bar) = &self.bar {
             bar.finish_and_clear();
         }

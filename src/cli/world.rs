@@ -214,6 +214,13 @@ impl World {
         })
     }
 
+    /// What the scenario has happen within the run: when, in s, and in words.
+    pub(crate) fn happenings(&self) -> Vec<(f64, String)> {
+        let events = self.scenario.event.iter();
+        let within = events.filter(|event| event.at_s < self.args.duration.as_secs_f64());
+        within.map(|event| (event.at_s, event.words())).collect()
+    }
+
     pub(crate) fn scenario_name(&self) -> &str {
         &self.scenario.name
     }

@@ -114,11 +114,13 @@ impl Chart<'_> {
             );
         }
         let (unit_s, unit) = time_unit(x.to);
-        for tick in ticks(x.from / unit_s, x.to / unit_s, 6) {
+        for (number, tick) in ticks(x.from / unit_s, x.to / unit_s, 6).into_iter().enumerate() {
             let place = x.at(tick * unit_s);
+            // A narrow screen has room for every second one.
+            let class = if number % 2 == 1 { " class=\"between\"" } else { "" };
             let _ = write!(
                 text,
-                "<text x=\"{place:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{} {unit}</text>",
+                "<text{class} x=\"{place:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{} {unit}</text>",
                 HEIGHT - BOTTOM + 18.0,
                 short(tick)
             );

@@ -23,7 +23,9 @@ pub(crate) fn html(recorded: &Recorded) -> String {
         "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <title>keystill: {0}</title><style>\n{STYLE}</style></head><body><main>\
-         <h1>{0}</h1><p class=\"quiet\">{1}</p>",
+         <h1>{0}</h1><p class=\"quiet\">{1}</p>\
+         <p class=\"quiet\">Dashed: what the channel model expects. Band: one standard error, or the range of \
+         blocks drawn together. Numbered: events. All times are the link's.</p>",
         escaped(scenario),
         escaped(&told(recorded)),
     );
@@ -38,9 +40,15 @@ pub(crate) fn html(recorded: &Recorded) -> String {
     text += &budget(&protocols);
     text += &throughput(&protocols);
     text += &setting(recorded);
-    text += "<footer>Dashed lines are what the channel model expects; bands are one standard error, or the range \
-             of blocks drawn together. All times are the link's.</footer></main></body></html>\n";
-    text
+    text + "</main></body></html>\n"
+}
+
+/// A value and its unit, which never part at the end of a line.
+fn with_small_unit(value: &str) -> String {
+    match value.split_once(' ') {
+        Some((number, unit)) if number.parse::<f64>().is_ok() => format!("{number} <small>{unit}</small>"),
+        _ => value.to_owned(),
+    }
 }
 
 /// When, on what, how long.
@@ -78,8 +86,9 @@ impl Protocol<'_> {
         for (name, value) in self.tiles() {
             let _ = write!(
                 text,
-                "<div class=\"{}\"><span class=\"quiet\">{name}</span><b>{value}</b></div>",
-                self.name
+                "<div class=\"{}\"><span class=\"quiet\">{name}</span><b>{}</b></div>",
+                self.name,
+                with_small_unit(&value)
             );
         }
         text += "</div><div class=\"cards\">";

@@ -137,7 +137,11 @@ fn object(path: &Path) -> Result<Value> {
 
 /// A file's lines, each a JSON object.
 fn lines<T: serde::de::DeserializeOwned>(path: &Path) -> Result<Vec<T>> {
-    let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let mut text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    if !text.ends_with('\n') {
+        // A run that is going on, or was cut off, has begun a line.
+        text.truncate(text.rfind('\n').map_or(0, |end| end + 1));
+    }
     let numbered = text.lines().enumerate().take(MOST_LINES).filter(|(_, line)| !line.trim().is_empty());
     numbered
         .map(|(number, line)| {
@@ -182,7 +186,14 @@ mod tests {
         assert!(error.contains("run --out"), "{error}");
         let error = Recorded::read(folder("").path()).expect_err("no block").to_string();
         assert!(error.contains("at least one"), "{error}");
-        let error = Recorded::read(folder("{}\n{\"protocol\":").path()).expect_err("cut").to_string();
+        let error = Recorded::read(folder("{}\n{\"protocol\":\n").path()).expect_err("cut").to_string();
         assert!(error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn a_run_that_was_cut_off_shows_what_it_had() {
+        let folder = folder("{\"protocol\":\"cv\",\"block\":0}\n{\"protocol\":\"cv\",\"blo");
+        let recorded = Recorded::read(folder.path()).expect("one block");
+        assert_eq!(recorded.blocks["cv"].len(), 1, "the whole line");
     }
 }
