@@ -1,9 +1,8 @@
 //! `keystill completions`: a completion script for a shell.
 
-use clap::CommandFactory;
 use clap_complete::Shell;
 
-use super::{Cli, Failure};
+use super::Failure;
 
 /// Print a completion script for a shell.
 ///
@@ -19,7 +18,7 @@ pub(crate) struct Args {
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     // By way of memory: what the generator cannot write it answers with a panic.
     let mut script = Vec::new();
-    clap_complete::generate(args.shell, &mut Cli::command(), "keystill", &mut script);
+    clap_complete::generate(args.shell, &mut super::command(), "keystill", &mut script);
     print!("{}", String::from_utf8_lossy(&script));
     Ok(())
 }

@@ -3,9 +3,8 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::CommandFactory;
 
-use super::{Cli, Exit, Failure, OrExit};
+use super::{Exit, Failure, OrExit};
 
 /// Write the manual pages, one a command, into a folder.
 ///
@@ -20,7 +19,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     std::fs::create_dir_all(&args.folder)
-        .and_then(|()| clap_mangen::generate_to(Cli::command(), &args.folder))
+        .and_then(|()| clap_mangen::generate_to(super::command(), &args.folder))
         .with_context(|| args.folder.display().to_string())
         .or_exit(Exit::Storage)
 }

@@ -30,7 +30,7 @@ mod world;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use keystill::Isa;
 
@@ -114,6 +114,24 @@ impl Failure {
         Self { exit, error: error.into() }
     }
 
+    /// What happened, from the outside in, and what to do about it.
+    fn words(&self) -> String {
+        let mut words = String::new();
+        for cause in self.error.chain().map(ToString::to_string) {
+            // Some errors tell their cause themselves.
+            if !words.ends_with(&cause) {
+                words += if words.is_empty() { "" } else { ": " };
+                words += &cause;
+            }
+        }
+        let told = words.contains("; ") || words.contains("keystill ");
+        let of_the_system = self.error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
+        match of_the_system.and_then(|error| remedy(error.kind())) {
+            Some(remedy) if !told => format!("{words}; {remedy}"),
+            _ => words,
+        }
+    }
+
     /// Whether all that failed is that nobody reads the output any more.
     fn is_of_the_reader(&self) -> bool {
         let closed = |cause: &(dyn std::error::Error + 'static)| {
@@ -122,6 +140,31 @@ impl Failure {
         };
         self.exit == Exit::Storage && self.error.chain().any(closed)
     }
+}
+
+/// What to do about an error of the operating system.
+fn remedy(kind: std::io::ErrorKind) -> Option<&'static str> {
+    use std::io::ErrorKind;
+    Some(match kind {
+        ErrorKind::NotFound => "check the path: it, or a folder on the way to it, is not there",
+        ErrorKind::PermissionDenied => "give this user the right to it, or name another place",
+        ErrorKind::IsADirectory => "this is a folder: name a file",
+        ErrorKind::NotADirectory => "a part of the path is a file: name a folder",
+        ErrorKind::AlreadyExists => "name another place, or remove what is there",
+        ErrorKind::InvalidData => "this is no text file: name the one that is meant",
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => "make room on the disk",
+        ErrorKind::ReadOnlyFilesystem => "name a place on a disk that can be written",
+        ErrorKind::AddrInUse => "end the process that listens there, or choose another address",
+        ErrorKind::AddrNotAvailable => "name an address of this machine",
+        ErrorKind::ConnectionRefused => "start the other side, or check its address",
+        _ => return None,
+    })
+}
+
+/// A number of threads.
+pub(crate) fn parse_threads(text: &str) -> Result<usize, String> {
+    let threads = text.parse().ok().filter(|threads| (1..=1024).contains(threads));
+    threads.ok_or_else(|| "a number of threads from 1 to 1024; without the option, one a core".into())
 }
 
 /// Gives an error its exit code.
@@ -138,15 +181,45 @@ impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
 /// Runs the command line and turns its outcome into an exit code.
 pub(crate) fn main() -> ExitCode {
     leave_with_the_reader();
-    let cli = Cli::parse();
+    let cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
     match check_isa().and_then(|()| run(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_of_the_reader() => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("keystill: {:#}", failure.error);
+            eprintln!("keystill: {}", failure.words());
             ExitCode::from(failure.exit as u8)
         }
     }
+}
+
+/// The definition of all commands.
+pub(crate) fn command() -> clap::Command {
+    flowing(Cli::command())
+}
+
+/// Lets the paragraphs of a command's help flow: they are written in lines of the source, and a terminal has others.
+fn flowing(command: clap::Command) -> clap::Command {
+    let about = command.get_long_about().map(|about| one_line_a_paragraph(&about.to_string()));
+    let command = match about {
+        Some(about) => command.long_about(about),
+        None => command,
+    };
+    command.mut_subcommands(flowing)
+}
+
+/// Joins the lines of a paragraph; examples and what is indented stay as they are.
+fn one_line_a_paragraph(text: &str) -> String {
+    let stands = |line: &str| line.is_empty() || line.starts_with([' ', '|']) || line.starts_with("Example");
+    let mut joined = String::with_capacity(text.len());
+    let mut before = "";
+    for line in text.lines() {
+        if !joined.is_empty() {
+            joined.push(if stands(line) || stands(before) { '\n' } else { ' ' });
+        }
+        joined.push_str(line);
+        before = line;
+    }
+    joined
 }
 
 /// Ends the program quietly once nobody reads its output any more, as in `keystill link | head -1`.
@@ -203,9 +276,9 @@ fn check_isa() -> Result<(), Failure> {
 
 #[cfg(test)]
 mod tests {
-    use clap::{Command, CommandFactory};
+    use clap::Command;
 
-    use super::Cli;
+    use super::{Exit, Failure, command, one_line_a_paragraph, remedy};
 
     /// Every command with its full name, `keystill` first.
     fn all(command: &Command, name: &str) -> Vec<(String, String)> {
@@ -227,7 +300,7 @@ mod tests {
 
     #[test]
     fn the_help_of_every_command_has_an_example_of_that_command() {
-        let commands = all(&Cli::command(), "keystill");
+        let commands = all(&command(), "keystill");
         assert!(commands.len() > 20, "only {} commands were found", commands.len());
         for (name, help) in &commands {
             let (_, after) =
@@ -244,6 +317,30 @@ mod tests {
 
     #[test]
     fn the_definition_of_the_commands_is_sound() {
-        Cli::command().debug_assert();
+        command().debug_assert();
+    }
+
+    #[test]
+    fn an_error_of_the_system_is_told_once_and_with_what_to_do() {
+        let missing = std::fs::read("no/such/file").expect_err("it is not there");
+        let words = missing.to_string();
+        let failure = Failure::new(
+            Exit::Storage,
+            anyhow::Error::from(missing).context(format!("no/such/file: {words}")),
+        );
+        assert_eq!(
+            failure.words(),
+            format!("no/such/file: {words}; {}", remedy(std::io::ErrorKind::NotFound).expect("known"))
+        );
+        let told = anyhow::anyhow!("first; do this");
+        assert_eq!(Failure::new(Exit::Usage, told).words(), "first; do this", "nothing is added");
+    }
+
+    #[test]
+    fn paragraphs_flow_and_examples_stand() {
+        let text =
+            "One line\nand another.\n\nExample: keystill a &&\n         keystill b\n\n  [section]\n  key = 1";
+        let flowing = text.replacen("line\nand", "line and", 1);
+        assert_eq!(one_line_a_paragraph(text), flowing, "only the paragraph");
     }
 }

@@ -64,7 +64,7 @@ pub(crate) struct Args {
     #[arg(long)]
     status: bool,
     /// Threads that compute; all of the machine's by default. They change no key.
-    #[arg(long)]
+    #[arg(long, value_parser = super::parse_threads)]
     threads: Option<usize>,
     /// Print one JSON object a line.
     #[arg(long)]

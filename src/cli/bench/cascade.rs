@@ -37,7 +37,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1 << 20)]
     n: usize,
     /// Frames for each error rate.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     frames: usize,
     /// Computing threads; 0 for one a core.
     #[arg(long, default_value_t = 0)]

@@ -48,7 +48,7 @@ pub(crate) struct Args {
     #[arg(long, allow_negative_numbers = true)]
     snr_db: Option<f64>,
     /// Frames a point.
-    #[arg(long, default_value_t = 100)]
+    #[arg(long, default_value_t = 100, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     frames: usize,
     /// Worker threads.
     #[arg(long, default_value_t = 2)]

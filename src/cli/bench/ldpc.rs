@@ -32,7 +32,7 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 1 << 20)]
     n: usize,
     /// Frames for each error rate.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = clap::builder::RangedU64ValueParser::<usize>::new().range(1..=1_000_000))]
     frames: usize,
     /// Computing threads; 0 for one a core.
     #[arg(long, default_value_t = 0)]

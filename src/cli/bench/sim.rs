@@ -20,7 +20,7 @@ pub(crate) struct Args {
     #[arg(long, default_value = "iown-47t2", value_name = "NAME|FILE")]
     scenario: String,
     /// Frames of each kind.
-    #[arg(long, default_value_t = 50)]
+    #[arg(long, default_value_t = 50, value_parser = clap::value_parser!(u64).range(1..))]
     frames: u64,
     /// Computing threads; 0 for one a core.
     #[arg(long, default_value_t = 1)]
