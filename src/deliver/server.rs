@@ -28,7 +28,10 @@ const MOST_CONNECTIONS: usize = 4096;
 /// Connections at once to the metrics: a few scrapers.
 const MOST_SCRAPERS: usize = 64;
 
-/// How long a handshake, a request's head, or its body may take.
+/// How long a connection may be silent between requests, or a request's head take: clients keep connections.
+const IDLE: Duration = Duration::from_secs(75);
+
+/// How long a handshake, or a request's body, may take.
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// How long open requests may take after the end was asked for.
@@ -159,7 +162,7 @@ async fn connection(
         async move { Ok::<_, Infallible>(answer(&kme, sae, request).await) }
     });
     let mut http = hyper::server::conn::http1::Builder::new();
-    http.timer(TokioTimer::new()).header_read_timeout(PATIENCE);
+    http.timer(TokioTimer::new()).header_read_timeout(IDLE);
     let serving = http.serve_connection(TokioIo::new(stream), service);
     tokio::pin!(serving);
     tokio::select! {
