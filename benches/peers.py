@@ -173,7 +173,8 @@ def inside(args):
     print(f"{processor()}, one thread each, {datetime.date.today()}\n")
     print("| what | by | Mbit/s | |\n|---|---|---|---|")
     for what, who, rate, note in rows:
-        print(f"| {what} | {who} | {rate:.3g} | {note} |")
+        shown = f"{rate:.0f}" if rate >= 100 else f"{rate:.3g}"
+        print(f"| {what} | {who} | {shown} | {note} |")
     return 0
 
 
