@@ -30,10 +30,10 @@
 //! In all 89 and 122 cycles, 0.050 and 1.1 ms, where ports and caches allow about 65 and 85; in pages of
 //! 2 MiB, without which they are half as much again. Coefficients in the lower half of the rows alone, and
 //! results in the upper half alone, need half of the change of basis: 72 and 96 cycles. A sum of products takes
-//! 13 cycles a product and 256 bytes in the multiplier and as much again for what streams from memory, of which
-//! it asks for rows of lines ahead. Blocks whose values no longer fit the L3 cache are bound by memory besides:
-//! 2^27 bits make 52 MiB of values, each written once and read once before the sums are, in all about 250 MB at
-//! 25 GB/s, which both cores share. The rungs below take the same passes: avx2 multiplies bytes over nibbles by
+//! 22 to 26 cycles a product of 256 bytes at 2^20 and 30 to 32 at 2^24, where it asks memory for runs of lines
+//! ahead; its operations would fit into 11. Blocks whose values no longer fit the L3 cache are bound by memory besides:
+//! 2^27 bits make 52 MiB of values, each written once and read once before the sums are, in all about 250 MB
+//! by count, at 25 GB/s, which both cores share. The rungs below take the same passes: avx2 multiplies bytes over nibbles by
 //! tables of logarithms (28 operations for 32 products) and is bound by that, portable lets the compiler
 //! vectorise bytes, scalar is the definition, element by element.
 
