@@ -46,7 +46,9 @@ pub(crate) fn html(recorded: &Recorded) -> String {
 /// A value and its unit, which never part at the end of a line.
 fn with_small_unit(value: &str) -> String {
     match value.split_once(' ') {
-        Some((number, unit)) if number.parse::<f64>().is_ok() => format!("{number} <small>{unit}</small>"),
+        Some((number, unit)) if number.parse::<f64>().is_ok() && !unit.contains(' ') => {
+            format!("{number} <small>{unit}</small>")
+        }
         _ => value.to_owned(),
     }
 }
@@ -471,7 +473,14 @@ mod tests {
     #[test]
     fn the_page_tells_rates_books_events_and_failures() {
         let page = html(&recorded());
-        for told in ["10 bit/s", "2 of 3", "600 bit", "3.00e-12", "carrier off", "Blocks without key: 1"] {
+        for told in [
+            "10 <small>bit/s</small>",
+            "2 of 3",
+            "600 <small>bit</small>",
+            "3.00e-12",
+            "carrier off",
+            "Blocks without key: 1",
+        ] {
             assert!(page.contains(told), "`{told}` is not told");
         }
         assert_eq!(page.matches("class=\"mark\"").count(), 3, "the event stands in every chart");
