@@ -476,7 +476,8 @@ mod tests {
         for told in [
             "10 <small>bit/s</small>",
             "2 of 3",
-            "600 <small>bit</small>",
+            "300 <small>bit</small>",
+            "600 bit",
             "3.00e-12",
             "carrier off",
             "Blocks without key: 1",
