@@ -11,6 +11,12 @@ const LEFT: f64 = 58.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 30.0;
+/// Pixels that an event's number takes.
+const MARK_WIDTH: f64 = 22.0;
+/// So many values tell which of them are far from the others.
+const LEAST_OF_MANY: usize = 5;
+/// How many times the spread or the size of most values the axis may reach beyond them.
+const MOST_BEYOND: f64 = 10.0;
 /// Steps drawn, at most: neighbours are merged beyond it.
 const MOST_STEPS: usize = 600;
 
@@ -48,8 +54,10 @@ struct Axis {
 }
 
 impl Axis {
+    /// A pixel; what lies beyond an end of the axis is drawn at that end.
     fn at(self, value: f64) -> f64 {
-        self.start + (value - self.from) / (self.to - self.from) * (self.end - self.start)
+        let place = self.start + (value - self.from) / (self.to - self.from) * (self.end - self.start);
+        place.clamp(self.start.min(self.end), self.start.max(self.end))
     }
 }
 
@@ -57,7 +65,12 @@ impl Chart<'_> {
     /// The chart as a figure with its caption.
     pub(crate) fn figure(&self) -> String {
         let steps = merged(&self.steps);
-        let mut text = format!("<figure><figcaption>{} <span>{}</span></figcaption>", self.title, self.unit);
+        let mut text = format!(
+            "<figure><figcaption>{} <span>{}{}</span></figcaption>",
+            self.title,
+            self.unit,
+            beyond(&steps)
+        );
         let Some((x, y)) = self.axes(&steps) else {
             return text + "<p class=\"none\">no block measured it</p></figure>";
         };
@@ -82,8 +95,10 @@ impl Chart<'_> {
     /// The axes, unless there is nothing to draw.
     fn axes(&self, steps: &[Step]) -> Option<(Axis, Axis)> {
         let (first, last) = (steps.first()?, steps.last()?);
-        let shown =
-            steps.iter().flat_map(|step| [step.low, step.high]).chain(self.expected).chain(self.floor);
+        let (least, most) = reach(steps);
+        let within = steps.iter().filter(|step| (least..=most).contains(&step.value));
+        let ends = within.flat_map(|step| [step.low.max(least), step.high.min(most)]);
+        let shown = ends.chain(self.expected).chain(self.floor);
         let (mut low, mut high) = shown
             .filter(|value| value.is_finite())
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
@@ -137,26 +152,25 @@ impl Chart<'_> {
     fn lines(&self, steps: &[Step], x: Axis, y: Axis) -> String {
         let mut text = format!("<g class=\"{}\">", self.class);
         if steps.iter().any(|step| step.high > step.low) {
-            let there = steps.iter().map(|step| (step, step.high));
-            let back = steps.iter().rev().map(|step| (step, step.low));
             let mut band = String::new();
-            for (step, value) in there {
-                let _ = write!(band, "L{:.1} {:.1}H{:.1}", x.at(step.from_s), y.at(value), x.at(step.to_s));
+            for run in steps.chunk_by(|one, next| joined(one, next)) {
+                let there = run.iter().map(|step| (step.from_s, step.to_s, step.high));
+                let back = run.iter().rev().map(|step| (step.to_s, step.from_s, step.low));
+                for (number, (from_s, to_s, value)) in there.chain(back).enumerate() {
+                    let pen = if number == 0 { 'M' } else { 'L' };
+                    let _ = write!(band, "{pen}{:.1} {:.1}H{:.1}", x.at(from_s), y.at(value), x.at(to_s));
+                }
+                band.push('Z');
             }
-            for (step, value) in back {
-                let _ = write!(band, "L{:.1} {:.1}H{:.1}", x.at(step.to_s), y.at(value), x.at(step.from_s));
-            }
-            let _ = write!(text, "<path class=\"band\" d=\"M{}Z\"/>", &band[1..]);
+            let _ = write!(text, "<path class=\"band\" d=\"{band}\"/>");
         }
         let mut line = String::new();
-        let mut end_s = f64::NAN;
-        for step in steps {
-            // A block that is missing leaves a gap.
-            let joined = (step.from_s - end_s).abs() < 1e-6 * (1.0 + step.to_s - step.from_s);
-            let pen = if joined { 'L' } else { 'M' };
-            let _ =
-                write!(line, "{pen}{:.1} {:.1}H{:.1}", x.at(step.from_s), y.at(step.value), x.at(step.to_s));
-            end_s = step.to_s;
+        for run in steps.chunk_by(|one, next| joined(one, next)) {
+            for (number, step) in run.iter().enumerate() {
+                let pen = if number == 0 { 'M' } else { 'L' };
+                let (from, to) = (x.at(step.from_s), x.at(step.to_s));
+                let _ = write!(line, "{pen}{from:.1} {:.1}H{to:.1}", y.at(step.value));
+            }
         }
         let _ = write!(text, "<path class=\"line\" d=\"{line}\"/></g>");
         if let Some(expected) = self.expected {
@@ -167,19 +181,62 @@ impl Chart<'_> {
                 WIDTH - RIGHT
             );
         }
-        for (number, mark) in self.marks.iter().enumerate().filter(|(_, mark)| mark.link_time_s <= x.to) {
-            let place = x.at(mark.link_time_s.max(x.from));
+        text + &self.events(x)
+    }
+
+    /// A line each, and a number where there is room for one; neighbours share theirs.
+    fn events(&self, x: Axis) -> String {
+        let shown = self.marks.iter().enumerate().filter(|(_, mark)| mark.link_time_s <= x.to);
+        let places: Vec<(usize, f64)> =
+            shown.map(|(number, mark)| (number + 1, x.at(mark.link_time_s))).collect();
+        let mut text = String::new();
+        for together in places.chunk_by(|one, next| next.1 - one.1 < MARK_WIDTH) {
+            let (first, last) = (together[0], together[together.len() - 1]);
+            text += "<g class=\"mark\">";
+            for (_, place) in together {
+                let _ = write!(text, "<path d=\"M{place:.1} {TOP}V{:.1}\"/>", HEIGHT - BOTTOM);
+            }
+            let numbers =
+                if first.0 == last.0 { first.0.to_string() } else { format!("{}–{}", first.0, last.0) };
             let _ = write!(
                 text,
-                "<g class=\"mark\"><path d=\"M{place:.1} {TOP}V{:.1}\"/><text x=\"{place:.1}\" y=\"{:.1}\" \
-                 text-anchor=\"middle\">{}</text></g>",
-                HEIGHT - BOTTOM,
-                TOP - 4.0,
-                number + 1
+                "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"middle\">{numbers}</text></g>",
+                f64::midpoint(first.1, last.1),
+                TOP - 4.0
             );
         }
         text
     }
+}
+
+/// Whether a step goes on where another ended: a block that is missing leaves a gap.
+fn joined(one: &Step, next: &Step) -> bool {
+    (next.from_s - one.to_s).abs() < 1e-6 * (1.0 + next.to_s - next.from_s)
+}
+
+/// The values that an axis reaches: a block in which a part failed may measure a million times what all others do,
+/// and would leave nothing to see of them.
+fn reach(steps: &[Step]) -> (f64, f64) {
+    let mut values: Vec<f64> = steps.iter().map(|step| step.value).collect();
+    if values.len() < LEAST_OF_MANY {
+        return (f64::NEG_INFINITY, f64::INFINITY);
+    }
+    values.sort_by(f64::total_cmp);
+    let tenth = values.len() / 10;
+    let (low, middle, high) = (values[tenth], values[values.len() / 2], values[values.len() - 1 - tenth]);
+    let more = MOST_BEYOND * (high - low).max(middle.abs());
+    (low - more, high + more)
+}
+
+/// Words about values that are not within reach.
+fn beyond(steps: &[Step]) -> String {
+    let (least, most) = reach(steps);
+    let outside: Vec<f64> =
+        steps.iter().map(|step| step.value).filter(|value| !(least..=most).contains(value)).collect();
+    let Some(farthest) = outside.iter().copied().max_by(|a, b| a.abs().total_cmp(&b.abs())) else {
+        return String::new();
+    };
+    format!(" · {} beyond the axis, as far as {}", outside.len(), short(farthest))
 }
 
 /// Merges neighbours until few enough are left: their mean, within the band of all of them.
@@ -290,6 +347,44 @@ mod tests {
         let svg = chart(with_gap).figure();
         let line = svg.split("class=\"line\" d=\"").nth(1).and_then(|rest| rest.split('"').next());
         assert_eq!(line.map(|line| line.matches('M').count()), Some(2), "two pieces: {line:?}");
+    }
+
+    #[test]
+    fn a_gap_parts_the_band_too() {
+        let mut with_gap = steps(9);
+        with_gap.remove(4);
+        for step in &mut with_gap {
+            step.high += 1e-4;
+        }
+        let svg = chart(with_gap).figure();
+        let band = svg.split("class=\"band\" d=\"").nth(1).and_then(|rest| rest.split('"').next());
+        assert_eq!(band.map(|band| band.matches('Z').count()), Some(2), "two pieces: {band:?}");
+    }
+
+    #[test]
+    fn a_block_that_failed_does_not_hide_the_others() {
+        let mut failed = steps(20);
+        failed[7].value = 170_000.0;
+        let svg = chart(failed.clone()).figure();
+        assert!(svg.contains("% · 1 beyond the axis, as far as 170 k"), "it is told: {svg}");
+        assert!(svg.contains(">0.035</text>"), "the others' axis: {svg}");
+        failed[7].value = 0.0;
+        let svg = chart(failed).figure();
+        assert!(
+            svg.contains(">0</text>") && !svg.contains("beyond"),
+            "nothing at all is shown as such: {svg}"
+        );
+    }
+
+    #[test]
+    fn events_at_one_time_share_a_number() {
+        let at = |link_time_s| Mark { link_time_s, name: "it happened".into() };
+        let marks = [at(1.0), at(10.0), at(10.1), at(19.0)];
+        let svg = Chart { marks: &marks, ..chart(steps(20)) }.figure();
+        for number in [">1</text>", ">2–3</text>", ">4</text>"] {
+            assert!(svg.contains(number), "{number}: {svg}");
+        }
+        assert_eq!(svg.matches("V180").count(), 4, "a line each: {svg}");
     }
 
     #[test]

@@ -266,8 +266,8 @@ fn books(protocols: &[Protocol<'_>]) -> String {
     });
     rows.push(std::iter::once("key back to authentication".to_owned()).chain(authentication).collect());
     let left = table(&head, rows.into_iter());
-    let mut rows = by_name(&epsilons, |epsilon| format!("{epsilon:.2e}"));
-    rows.push(total(&epsilons, |sums| format!("{:.2e}", sums.values().sum::<f64>())));
+    let mut rows = by_name(&epsilons, probability);
+    rows.push(total(&epsilons, |sums| probability(sums.values().sum())));
     let right = table(&head, rows.into_iter());
     format!(
         "<h2>Books</h2><div class=\"cards\"><section><h3>Bits disclosed or spent</h3>{left}</section>\
@@ -379,11 +379,19 @@ fn stages(protocols: &[Protocol<'_>]) -> String {
     let mut head = vec!["stage"];
     head.extend(titles.iter().map(String::as_str));
     let blocks = protocols.iter().map(|protocol| protocol.blocks.len()).max().unwrap_or(1).max(1) as f64;
-    let rows = by_name(&sums, |seconds| format!("{} ms", short(1e3 * seconds / blocks)));
+    let rows = by_name(&sums, |seconds| computing(seconds / blocks));
     format!(
         "<h3>Computing for a block, on the correcting side, summed over threads</h3>{}",
         table(&head, rows.into_iter())
     )
+}
+
+fn computing(seconds: f64) -> String {
+    if seconds < 1.0 { format!("{} ms", short(1e3 * seconds)) } else { format!("{seconds:.2} s") }
+}
+
+fn probability(epsilon: f64) -> String {
+    if epsilon == 0.0 { "0".into() } else { format!("{epsilon:.2e}") }
 }
 
 fn setting(recorded: &Recorded) -> String {
@@ -409,16 +417,23 @@ fn setting(recorded: &Recorded) -> String {
     )
 }
 
-/// A table; all columns but the first are numbers if they begin with a digit.
+/// The class of a cell whose content never parts at the end of a line: one word, or a number and its unit.
+fn undivided(cell: &str) -> &'static str {
+    let number = cell.starts_with(|first: char| first.is_ascii_digit());
+    let most = if number { 1 } else { 0 };
+    if cell.matches(' ').count() <= most { " class=\"one\"" } else { "" }
+}
+
+/// A table.
 fn table(head: &[&str], rows: impl Iterator<Item = Vec<String>>) -> String {
     let mut text = String::from("<div class=\"scroll\"><table><tr>");
     for name in head {
-        let _ = write!(text, "<th>{name}</th>");
+        let _ = write!(text, "<th{}>{name}</th>", undivided(name));
     }
     for row in rows {
         text += "</tr><tr>";
         for cell in row {
-            let _ = write!(text, "<td>{cell}</td>");
+            let _ = write!(text, "<td{}>{cell}</td>", undivided(&cell));
         }
     }
     text + "</tr></table></div>"
@@ -450,7 +465,8 @@ mod tests {
             qber: Some(0.03),
             reason: (number == 0).then(|| "<script>alert(1)</script>".into()),
             disclosed: [("syndrome".to_owned(), 200)].into(),
-            epsilons: [("correctness".to_owned(), 1e-12)].into(),
+            epsilons: [("correctness".to_owned(), 1e-12), ("calibration".to_owned(), 0.0)].into(),
+            stage_s: [("verify".to_owned(), 0.0521), ("reconcile".to_owned(), 14.73)].into(),
             ..Block::default()
         };
         Recorded {
@@ -477,8 +493,11 @@ mod tests {
             "10 <small>bit/s</small>",
             "2 of 3",
             "300 <small>bit</small>",
-            "600 bit",
-            "3.00e-12",
+            "<td class=\"one\">600 bit</td>",
+            "<td class=\"one\">3.00e-12</td>",
+            "<td class=\"one\">calibration</td><td class=\"one\">0</td>",
+            "52.1 ms",
+            "14.73 s",
             "carrier off",
             "Blocks without key: 1",
         ] {
