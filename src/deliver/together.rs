@@ -2,10 +2,19 @@
 //!
 //! Whoever comes first leads: it asks for all who have come, hands the lead to the first who came
 //! meanwhile, and only then gives the others their answers, so the next round begins at once.
+//!
+//! Clients that ask again as soon as they were answered would fall into two halves that take turns, and every sync
+//! serve one half. So a leader waits for as many as took part lately, for part of what a round takes: a wait that
+//! is short beside the sync that it saves.
 
 use std::fmt;
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A leader waits for others for at most this share of the last round, and this long.
+const SHARE: u32 = 2;
+const LONGEST: Duration = Duration::from_millis(4);
 
 enum Turn<A> {
     Lead,
@@ -15,14 +24,24 @@ enum Turn<A> {
 struct Queue<Q, A> {
     asked: Vec<(Q, SyncSender<Turn<A>>)>,
     led: bool,
+    /// Callers whom the last round answered, and who came while it ran.
+    expected: usize,
+    /// How long it took.
+    took: Duration,
 }
 
 /// A queue of callers.
-pub(super) struct Together<Q, A>(Mutex<Queue<Q, A>>);
+pub(super) struct Together<Q, A> {
+    queue: Mutex<Queue<Q, A>>,
+    /// All who are expected have come.
+    complete: Condvar,
+    longest: Duration,
+}
 
 impl<Q, A> Default for Together<Q, A> {
     fn default() -> Self {
-        Self(Mutex::new(Queue { asked: Vec::new(), led: false }))
+        let queue = Queue { asked: Vec::new(), led: false, expected: 0, took: Duration::ZERO };
+        Self { queue: Mutex::new(queue), complete: Condvar::new(), longest: LONGEST }
     }
 }
 
@@ -40,14 +59,18 @@ impl<Q, A> Together<Q, A> {
         let follows = {
             let mut queue = self.lock();
             queue.asked.push((question, sender));
+            if queue.asked.len() >= queue.expected {
+                self.complete.notify_one();
+            }
             std::mem::replace(&mut queue.led, true)
         };
         if follows && let Turn::Answer(answer) = turns.recv().ok()? {
             return Some(answer);
         }
-        let lead = Lead(self);
-        let (questions, senders): (Vec<Q>, Vec<_>) =
-            std::mem::take(&mut self.lock().asked).into_iter().unzip();
+        let mut lead = Lead { together: self, answered: 0, began: Instant::now() };
+        let (questions, senders): (Vec<Q>, Vec<_>) = self.gathered().into_iter().unzip();
+        lead.began = Instant::now();
+        lead.answered = questions.len();
         let answers = all(questions);
         drop(lead);
         for (sender, answer) in senders.into_iter().zip(answers) {
@@ -60,18 +83,39 @@ impl<Q, A> Together<Q, A> {
         }
     }
 
+    /// Who has come, after a wait for those who are expected.
+    fn gathered(&self) -> Vec<(Q, SyncSender<Turn<A>>)> {
+        let mut queue = self.lock();
+        let until = Instant::now() + (queue.took / SHARE).min(self.longest);
+        while queue.asked.len() < queue.expected {
+            let left = until.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                break;
+            }
+            let waited = self.complete.wait_timeout(queue, left);
+            queue = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        std::mem::take(&mut queue.asked)
+    }
+
     fn lock(&self) -> MutexGuard<'_, Queue<Q, A>> {
-        // A list and a flag are whole at every moment.
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        // A list, a flag and two figures are whole at every moment.
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 /// The lead: passed on when it is dropped, also by a panic.
-struct Lead<'a, Q, A>(&'a Together<Q, A>);
+struct Lead<'a, Q, A> {
+    together: &'a Together<Q, A>,
+    answered: usize,
+    began: Instant,
+}
 
 impl<Q, A> Drop for Lead<'_, Q, A> {
     fn drop(&mut self) {
-        let mut queue = self.0.lock();
+        let mut queue = self.together.lock();
+        queue.expected = self.answered + queue.asked.len();
+        queue.took = self.began.elapsed();
         let next = queue.asked.first().map(|(_, sender)| sender.send(Turn::Lead));
         queue.led = matches!(next, Some(Ok(())));
     }
@@ -104,6 +148,42 @@ mod tests {
         });
         assert!(rounds.load(Ordering::Relaxed) <= 8000, "nobody asks twice");
         assert!(together.lock().asked.is_empty() && !together.lock().led, "nobody waits");
+    }
+
+    #[test]
+    fn who_comes_back_at_once_shares_the_next_round() {
+        const TURNS: usize = 12;
+        let together = Together { longest: Duration::from_secs(1), ..Together::default() };
+        let rounds = AtomicUsize::new(0);
+        let all = |questions: Vec<usize>| {
+            rounds.fetch_add(1, Ordering::Relaxed);
+            std::thread::sleep(Duration::from_millis(60));
+            questions
+        };
+        std::thread::scope(|scope| {
+            for caller in 0..8 {
+                let (together, all) = (&together, &all);
+                scope.spawn(move || {
+                    for _ in 0..TURNS {
+                        assert_eq!(together.ask(caller, all), Some(caller), "caller {caller}");
+                    }
+                });
+            }
+        });
+        let rounds = rounds.load(Ordering::Relaxed);
+        assert!(rounds < TURNS * 3 / 2, "in halves it would be {}, not {rounds}", 2 * TURNS);
+    }
+
+    #[test]
+    fn nobody_waits_for_who_is_gone() {
+        let together = Together { longest: Duration::from_secs(100), ..Together::default() };
+        together.lock().expected = 9;
+        together.lock().took = Duration::from_millis(100);
+        assert_eq!(together.ask(1, |questions| questions), Some(1), "after part of a round");
+        together.lock().took = Duration::from_secs(1000);
+        let began = Instant::now();
+        assert_eq!(together.ask(2, |questions| questions), Some(2), "alone, as the last time");
+        assert!(began.elapsed() < Duration::from_secs(50), "at once");
     }
 
     #[test]
