@@ -21,6 +21,7 @@ mod kme;
 mod memory;
 mod metrics;
 mod mover;
+mod patient;
 mod server;
 mod skip;
 mod stored;
