@@ -130,3 +130,49 @@ fn nobody_gets_in_without_a_certificate_of_the_authority() {
     let metrics = String::from_utf8(metrics.expect("curl is installed").stdout).expect("text");
     assert!(metrics.contains("keystill_tls_refused_total 3"), "each refusal is counted:\n{metrics}");
 }
+
+/// What it said on standard error, and its exit code.
+fn refused(folder: &Path, arguments: &[&str]) -> (Option<i32>, String) {
+    let mut command = Command::new("timeout");
+    command.args(["--signal=KILL", "60", env!("CARGO_BIN_EXE_keystill")]).args(arguments).current_dir(folder);
+    let done = command.output().expect("it starts");
+    (done.status.code(), String::from_utf8_lossy(&done.stderr).into_owned())
+}
+
+#[test]
+fn what_cannot_serve_is_told_with_what_to_do() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let serving = serve(folder.path());
+    for (from, to, said) in [
+        ("127.0.0.1:0", &*serving.address, "choose another address or end who has it"),
+        ("127.0.0.1:0", "everywhere", "an address is HOST:PORT"),
+        ("kme-a.key", "alice.key", "certs/alice.key: not the key of certs/kme-a.pem; name the two"),
+        ("certs/kme-a", "certs/alice", "certs/alice.pem: it is a client's"),
+        ("kme-a.key", "kme-a.pem", "no private key in it; name the file that ends in .key"),
+        ("ca.pem", "nobody.pem", "certs/nobody.pem: I/O error: No such file or directory"),
+        ("ca.pem", "kme-a.key", "no certificate in it; make one with `keystill certs`"),
+    ] {
+        std::fs::write(folder.path().join("wrong.toml"), CONFIG.replace(from, to)).expect("written");
+        let (code, told) = refused(folder.path(), &["serve", "--config", "wrong.toml", "--demo", "1"]);
+        assert_eq!(code, Some(3), "{to}: {told}");
+        assert!(told.contains(said), "{to}: {told}");
+        let causes = told.matches("os error").count();
+        assert!(causes <= 1, "{to}: a cause is told once: {told}");
+    }
+}
+
+#[test]
+fn certificates_are_made_in_pairs_or_not_at_all() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = |name: &str| folder.path().join("certs").join(name);
+    keystill(folder.path(), &["certs", "init"]);
+    keystill(folder.path(), &["certs", "client", "alice"]);
+    std::fs::remove_file(path("alice.key")).expect("there");
+    let (code, told) = refused(folder.path(), &["certs", "client", "alice"]);
+    assert!(code == Some(6) && told.contains("certs/alice.pem is there; remove it"), "{code:?}: {told}");
+    assert!(!path("alice.key").exists(), "no key beside another one's certificate");
+    let (code, told) = refused(folder.path(), &["certs", "server", "kme-a", "--host", "kme-a:8443"]);
+    assert!(code == Some(3) && told.contains("`kme-a:8443` is neither a host name"), "{code:?}: {told}");
+    let (code, told) = refused(folder.path(), &["certs", "client", "bob", "--dir", "elsewhere"]);
+    assert!(code == Some(3) && told.contains("keystill certs init"), "{code:?}: {told}");
+}

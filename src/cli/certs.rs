@@ -13,6 +13,9 @@ use keystill::random::{Draw, OperatingSystem, RandomSource};
 
 use super::{Exit, Failure, OrExit};
 
+/// What to do about files that are there.
+const REPLACE: &str = "remove it, and what was made with it, if it is to be replaced";
+
 /// The authority's files in its folder.
 const AUTHORITY: &str = "ca";
 
@@ -125,7 +128,11 @@ fn authority(dir: &Path) -> Result<Authority, Failure> {
     let read = |ending: &str| {
         let path = dir.join(AUTHORITY).with_extension(ending);
         std::fs::read_to_string(&path)
-            .with_context(|| format!("{}: make an authority first: keystill certs init", path.display()))
+            .map_err(|error| {
+                let told = error.kind() == std::io::ErrorKind::NotFound;
+                let make = if told { "; make an authority first: keystill certs init" } else { "" };
+                anyhow::Error::from(error).context(format!("authority {}{make}", path.display()))
+            })
             .or_exit(Exit::Configuration)
     };
     let (certificate, key) = (read("pem")?, Zeroizing::new(read("key")?));
@@ -140,10 +147,14 @@ fn site_key(dir: &Path) -> Result<(), Failure> {
     write(&dir.join("site.key"), &*key, 0o600)
 }
 
-/// Writes NAME.pem and NAME.key; never over files that are there.
+/// Writes NAME.pem and NAME.key; never over files that are there, and never one of them beside another's.
 fn write_pair(dir: &Path, name: &str, (certificate, key): (&str, &str)) -> Result<(), Failure> {
+    let file = |ending: &str| dir.join(format!("{name}.{ending}"));
+    if let Some(there) = ["key", "pem"].map(file).iter().find(|path| path.exists()) {
+        return Err(Failure::new(Exit::Storage, anyhow!("{} is there; {REPLACE}", there.display())));
+    }
     for (ending, text, mode) in [("key", key, 0o600), ("pem", certificate, 0o644)] {
-        write(&dir.join(format!("{name}.{ending}")), text.as_bytes(), mode)?;
+        write(&file(ending), text.as_bytes(), mode)?;
     }
     Ok(())
 }
@@ -158,7 +169,11 @@ fn write(path: &Path, bytes: &[u8], mode: u32) -> Result<(), Failure> {
     let _ = mode;
     let mut file = options
         .open(path)
-        .with_context(|| format!("{}: remove it first if it is to be replaced", path.display()))
+        .map_err(|error| {
+            let there = error.kind() == std::io::ErrorKind::AlreadyExists;
+            let replace = if there { format!(" is there; {REPLACE}") } else { String::new() };
+            anyhow::Error::from(error).context(format!("{}{replace}", path.display()))
+        })
         .or_exit(Exit::Storage)?;
     file.write_all(bytes).with_context(|| path.display().to_string()).or_exit(Exit::Storage)?;
     println!("{}", path.display());

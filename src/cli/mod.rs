@@ -28,6 +28,7 @@ mod top;
 mod worker;
 mod world;
 
+use std::io::Write;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
@@ -119,14 +120,14 @@ impl Failure {
         let mut words = String::new();
         for cause in self.error.chain().map(ToString::to_string) {
             // Some errors tell their cause themselves.
-            if !words.ends_with(&cause) {
+            if !words.contains(&cause) {
                 words += if words.is_empty() { "" } else { ": " };
                 words += &cause;
             }
         }
         let told = words.contains("; ") || words.contains("keystill ");
         let of_the_system = self.error.chain().find_map(|cause| cause.downcast_ref::<std::io::Error>());
-        match of_the_system.and_then(|error| remedy(error.kind())) {
+        match of_the_system.and_then(remedy_of) {
             Some(remedy) if !told => format!("{words}; {remedy}"),
             _ => words,
         }
@@ -142,7 +143,13 @@ impl Failure {
     }
 }
 
-/// What to do about an error of the operating system.
+/// What to do about an error of the operating system, which has no kind for a name that nobody knows.
+fn remedy_of(error: &std::io::Error) -> Option<&'static str> {
+    let unknown = error.to_string().starts_with("failed to lookup address");
+    if unknown { Some("check the host's name, or name its address") } else { remedy(error.kind()) }
+}
+
+/// What to do about a kind of error of the operating system.
 fn remedy(kind: std::io::ErrorKind) -> Option<&'static str> {
     use std::io::ErrorKind;
     Some(match kind {
@@ -222,23 +229,32 @@ fn one_line_a_paragraph(text: &str) -> String {
     joined
 }
 
-/// Ends the program quietly once nobody reads its output any more, as in `keystill link | head -1`.
+/// Ends the program quietly once nobody reads its output any more, as in `keystill link | head -1`, and
+/// with an error where the output cannot be written.
 ///
 /// `println!` knows only a panic for that; this tells that one from all others by its words. Data are written to
 /// files by their own way, where a failure is an error; only standard output and the log end here.
 fn leave_with_the_reader() {
     let otherwise = std::panic::take_hook();
     std::panic::set_hook(Box::new(move |panic| {
-        if panic.payload().downcast_ref::<String>().is_some_and(|words| is_closed_pipe(words)) {
-            std::process::exit(0);
+        match panic.payload().downcast_ref::<String>().and_then(|words| unwritable(words)) {
+            Some(why) if why.contains("(os error 32)") => std::process::exit(0),
+            Some(why) => {
+                // Where that cannot be written either, the exit code tells.
+                let _ = writeln!(
+                    std::io::stderr(),
+                    "keystill: the output cannot be written: {why}; make room, or send it elsewhere"
+                );
+                std::process::exit(i32::from(Exit::Storage as u8));
+            }
+            None => otherwise(panic),
         }
-        otherwise(panic);
     }));
 }
 
-/// Whether a panic's words are those of `println!` into a pipe that nobody reads.
-fn is_closed_pipe(words: &str) -> bool {
-    words.starts_with("failed printing to std") && words.contains("(os error 32)")
+/// What the system said if a panic's words are those of `println!` that cannot write.
+fn unwritable(words: &str) -> Option<&str> {
+    words.strip_prefix("failed printing to std")?.split_once(": ").map(|(_, why)| why)
 }
 
 fn run(command: Command) -> Result<(), Failure> {
@@ -332,8 +348,13 @@ mod tests {
             failure.words(),
             format!("no/such/file: {words}; {}", remedy(std::io::ErrorKind::NotFound).expect("known"))
         );
+        let nobody = std::io::Error::other("failed to lookup address information: Name or service not known");
+        let words = Failure::new(Exit::Configuration, nobody).words();
+        assert!(words.ends_with("known; check the host's name, or name its address"), "{words}");
         let told = anyhow::anyhow!("first; do this");
         assert_eq!(Failure::new(Exit::Usage, told).words(), "first; do this", "nothing is added");
+        let within = anyhow::anyhow!("the cause").context("first: the cause; do this");
+        assert_eq!(Failure::new(Exit::Usage, within).words(), "first: the cause; do this", "told once");
     }
 
     #[test]

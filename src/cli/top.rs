@@ -60,8 +60,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
 fn read(folder: &Path) -> Result<Value, Failure> {
     let path = folder.join("status.json");
     let text = std::fs::read_to_string(&path)
-        .with_context(|| {
-            format!("{}: give the state folder of a node: keystill node … --state DIR", path.display())
+        .map_err(|error| {
+            let state = "; give the state folder of a node that has run: keystill node … --state DIR";
+            let told = if error.kind() == std::io::ErrorKind::NotFound { state } else { "" };
+            anyhow::Error::from(error).context(format!("{}{told}", path.display()))
         })
         .or_exit(Exit::Configuration)?;
     let status: Value = serde_json::from_str(&text)

@@ -44,6 +44,22 @@ pub enum CertificateError {
     /// Without a name there is nothing to check.
     #[error("a server certificate needs at least one host name or address that clients connect to")]
     NoHost,
+    /// Neither a host name nor an address.
+    #[error(
+        "`{0}` is neither a host name nor an address: letters, digits, hyphens and dots, such as kme-a.example or 192.0.2.1"
+    )]
+    Host(String),
+}
+
+/// A name as clients compare it: labels of letters, digits and hyphens; or an address.
+fn is_host(name: &str) -> bool {
+    let label = |(place, label): (usize, &str)| {
+        let good = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_');
+        let wildcard = place == 0 && label == "*" && name.contains('.');
+        let named = !label.is_empty() && label.len() <= 63 && label.bytes().all(good);
+        wildcard || named && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.parse::<std::net::IpAddr>().is_ok() || name.len() <= 253 && name.split('.').enumerate().all(label)
 }
 
 /// A certificate authority.
@@ -112,6 +128,9 @@ impl Authority {
     ) -> Result<Leaf, CertificateError> {
         if purpose == Purpose::Server && hosts.is_empty() {
             return Err(CertificateError::NoHost);
+        }
+        if let Some(wrong) = hosts.iter().find(|host| !is_host(host)) {
+            return Err(CertificateError::Host(wrong.clone()));
         }
         let mut params = CertificateParams::new(hosts.to_vec())?;
         params.distinguished_name.push(DnType::CommonName, id);
@@ -186,6 +205,13 @@ mod tests {
         assert!(oids.contains(&"2.5.29.35".to_owned()), "authority key identifier: {oids:?}");
         assert!(leaf.key.contains("BEGIN PRIVATE KEY"), "PKCS#8");
         assert!(authority.issue(Purpose::Server, "kme", &[], 7).is_err(), "no host, no server");
+        for good in ["kme_a", "*.example", "a-1.example", "::1", "192.0.2.1"] {
+            assert!(authority.issue(Purpose::Server, "kme", &[good.into()], 7).is_ok(), "{good}");
+        }
+        for wrong in ["", "a b", "kme-a:8443", "https://kme-a", "-a", "a..b", "*", "kme é"] {
+            let made = authority.issue(Purpose::Server, "kme", &["localhost".into(), wrong.into()], 7);
+            assert!(matches!(made, Err(CertificateError::Host(name)) if name == wrong), "{wrong:?}");
+        }
     }
 
     #[test]

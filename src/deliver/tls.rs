@@ -44,11 +44,11 @@ pub enum SaeIdFrom {
 #[non_exhaustive]
 pub enum TlsError {
     /// A file cannot be used.
-    #[error("{}: {what}; make one with `keystill certs`", path.display())]
+    #[error("{}: {what}", path.display())]
     File {
         /// The file.
         path: PathBuf,
-        /// What is wrong.
+        /// What is wrong, and what to do.
         what: String,
     },
     /// Certificate, key and authority do not fit together.
@@ -74,12 +74,23 @@ pub fn server_config(files: &TlsFiles) -> Result<Arc<ServerConfig>, TlsError> {
         .build()
         .map_err(|error| refused(error.to_string()))?;
     let key = PrivateKeyDer::from_pem_file(&files.key).map_err(|error| unreadable(&files.key, &error))?;
+    let own = certificates(&files.certificate)?;
+    check_own(&own[0]).map_err(|what| TlsError::File { path: files.certificate.clone(), what })?;
     let mut config = ServerConfig::builder_with_provider(provider)
         .with_protocol_versions(&[&rustls::version::TLS13, &rustls::version::TLS12])
         .map_err(|error| refused(error.to_string()))?
         .with_client_cert_verifier(clients)
-        .with_single_cert(certificates(&files.certificate)?, key)
-        .map_err(|error| refused(error.to_string()))?;
+        .with_single_cert(own, key)
+        .map_err(|error| match error {
+            rustls::Error::InconsistentKeys(_) => TlsError::File {
+                path: files.key.clone(),
+                what: format!(
+                    "not the key of {}; name the two that were made together",
+                    files.certificate.display()
+                ),
+            },
+            error => refused(error.to_string()),
+        })?;
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(Arc::new(config))
 }
@@ -88,13 +99,46 @@ fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, TlsError> {
     let found: Result<Vec<_>, _> = CertificateDer::pem_file_iter(path).and_then(Iterator::collect);
     let found = found.map_err(|error| unreadable(path, &error))?;
     if found.is_empty() {
-        return Err(TlsError::File { path: path.to_owned(), what: "no certificate in it".into() });
+        let what = "no certificate in it; make one with `keystill certs`".into();
+        return Err(TlsError::File { path: path.to_owned(), what });
     }
     Ok(found)
 }
 
+/// What every strict client would refuse is refused here, where the operator sees it.
+fn check_own(certificate: &CertificateDer<'_>) -> Result<(), String> {
+    const MAKE: &str = "make another with `keystill certs server`";
+    let (_, parsed) =
+        X509Certificate::from_der(certificate).map_err(|error| format!("no certificate: {error}; {MAKE}"))?;
+    let usage = parsed.extended_key_usage().map_err(|error| format!("{error}; {MAKE}"))?;
+    if usage.is_some_and(|usage| !usage.value.server_auth && !usage.value.any) {
+        return Err(format!("it is a client's, by its extended key usage, not a server's; {MAKE}"));
+    }
+    let (now, valid) = (time::OffsetDateTime::now_utc().unix_timestamp(), parsed.validity());
+    if valid.not_after.timestamp() < now {
+        return Err(format!("it ended on {}; {MAKE}", valid.not_after));
+    }
+    if valid.not_before.timestamp() > now {
+        return Err(format!("it begins on {}; set this machine's clock, or {MAKE}", valid.not_before));
+    }
+    Ok(())
+}
+
 fn unreadable(path: &Path, error: &rustls::pki_types::pem::Error) -> TlsError {
-    TlsError::File { path: path.to_owned(), what: error.to_string() }
+    use std::io::ErrorKind::PermissionDenied;
+    let what = match error {
+        rustls::pki_types::pem::Error::Io(error) if error.kind() == PermissionDenied => {
+            format!("{error}; let the user that serves read it")
+        }
+        rustls::pki_types::pem::Error::Io(error) => {
+            format!("{error}; check the path, or make one with `keystill certs`")
+        }
+        rustls::pki_types::pem::Error::NoItemsFound => {
+            "no private key in it; name the file that ends in .key".into()
+        }
+        error => format!("{error}; make one with `keystill certs`"),
+    };
+    TlsError::File { path: path.to_owned(), what }
 }
 
 /// Days until the first of a server's certificates ends; negative if one has ended.
@@ -129,4 +173,39 @@ pub(super) fn sae_id(certificate: &CertificateDer<'_>, from: SaeIdFrom) -> Optio
         }
         _ => None,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use rcgen::{CertificateParams, ExtendedKeyUsagePurpose, KeyPair};
+    use time::{Duration, OffsetDateTime};
+
+    use super::*;
+
+    /// A certificate of its own authority, valid from and until so many days from now.
+    fn certificate(days: [i64; 2], usages: Vec<ExtendedKeyUsagePurpose>) -> CertificateDer<'static> {
+        let mut params = CertificateParams::new(vec!["localhost".into()]).expect("a name");
+        let [from, until] = days.map(|days| OffsetDateTime::now_utc() + Duration::days(days));
+        (params.not_before, params.not_after, params.extended_key_usages) = (from, until, usages);
+        let pair = KeyPair::generate().expect("a key");
+        params.self_signed(&pair).expect("a certificate").der().clone()
+    }
+
+    #[test]
+    fn what_clients_would_refuse_is_refused_with_what_to_do() {
+        use ExtendedKeyUsagePurpose::{ClientAuth, ServerAuth};
+        let judged = |days, usages| check_own(&certificate(days, usages));
+        assert_eq!(judged([-1, 1], vec![ServerAuth]), Ok(()), "a server's");
+        assert_eq!(judged([-1, 1], vec![ClientAuth, ServerAuth]), Ok(()), "both");
+        assert_eq!(judged([-1, 1], Vec::new()), Ok(()), "any usage");
+        for (days, usages, why) in [
+            ([-9, -1], vec![ServerAuth], "it ended on"),
+            ([1, 9], vec![ServerAuth], "it begins on"),
+            ([-1, 1], vec![ClientAuth], "it is a client's"),
+        ] {
+            let told = judged(days, usages).expect_err(why);
+            assert!(told.contains(why) && told.contains("keystill certs server"), "{why}: {told}");
+        }
+        assert!(check_own(&CertificateDer::from(vec![1, 2, 3])).is_err(), "no certificate at all");
+    }
 }
