@@ -153,7 +153,7 @@ impl Chart<'_> {
         let mut text = format!("<g class=\"{}\">", self.class);
         if steps.iter().any(|step| step.high > step.low) {
             let mut band = String::new();
-            for run in steps.chunk_by(|one, next| joined(one, next)) {
+            for run in steps.chunk_by(joined) {
                 let there = run.iter().map(|step| (step.from_s, step.to_s, step.high));
                 let back = run.iter().rev().map(|step| (step.to_s, step.from_s, step.low));
                 for (number, (from_s, to_s, value)) in there.chain(back).enumerate() {
@@ -165,7 +165,7 @@ impl Chart<'_> {
             let _ = write!(text, "<path class=\"band\" d=\"{band}\"/>");
         }
         let mut line = String::new();
-        for run in steps.chunk_by(|one, next| joined(one, next)) {
+        for run in steps.chunk_by(joined) {
             for (number, step) in run.iter().enumerate() {
                 let pen = if number == 0 { 'M' } else { 'L' };
                 let (from, to) = (x.at(step.from_s), x.at(step.to_s));
