@@ -364,8 +364,8 @@ impl<K: KeyStore> Keys for Stored<K> {
 
     fn collect(&self, pair: usize, ids: &[KeyId]) -> Result<Vec<Key>, Unavailable> {
         let lane = *self.lanes.get(pair).ok_or(Unavailable::NotFound)?;
-        let mut waiting = self.waiting();
         if lane.both_here {
+            let mut waiting = self.waiting();
             let known = |id: &KeyId| waiting.copies.contains_key(&(pair, *id));
             let mut sorted = ids.to_vec();
             sorted.sort_unstable();
@@ -377,7 +377,6 @@ impl<K: KeyStore> Keys for Stored<K> {
         }
         let units: Option<Vec<Vec<_>>> = ids.iter().map(|id| lane.units(*id)).collect();
         let units = units.ok_or(Unavailable::NotFound)?;
-        drop(waiting);
         let fetched = self.collecting.ask(units.concat(), |asked| self.fetch(asked));
         let fetched = fetched.unwrap_or_else(|| Err(Unavailable::Failed { what: "a caller failed".into() }));
         let mut taken = fetched?.into_iter();
@@ -392,14 +391,18 @@ impl<K: KeyStore> Keys for Stored<K> {
 impl<K: KeyStore> Stored<K> {
     /// Answers callers who collect: each gets all of its units, or none. One sync serves them all.
     fn fetch(&self, asked: Vec<Vec<store::KeyId>>) -> Vec<Fetched> {
-        let mut waiting = self.waiting();
-        let lacks = |unit: &&store::KeyId| !waiting.returned.contains_key(unit);
-        let lacking: Vec<store::KeyId> = asked.iter().flatten().filter(lacks).copied().collect();
+        let lacking: Vec<store::KeyId> = {
+            let waiting = self.waiting();
+            let lacks = |unit: &&store::KeyId| !waiting.returned.contains_key(unit);
+            asked.iter().flatten().filter(lacks).copied().collect()
+        };
+        // Nobody else is here meanwhile, so what was returned stays; masters need not wait for this sync.
         let delivered = if lacking.is_empty() { Ok(Vec::new()) } else { self.store().deliver_each(&lacking) };
         let mut delivered = match delivered {
             Ok(delivered) => delivered.into_iter(),
             Err(error) => return asked.iter().map(|_| Err(failed(&error))).collect(),
         };
+        let mut waiting = self.waiting();
         // The same order as above, so that every answer meets its question.
         let mut lacking = lacking.into_iter().peekable();
         let mut answers = Vec::with_capacity(asked.len());
@@ -577,6 +580,69 @@ mod tests {
             stored.reserve(0, Want { number: 1, key_bytes: 32 }).expect("enough");
         }
         assert_eq!(store.lock().expect("not poisoned").calls, 1, "one pull for all");
+    }
+
+    /// A store that tells when it is asked by ID, and answers when it is let.
+    #[derive(Debug)]
+    struct Held {
+        blocks: Blocks,
+        asked: std::sync::mpsc::Sender<()>,
+        go: std::sync::mpsc::Receiver<()>,
+    }
+
+    impl KeyStore for Held {
+        fn available(&self) -> u64 {
+            self.blocks.available()
+        }
+
+        fn deliver_next(&mut self, share: Share, most: usize) -> Result<Vec<store::Key>, StoreError> {
+            self.blocks.deliver_next(share, most)
+        }
+
+        fn deliver(&mut self, id: store::KeyId) -> Result<store::Key, StoreError> {
+            self.blocks.deliver(id)
+        }
+
+        fn deliver_each(
+            &mut self,
+            ids: &[store::KeyId],
+        ) -> Result<Vec<Result<store::Key, StoreError>>, StoreError> {
+            self.asked.send(()).expect("the test listens");
+            self.go.recv().expect("the test answers");
+            self.blocks.deliver_each(ids)
+        }
+    }
+
+    #[test]
+    fn who_comes_during_a_sync_waits_in_the_next_ones_queue() {
+        let pairs = pairs(&[("alice", "bob", "a", "b")]);
+        let master = Stored::new(Blocks::new(1), "a", &pairs, 1 << 20).expect("one master");
+        let keys = master.reserve(0, Want { number: 3, key_bytes: 32 }).expect("enough");
+        let ((told, asked), (let_go, go)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
+        let blocks = std::mem::take(&mut *Blocks::new(1).lock().expect("not poisoned"));
+        let held = Arc::new(Mutex::new(Held { blocks, asked: told, go }));
+        let slave = Stored::new(held.clone(), "b", &pairs, 1 << 20).expect("one master");
+        std::thread::scope(|scope| {
+            let collect = |key: &Key| {
+                let (slave, id) = (&slave, key.id);
+                scope.spawn(move || slave.collect(0, &[id]).map(|copies| copies.len()))
+            };
+            let first = collect(&keys[0]);
+            asked.recv().expect("it asks");
+            let others = [collect(&keys[1]), collect(&keys[2])];
+            let queued = (0..2000).any(|_| {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+                format!("{:?}", slave.collecting).contains("2 waiting")
+            });
+            // More than there should be, so that a failure ends, too.
+            (0..3).for_each(|_| let_go.send(()).expect("it waits"));
+            assert!(queued, "both wait together while the first one's sync runs");
+            assert_eq!(first.join().expect("no panic"), Ok(1), "the first");
+            for other in others {
+                assert_eq!(other.join().expect("no panic"), Ok(1), "its own key");
+            }
+        });
+        assert_eq!(held.lock().expect("not poisoned").blocks.calls, 2, "one sync for both");
     }
 
     #[test]
