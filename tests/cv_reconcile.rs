@@ -6,7 +6,7 @@
 use keystill::Isa;
 use keystill::bits::{BitBlock, LLR_UNIT, Llrs};
 use keystill::cv::rotation::{self, Channel, Dimension};
-use keystill::reconcile::codes::leaf::{Code, FAMILY};
+use keystill::reconcile::codes::leaf::{Code, FAMILY, Visit};
 use keystill::reconcile::leaf::{Corrector, Plan, Reference};
 use keystill::reconcile::{Effort, Reconciled};
 use keystill::stage::{Job, Outbox, Stage, Step, Workbench};
@@ -126,40 +126,31 @@ fn a_gain_error_and_spoilt_samples_give_no_wrong_bits() {
 fn sum_product(code: &Code, ratios: &[f64], syndrome: &[u64], most: u32) -> Option<u32> {
     let (core, leaves) = ratios.split_at(64 * code.core_blocks());
     let mut posteriors: Vec<[f64; 64]> = core.as_chunks::<64>().0.to_vec();
-    for (block, home) in posteriors.iter_mut().zip(&code.walks()[1].homes) {
+    let last = code.walks().last().expect("a code has walks");
+    for (block, home) in posteriors.iter_mut().zip(&last.homes) {
         block.rotate_left(*home as usize);
     }
-    let degrees = code.leaf_runs().iter().chain(code.parity_runs());
-    let degrees: Vec<usize> = degrees.flat_map(|run| std::iter::repeat_n(run.degree, run.checks)).collect();
-    let starts: Vec<usize> =
-        degrees.iter().scan(0, |sum, d| Some(std::mem::replace(sum, *sum + d))).collect();
-    let mut messages = vec![[0.0; 64]; code.walks()[0].edges.len()];
-    for (iteration, walk) in (1..=most).zip(code.walks().iter().cycle()) {
-        let (first, last) = (0..code.leaf_blocks(), code.leaf_blocks()..degrees.len());
-        let back = walk.order == keystill_kernels::ldpc::leaf::Order::Descending;
-        let parity: Vec<usize> = if back { last.rev().collect() } else { last.collect() };
+    let mut messages = vec![[0.0; 64]; code.edge_count()];
+    let iterations = (1..=most).flat_map(|k| std::iter::repeat_n(k, code.walks_an_iteration()));
+    for (iteration, walk) in iterations.zip(code.walks().iter().cycle()) {
         let mut violated = 0;
-        for check in first.chain(parity) {
-            let edges = starts[check]..starts[check] + degrees[check];
-            for block in &walk.edges[edges.clone()] {
-                posteriors[block.block as usize].rotate_left(block.rotation as usize);
+        for (check, first_edge, edges) in walk.visits.iter().flat_map(Visit::checks) {
+            for edge in edges {
+                posteriors[edge.block as usize].rotate_left(edge.rotation as usize);
             }
             for lane in 0..64 {
                 let leaf = leaves.get(64 * check + lane).map_or(1.0, |ratio| libm::tanh(ratio / 2.0));
                 let sign = if syndrome[check] >> lane & 1 == 1 { -1.0 } else { 1.0 };
-                let values: Vec<f64> = edges
-                    .clone()
-                    .map(|e| posteriors[walk.edges[e].block as usize][lane] - messages[e][lane])
-                    .collect();
-                let ones = edges.clone().filter(|e| posteriors[walk.edges[*e].block as usize][lane] < 0.0);
-                let odd = ones.count() % 2 == 1;
+                let messages = &mut messages[first_edge..first_edge + edges.len()];
+                let now = edges.iter().map(|edge| posteriors[edge.block as usize][lane]);
+                let odd = now.clone().filter(|value| *value < 0.0).count() % 2 == 1;
                 violated += u32::from(check >= code.leaf_blocks() && odd != (sign < 0.0));
-                for (i, e) in edges.clone().enumerate() {
+                let values: Vec<f64> = now.zip(&*messages).map(|(now, message)| now - message[lane]).collect();
+                for (i, (edge, message)) in edges.iter().zip(messages).enumerate() {
                     let others = values.iter().enumerate().filter(|(j, _)| *j != i);
                     let product: f64 = others.map(|(_, value)| libm::tanh(value / 2.0)).product();
-                    let message = 2.0 * libm::atanh((sign * leaf * product).clamp(-0.999_999, 0.999_999));
-                    messages[e][lane] = message;
-                    posteriors[walk.edges[e].block as usize][lane] = values[i] + message;
+                    message[lane] = 2.0 * libm::atanh((sign * leaf * product).clamp(-0.999_999, 0.999_999));
+                    posteriors[edge.block as usize][lane] = values[i] + message[lane];
                 }
             }
         }

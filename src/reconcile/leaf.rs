@@ -60,7 +60,7 @@ use keystill_kernels::ldpc::leaf::{
 use zeroize::Zeroize;
 
 pub(super) use super::codes::leaf::BLOCK_BITS;
-use super::codes::leaf::{Code, FAMILY, HIGH_FAMILY, HIGH_RATE, chain_blocks};
+use super::codes::leaf::{Check, Code, FAMILY, HIGH_FAMILY, HIGH_RATE, Visit, chain_blocks};
 use super::{Effort, Reconciled};
 use crate::bits::{BitBlock, Llrs};
 use crate::ledger::Disclosure;
@@ -537,14 +537,14 @@ impl Decoder {
     /// Lays the soft bits of the core out in the decoder's lane order.
     fn lay(&mut self, code: &Code, ratios: &[i16]) {
         let (blocks, _) = ratios.as_chunks::<BLOCK_BITS>();
-        let homes = &code.walks()[1].homes;
+        let homes = code.walks().last().map_or(&[][..], |walk| &walk.homes[..]);
         self.posteriors.clear();
         self.posteriors.extend(blocks.iter().zip(homes).map(|(block, home)| {
             let mut lanes = Lanes(*block);
             lanes.0.rotate_left(*home as usize);
             lanes
         }));
-        self.messages.resize(code.walks()[0].edges.len(), Lanes::default());
+        self.messages.resize(code.edge_count(), Lanes::default());
         self.leaves.resize(code.leaf_blocks(), Lanes::default());
     }
 
@@ -567,7 +567,8 @@ impl Decoder {
         let factors = Factors::bent((BEND * code.rate()).min(1.0));
         let (mut fewest, mut fewest_at, mut share, mut stretch) = (u32::MAX, 0, 1.0, 0);
         self.lay_leaves(isa, code, stretch, ratios, syndrome);
-        for (iteration, walk) in (1..=MOST_ITERATIONS).zip(code.walks().iter().cycle()) {
+        let iterations = (1..=MOST_ITERATIONS).flat_map(|k| std::iter::repeat_n(k, code.walks_an_iteration()));
+        for (iteration, walk) in iterations.zip(code.walks().iter().cycle()) {
             let begun = stretch;
             while share < STRETCHES[stretch].0 {
                 stretch += 1;
@@ -575,21 +576,8 @@ impl Decoder {
             if stretch > begun {
                 self.lay_leaves(isa, code, stretch, ratios, syndrome);
             }
-            let graph = Graph {
-                leaf_runs: code.leaf_runs(),
-                factors: &factors,
-                parity_runs: code.parity_runs(),
-                parity_order: walk.order,
-                parity_rule: parity_rule(share),
-                edges: &walk.edges,
-            };
-            let mut beliefs = Beliefs {
-                posteriors: &mut self.posteriors,
-                messages: &mut self.messages,
-                leaves: &self.leaves,
-                syndrome: parity,
-            };
-            let violated = kernel::iterate(isa, &graph, &mut beliefs);
+            let rules = (&factors, parity_rule(share));
+            let violated = walk.visits.iter().map(|visit| self.visit(isa, visit, rules, syndrome)).sum();
             share = f64::from(violated) / (BLOCK_BITS * parity.len()) as f64;
             if violated == 0 && self.settle(code, &walk.homes, parity) {
                 return (true, iteration);
@@ -602,6 +590,30 @@ impl Decoder {
             }
         }
         (false, MOST_ITERATIONS)
+    }
+
+    /// Visits checks. Returns how many parity checks among them were violated.
+    fn visit(
+        &mut self,
+        isa: Isa,
+        visit: &Visit,
+        (factors, parity_rule): (&Factors, ParityRule),
+        syndrome: &[u64],
+    ) -> u32 {
+        let Visit { kind, run, order, first_check, first_edge, ref edges } = *visit;
+        let (checks, runs) = (first_check..first_check + run.checks, [run]);
+        let (leaf_runs, parity_runs, leaves, syndrome) = match kind {
+            Check::Leaf => (&runs[..], &[][..], &self.leaves[checks], &[][..]),
+            Check::Parity => (&[][..], &runs[..], &[][..], &syndrome[checks]),
+        };
+        let graph = Graph { leaf_runs, factors, parity_runs, parity_order: order, parity_rule, edges };
+        let mut beliefs = Beliefs {
+            posteriors: &mut self.posteriors,
+            messages: &mut self.messages[first_edge..first_edge + edges.len()],
+            leaves,
+            syndrome,
+        };
+        kernel::iterate(isa, &graph, &mut beliefs)
     }
 
     /// Takes the signs for bits and tests the parity checks: the posteriors moved on while the last

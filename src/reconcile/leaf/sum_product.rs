@@ -1,6 +1,6 @@
 //! The decoder against sum-product in floating point, on the same schedule.
 
-use keystill_kernels::ldpc::leaf::{Edge, Order};
+use keystill_kernels::ldpc::leaf::Edge;
 
 use super::tests::frame;
 use super::*;
@@ -48,30 +48,28 @@ fn signs(word: u64) -> Block {
 fn decode(code: &Code, ratios: &[i16], bits: &[u64], syndrome: &[u64]) -> Option<u32> {
     let blocks = ratios.as_chunks::<64>().0;
     let ratio = |ratio: i16| f64::from(ratio) / 1024.0;
-    let homes = &code.walks()[1].homes;
+    let homes = &code.walks().last().unwrap().homes;
     let lay = |(block, home): (&[i16; 64], &u32)| -> Block {
         std::array::from_fn(|lane| ratio(block[(lane + *home as usize) % 64]))
     };
     let mut exact = Exact {
         posteriors: blocks.iter().zip(homes).map(lay).collect(),
-        messages: vec![[0.0; 64]; code.walks()[0].edges.len()],
+        messages: vec![[0.0; 64]; code.edge_count()],
     };
-    for (iteration, walk) in (1..=MOST_ITERATIONS).zip(code.walks().iter().cycle()) {
-        let (mut edge, mut check) = (0, 0);
-        for run in code.leaf_runs() {
-            for _ in 0..run.checks {
-                let (leaf, sign) = (&blocks[code.core_blocks() + check], signs(syndrome[check]));
-                let own = std::array::from_fn(|lane| sign[lane] * (ratio(leaf[lane]) / 2.0).tanh());
-                exact.check(&walk.edges[edge..edge + run.degree], edge, &own);
-                edge += run.degree;
-                check += 1;
+    let iterations = (1..=MOST_ITERATIONS).flat_map(|k| std::iter::repeat_n(k, code.walks_an_iteration()));
+    for (iteration, walk) in iterations.zip(code.walks().iter().cycle()) {
+        for visit in &walk.visits {
+            for (check, first_edge, edges) in visit.checks() {
+                let sign = signs(syndrome[check]);
+                let own = match visit.kind {
+                    Check::Parity => sign,
+                    Check::Leaf => {
+                        let leaf = &blocks[code.core_blocks() + check];
+                        std::array::from_fn(|lane| sign[lane] * (ratio(leaf[lane]) / 2.0).tanh())
+                    }
+                };
+                exact.check(edges, first_edge, &own);
             }
-        }
-        let [run] = code.parity_runs() else { panic!("one run of parity checks") };
-        for place in 0..run.checks {
-            let place = if walk.order == Order::Ascending { place } else { run.checks - 1 - place };
-            let first = edge + place * run.degree;
-            exact.check(&walk.edges[first..first + run.degree], first, &signs(syndrome[check + place]));
         }
         let right = exact.posteriors.iter().zip(&walk.homes).zip(bits).all(|((block, home), bits)| {
             let bits = bits.rotate_right(*home);

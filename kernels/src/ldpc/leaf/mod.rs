@@ -6,7 +6,7 @@
 //! the core is iterated. The remaining checks, the *parity checks* of the core, tell when the
 //! decoder has arrived; a leaf check can always be satisfied by its leaf.
 //!
-//! Layered schedule: one iteration visits all leaf checks, then all parity checks; each check
+//! Layered schedule: the leaf checks of a graph, or of a part of one, come first, then its parity checks; each check
 //! takes its old message C off the posteriors V (a = V − C), computes the new one and adds it.
 //! Log-likelihood ratios are in units of 1/[`UNIT`] and saturate at ±32.
 //!
@@ -138,7 +138,7 @@ pub enum ParityRule {
     Sizes,
 }
 
-/// The graph: leaf checks first, then parity checks, and their edges in that order.
+/// The graph, or a part of it: leaf checks first, then parity checks, and their edges in that order.
 #[derive(Clone, Copy, Debug)]
 pub struct Graph<'a> {
     /// Leaf checks.
@@ -169,7 +169,7 @@ pub struct Beliefs<'a> {
 }
 
 kernel! {
-    /// One iteration over all checks. Returns how many parity checks, lane by lane, were violated
+    /// Visits all checks of the graph once. Returns how many parity checks, lane by lane, were violated
     /// by the posteriors that they met.
     ///
     /// Panics if the graph's edges, blocks and checks are not those of `beliefs`, or a degree is 0
