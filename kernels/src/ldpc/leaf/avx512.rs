@@ -167,6 +167,17 @@ fn products<const D: usize>(lines: &Lines, leaf: __m512i, a: &[__m512i; D]) -> [
     told
 }
 
+/// The value, computed here: left alone, the compiler puts a sum off and keeps all that it is of on the stack.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn now(mut value: __m512i) -> __m512i {
+    // SAFETY: no instruction.
+    unsafe {
+        std::arch::asm!("/* {0} */", inout(zmm_reg) value, options(nomem, nostack, preserves_flags));
+    }
+    value
+}
+
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn parity_check<const D: usize, const PRODUCT: bool>(
@@ -183,26 +194,27 @@ fn parity_check<const D: usize, const PRODUCT: bool>(
         let value = rotated(&posteriors[edges[I].block as usize], edges[I].rotation);
         let message = halves(&messages[I]);
         for half in 0..2 {
-            odd[half] = _mm512_xor_si512(odd[half], value[half]);
+            let sum = _mm512_xor_si512(odd[half], value[half]);
+            odd[half] = if PRODUCT { now(sum) } else { sum };
             a[half][I] = _mm512_subs_epi16(value[half], message[half]);
         }
     });
-    for half in 0..2 {
+    for (half, a) in a.iter().enumerate() {
         let told = if PRODUCT {
             let one = _mm512_set1_epi16(const { certain(D) });
             let leaf = _mm512_mask_sub_epi16(one, bits[half], zero, one);
-            let mut told = products::<D>(&Lines::new(&Factors::TANH.0), leaf, &a[half]);
+            let mut told = products::<D>(&Lines::new(&Factors::TANH.0), leaf, a);
             let artanh = Lines::new(&ARTANH);
             each!(I, D, {
                 told[I] = artanh.artanh_twice(told[I]);
             });
             told
         } else {
-            parity_messages::<D>(_mm512_movm_epi16(bits[half]), &a[half])
+            parity_messages::<D>(_mm512_movm_epi16(bits[half]), a)
         };
         each!(I, D, {
             store_half(&mut messages[I], half, told[I]);
-            let value = _mm512_adds_epi16(a[half][I], told[I]);
+            let value = _mm512_adds_epi16(a[I], told[I]);
             store_half(&mut posteriors[edges[I].block as usize], half, value);
         });
     }
