@@ -4,28 +4,17 @@
 //!
 //! A job on the pool takes four itself: the work, the pool's envelope, the result and the actor's. BB84's blocks here are
 //! reconciled by Cascade, each of whose hundreds of messages is one.
-#![allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    clippy::needless_pass_by_value,
-    reason = "tests make their numbers from counters"
-)]
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use keystill::Isa;
-use keystill::auth::Pool;
-use keystill::bb84::Frame;
-use keystill::cv;
-use keystill::pipeline::{Actor, FrameJob, FrameSource, News, Pace, Party, Workers, drive};
-use keystill::protocol::Protocol;
-use keystill::session::{Config, Event};
-use keystill::sim::{SimulatedRandom, simulated_pre_shared_key};
+use keystill::pipeline::{Actor, FrameJob, FrameSource, News, Workers, drive};
+use keystill::session::Event;
 use keystill::stage::Role;
+use synthetic::links::{self, CvFrames, Frames};
 
 mod synthetic;
 
@@ -94,78 +83,25 @@ const BLOCKS: u64 = 12;
 /// Blocks until every buffer has its size.
 const WARM_UP: u64 = 6;
 
-/// The synthetic frames of the first block, over and over.
+/// A source whose own allocations are not counted.
 #[derive(Debug)]
-struct Frames(Role);
+struct Outside<S>(S);
 
-impl FrameSource<Frame> for Frames {
-    fn frame(&self, index: u64) -> FrameJob<Frame> {
-        let role = self.0;
+impl<F: 'static, S: FrameSource<F>> FrameSource<F> for Outside<S> {
+    fn frame(&self, index: u64) -> FrameJob<F> {
         outside(|| {
-            Box::new(move |_| {
-                outside(|| {
-                    let (mut alice, mut bob) = synthetic::frames(index % 4);
-                    for frame in [&mut alice, &mut bob] {
-                        match frame {
-                            Frame::Alice(frame) => frame.first_gate = index * u64::from(frame.gates),
-                            Frame::Bob(frame) => frame.first_gate = index * u64::from(frame.gates),
-                        }
-                    }
-                    Ok(if role == Role::Alice { alice } else { bob })
-                })
-            })
+            let job = self.0.frame(index);
+            Box::new(move |isa| outside(|| job(isa)))
         })
     }
 
     fn frames(&self) -> u64 {
-        4 * BLOCKS
+        self.0.frames()
     }
 
     fn frame_duration(&self) -> Duration {
-        Duration::from_micros(150)
+        self.0.frame_duration()
     }
-}
-
-/// The synthetic CV frames of the first block, over and over.
-#[derive(Debug)]
-struct CvFrames(Role, Arc<Vec<(cv::Frame, cv::Frame)>>);
-
-impl FrameSource<cv::Frame> for CvFrames {
-    fn frame(&self, index: u64) -> FrameJob<cv::Frame> {
-        let (role, made) = (self.0, self.1.clone());
-        outside(|| {
-            Box::new(move |_| {
-                outside(|| {
-                    let (mut alice, mut bob) = made[index as usize % made.len()].clone();
-                    for frame in [&mut alice, &mut bob] {
-                        match frame {
-                            cv::Frame::Alice(frame) => frame.first_symbol = index * 20_000,
-                            cv::Frame::Bob(frame) => frame.first_symbol = index * 20_000,
-                        }
-                    }
-                    Ok(if role == Role::Alice { alice } else { bob })
-                })
-            })
-        })
-    }
-
-    fn frames(&self) -> u64 {
-        30 * BLOCKS
-    }
-
-    fn frame_duration(&self) -> Duration {
-        Duration::from_millis(2)
-    }
-}
-
-fn party<P: Protocol>(
-    role: Role,
-    protocol: Arc<P>,
-    source: Box<dyn FrameSource<P::Frame>>,
-) -> Box<dyn Actor> {
-    let random = Arc::new(SimulatedRandom::new(5, role, P::NAME));
-    let pool = Pool::from_pre_shared(&simulated_pre_shared_key(5, P::NAME, 1024)).expect("long enough");
-    Box::new(Party::new(Config::new(role, 9, protocol, random), pool, source, Pace::Max))
 }
 
 /// Allocations a block of both ends after warm-up: all, large ones, and bytes of these.
@@ -190,12 +126,17 @@ fn counted(mut actors: [Box<dyn Actor>; 2], workers: &Workers) -> [u64; 3] {
 #[test]
 fn a_block_takes_no_more_allocations_than_are_stated() {
     let workers = Workers::new(2, Isa::best()).expect("threads");
-    (0..4).for_each(|index| drop(synthetic::frames(index)));
-    let made: Arc<Vec<_>> = Arc::new((0..30).map(|index| synthetic::cv_frames(index, 0.0)).collect());
-    let bb84 = |role| party(role, synthetic::protocol(), Box::new(Frames(role)));
+    links::make_frames();
+    let bb84 = |role| {
+        let source = Outside(Frames { role, blocks: BLOCKS, different: 4 });
+        links::party(links::end(role, 9, synthetic::protocol()), Box::new(source))
+    };
     let found = counted([bb84(Role::Alice), bb84(Role::Bob)], &workers);
     hold("bb84", found, [3_000, 150, 1_900_000]);
-    let cv = |role| party(role, synthetic::cv_protocol(role), Box::new(CvFrames(role, made.clone())));
+    let cv = |role| {
+        let source = Outside(CvFrames { role, blocks: BLOCKS });
+        links::party(links::end(role, 9, synthetic::cv_protocol(role)), Box::new(source))
+    };
     let found = counted([cv(Role::Alice), cv(Role::Bob)], &workers);
     hold("cv", found, [900, 250, 24_000_000]);
 }

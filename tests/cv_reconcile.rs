@@ -145,7 +145,8 @@ fn sum_product(code: &Code, ratios: &[f64], syndrome: &[u64], most: u32) -> Opti
                 let now = edges.iter().map(|edge| posteriors[edge.block as usize][lane]);
                 let odd = now.clone().filter(|value| *value < 0.0).count() % 2 == 1;
                 violated += u32::from(check >= code.leaf_blocks() && odd != (sign < 0.0));
-                let values: Vec<f64> = now.zip(&*messages).map(|(now, message)| now - message[lane]).collect();
+                let values: Vec<f64> =
+                    now.zip(&*messages).map(|(now, message)| now - message[lane]).collect();
                 for (i, (edge, message)) in edges.iter().zip(messages).enumerate() {
                     let others = values.iter().enumerate().filter(|(j, _)| *j != i);
                     let product: f64 = others.map(|(_, value)| libm::tanh(value / 2.0)).product();

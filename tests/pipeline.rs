@@ -7,79 +7,20 @@
 )]
 
 use std::net::{TcpListener, TcpStream};
-use std::sync::Arc;
 use std::time::Duration;
 
 use keystill::Isa;
-use keystill::auth::Pool;
-use keystill::bb84::{Bb84, Frame};
-use keystill::cv::{self, Cv};
-use keystill::pipeline::{
-    Actor, FrameJob, FrameSource, Limits, News, NodeError, Pace, Party, Workers, drive, drive_over,
-};
-use keystill::protocol::Protocol;
-use keystill::session::Config;
-use keystill::sim::{SimulatedRandom, simulated_pre_shared_key};
+use keystill::pipeline::{Actor, Limits, News, NodeError, Workers, drive, drive_over};
 use keystill::stage::Role;
+use synthetic::links::{self, CvFrames, Frames};
 
 mod synthetic;
 
-#[derive(Debug)]
-struct Bb84Frames(Role);
-
-impl FrameSource<Frame> for Bb84Frames {
-    fn frame(&self, index: u64) -> FrameJob<Frame> {
-        let role = self.0;
-        Box::new(move |_| {
-            let (alice, bob) = synthetic::frames(index);
-            Ok(if role == Role::Alice { alice } else { bob })
-        })
-    }
-
-    fn frames(&self) -> u64 {
-        12
-    }
-
-    fn frame_duration(&self) -> Duration {
-        Duration::from_micros(150)
-    }
-}
-
-#[derive(Debug)]
-struct CvFrames(Role);
-
-impl FrameSource<cv::Frame> for CvFrames {
-    fn frame(&self, index: u64) -> FrameJob<cv::Frame> {
-        let role = self.0;
-        Box::new(move |_| {
-            let (alice, bob) = synthetic::cv_frames(index, 0.0);
-            Ok(if role == Role::Alice { alice } else { bob })
-        })
-    }
-
-    fn frames(&self) -> u64 {
-        30
-    }
-
-    fn frame_duration(&self) -> Duration {
-        Duration::from_millis(2)
-    }
-}
-
-fn party<P: Protocol>(
-    role: Role,
-    protocol: Arc<P>,
-    source: Box<dyn FrameSource<P::Frame>>,
-) -> Box<dyn Actor> {
-    let random = Arc::new(SimulatedRandom::new(5, role, P::NAME));
-    let pool = Pool::from_pre_shared(&simulated_pre_shared_key(5, P::NAME, 1024)).expect("long enough");
-    Box::new(Party::new(Config::new(role, 9, protocol, random), pool, source, Pace::Max))
-}
-
 fn node(role: Role) -> Vec<Box<dyn Actor>> {
-    let bb84: Arc<Bb84> = synthetic::protocol();
-    let cv: Arc<Cv> = synthetic::cv_protocol(role);
-    vec![party(role, bb84, Box::new(Bb84Frames(role))), party(role, cv, Box::new(CvFrames(role)))]
+    let bb84 = links::end(role, 9, synthetic::protocol());
+    let cv = links::end(role, 9, synthetic::cv_protocol(role));
+    let frames = Frames { role, blocks: 3, different: 16 };
+    vec![links::party(bb84, Box::new(frames)), links::party(cv, Box::new(CvFrames { role, blocks: 1 }))]
 }
 
 /// Keys by protocol, role and block.

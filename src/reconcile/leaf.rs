@@ -567,7 +567,8 @@ impl Decoder {
         let factors = Factors::bent((BEND * code.rate()).min(1.0));
         let (mut fewest, mut fewest_at, mut share, mut stretch) = (u32::MAX, 0, 1.0, 0);
         self.lay_leaves(isa, code, stretch, ratios, syndrome);
-        let iterations = (1..=MOST_ITERATIONS).flat_map(|k| std::iter::repeat_n(k, code.walks_an_iteration()));
+        let iterations =
+            (1..=MOST_ITERATIONS).flat_map(|k| std::iter::repeat_n(k, code.walks_an_iteration()));
         for (iteration, walk) in iterations.zip(code.walks().iter().cycle()) {
             let begun = stretch;
             while share < STRETCHES[stretch].0 {

@@ -12,6 +12,8 @@ use keystill::protocol::Validity;
 use keystill::reconcile::{Method, gaussian};
 use keystill::stage::Role;
 
+pub(crate) mod links;
+
 /// A small generator, so that tests replay.
 pub(crate) struct Lcg(pub(crate) u64);
 

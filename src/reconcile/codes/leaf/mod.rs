@@ -703,7 +703,8 @@ fn walk(code: &Code, number: usize, shares: usize, homes: &mut [u32]) -> Walk {
     for visit in &mut visits {
         let edges = visit.run.checks * visit.run.degree;
         visit.edges = code.edges[visit.first_edge..visit.first_edge + edges].to_vec();
-        let places: Vec<usize> = visit.checks().map(|(_, first_edge, _)| first_edge - visit.first_edge).collect();
+        let places: Vec<usize> =
+            visit.checks().map(|(_, first_edge, _)| first_edge - visit.first_edge).collect();
         for place in places {
             visit.edges[place..place + visit.run.degree].iter_mut().for_each(|edge| turn(edge, homes));
         }
