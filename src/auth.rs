@@ -23,7 +23,7 @@ use std::fmt;
 
 use keystill_kernels::{Isa, gf128};
 use subtle::ConstantTimeEq;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::bits::BitBlock;
 use crate::stage::Role;
@@ -61,8 +61,8 @@ impl fmt::Debug for Tag {
 #[derive(Debug)]
 pub struct Transcript {
     isa: Isa,
-    key: HashKey,
-    accumulator: u128,
+    key: Secret,
+    accumulator: Secret,
     bytes: u64,
     blocks: u64,
 }
@@ -72,11 +72,11 @@ impl Transcript {
     pub fn absorb(&mut self, part: &[u8]) {
         let whole = part.len() / 16 * 16;
         let (blocks, rest) = part.split_at(whole);
-        self.accumulator = gf128::horner(self.isa, self.key.0, self.accumulator, blocks);
+        self.hash(blocks);
         if !rest.is_empty() {
             let mut last = [0; 16];
             last[..rest.len()].copy_from_slice(rest);
-            self.accumulator = gf128::horner(self.isa, self.key.0, self.accumulator, &last);
+            self.hash(&last);
         }
         self.bytes = self.bytes.saturating_add(part.len() as u64);
         self.blocks = self.blocks.saturating_add(part.len().div_ceil(16) as u64);
@@ -87,8 +87,12 @@ impl Transcript {
     #[expect(clippy::needless_pass_by_value, reason = "a pad is used once: tagging takes it")]
     pub fn tag(mut self, pad: Pad) -> Tag {
         let bits = u128::from(self.bytes) * 8;
-        self.accumulator = gf128::horner(self.isa, self.key.0, self.accumulator, &bits.to_be_bytes());
-        Tag((self.accumulator ^ pad.0).to_be_bytes())
+        self.hash(&bits.to_be_bytes());
+        Tag((*self.accumulator.0 ^ *pad.0).to_be_bytes())
+    }
+
+    fn hash(&mut self, blocks: &[u8]) {
+        *self.accumulator.0 = gf128::horner(self.isa, *self.key.0, *self.accumulator.0, blocks);
     }
 
     /// The probability, at most, that a forged transcript of this length passes.
@@ -98,32 +102,27 @@ impl Transcript {
     }
 }
 
-impl Drop for Transcript {
-    fn drop(&mut self) {
-        self.accumulator.zeroize();
+/// A hash key, or a hash that is not padded yet: wiped when it goes, and never shown.
+struct Secret(Zeroizing<u128>);
+
+impl Secret {
+    fn new(value: u128) -> Self {
+        Self(Zeroizing::new(value))
     }
 }
 
-struct HashKey(u128);
-
-impl Drop for HashKey {
-    fn drop(&mut self) {
-        self.0.zeroize();
-    }
-}
-
-impl fmt::Debug for HashKey {
+impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("HashKey(128 bits)")
+        f.write_str("Secret(128 bits)")
     }
 }
 
 /// A one-time pad for one tag: consumed by value.
-pub struct Pad(u128);
+pub struct Pad(Zeroizing<u128>);
 
-impl Drop for Pad {
-    fn drop(&mut self) {
-        self.0.zeroize();
+impl Pad {
+    fn new(value: u128) -> Self {
+        Self(Zeroizing::new(value))
     }
 }
 
@@ -260,7 +259,7 @@ impl Pool {
         let place =
             index.checked_sub(next).ok_or(AuthError::PadReplayed { direction: sender, index, next })?;
         let pad = usize::try_from(place).ok().and_then(|place| direction.secrets.get(place));
-        let pad = Pad(pad.ok_or(AuthError::PadsSpent { direction: sender })?);
+        let pad = Pad::new(pad.ok_or(AuthError::PadsSpent { direction: sender })?);
         direction.uses += 1;
         let matches = transcript.tag(pad).matches(tag);
         if matches {
@@ -285,8 +284,8 @@ impl Pool {
     /// A fresh transcript of what `sender` sends in one block.
     #[must_use]
     pub fn transcript(&self, isa: Isa, sender: Role) -> Transcript {
-        let key = HashKey(self.direction(sender).secrets.hash_key());
-        Transcript { isa, key, accumulator: 0, bytes: 0, blocks: 0 }
+        let key = Secret::new(self.direction(sender).secrets.hash_key());
+        Transcript { isa, key, accumulator: Secret::new(0), bytes: 0, blocks: 0 }
     }
 
     /// The next pad for a tag that `sender` sends: spent from now on.
@@ -296,7 +295,7 @@ impl Pool {
     pub fn pad(&mut self, sender: Role) -> Result<Pad, AuthError> {
         let direction = self.direction_mut(sender);
         direction.uses += 1;
-        direction.pop().map(Pad).ok_or(AuthError::PadsSpent { direction: sender })
+        direction.pop().map(Pad::new).ok_or(AuthError::PadsSpent { direction: sender })
     }
 
     /// Whether hash keys and pads are kept out of the swap file: the system limits how much may be.
@@ -346,6 +345,8 @@ fn word(bytes: &[u8]) -> u128 {
 
 #[cfg(test)]
 mod tests {
+    use keystill_kernels::os::Locked;
+
     use super::*;
 
     fn pool() -> Pool {
@@ -472,5 +473,30 @@ mod tests {
         assert_eq!(pool.blocks_left(), 1, "four pads");
         pool.refill_from(&BitBlock::zeros(512));
         assert_eq!(pool.blocks_left(), 2, "four more of 512 bits");
+    }
+
+    #[test]
+    fn a_pool_is_locked_if_both_directions_are() {
+        let granted = pool().is_locked();
+        let heap = || Secrets::within(Locked::unlocked(32), &[1; 16]);
+        let mut first = pool();
+        first.alice_to_bob.secrets = heap();
+        let mut second = pool();
+        second.bob_to_alice.secrets = heap();
+        assert!(!first.is_locked() && !second.is_locked(), "one of them lies on the heap");
+        assert_eq!(granted, Locked::zeros(4096).is_locked(), "as the system grants");
+    }
+
+    #[test]
+    fn nothing_that_is_printed_tells_a_secret() {
+        let mut pool = pool();
+        let pad = pool.pad(Role::Alice).expect("left");
+        assert_eq!(format!("{pool:?}"), "Pool(pads for 1 blocks)", "a pool");
+        assert_eq!(format!("{pad:?}"), "Pad(128 bits)", "a pad");
+        assert_eq!(format!("{:?}", Tag([7; 16])), "Tag(128 bits)", "a tag");
+        let shown = format!("{:?}", pool.transcript(Isa::best(), Role::Alice));
+        for secret in ["key: Secret(128 bits)", "accumulator: Secret(128 bits)"] {
+            assert!(shown.contains(secret), "neither key nor hash: {shown}");
+        }
     }
 }

@@ -12,7 +12,8 @@ const ROOM: usize = 255;
 
 /// The hash key of a direction, and its pads from the oldest on.
 ///
-/// A ring over one piece of memory: the hash key first, then a place a pad. Places are wiped as pads leave.
+/// A ring over one piece of memory: the hash key first, then a place a pad. Places are wiped as pads leave, all of
+/// it by [`Locked`] when it goes.
 pub(super) struct Secrets {
     memory: Locked,
     /// The place of the oldest pad.
@@ -22,7 +23,11 @@ pub(super) struct Secrets {
 
 impl Secrets {
     pub(super) fn new(hash_key: &[u8]) -> Self {
-        let mut memory = Locked::zeros(BYTES * (1 + ROOM));
+        Self::within(Locked::zeros(BYTES * (1 + ROOM)), hash_key)
+    }
+
+    /// A queue in memory that is there: some zeros, a pad's at least beside the hash key.
+    pub(super) fn within(mut memory: Locked, hash_key: &[u8]) -> Self {
         memory[..BYTES].copy_from_slice(hash_key);
         Self { memory, first: 0, count: 0 }
     }
@@ -87,12 +92,6 @@ impl Secrets {
     }
 }
 
-impl Drop for Secrets {
-    fn drop(&mut self) {
-        self.memory.zeroize();
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -119,5 +118,26 @@ mod tests {
         assert_eq!(secrets.hash_key(), word(&[0xaa; 16]), "the hash key stays");
         while secrets.pop().is_some() {}
         assert!(secrets.memory[16..].iter().all(|byte| *byte == 0), "every place is wiped");
+    }
+
+    #[test]
+    fn the_queue_fills_a_page_and_doubles_it() {
+        let mut secrets = Secrets::new(&[0xaa; 16]);
+        assert_eq!(secrets.memory.len(), 4096, "a page");
+        for pads in 1..=1_000_usize {
+            secrets.push(&[1; 16]);
+            secrets.pop();
+            secrets.push(&[1; 16]);
+            assert!(secrets.first < secrets.room(), "a place of the ring: {}", secrets.first);
+            let pages = (1 + pads).div_ceil(256).next_power_of_two();
+            assert_eq!(secrets.memory.len(), 4096 * pages, "{pads} pads and the hash key");
+        }
+    }
+
+    #[test]
+    fn pads_are_locked_if_their_memory_is() {
+        assert!(!Secrets::within(Locked::unlocked(32), &[1; 16]).is_locked(), "not on the heap");
+        let granted = Locked::zeros(4096).is_locked();
+        assert_eq!(Secrets::new(&[1; 16]).is_locked(), granted, "as the system grants");
     }
 }

@@ -24,9 +24,7 @@ impl Locked {
     pub fn zeros(bytes: usize) -> Self {
         // Miri knows no locks.
         let pages = if bytes == 0 || cfg!(miri) { None } else { memmap2::MmapMut::map_anon(bytes).ok() };
-        let Some(pages) = pages else {
-            return Self { memory: Memory::Heap(vec![0; bytes]), bytes, locked: false };
-        };
+        let Some(pages) = pages else { return Self::unlocked(bytes) };
         #[cfg(target_os = "linux")]
         for wish in [memmap2::Advice::DontDump, memmap2::Advice::DontFork] {
             let _ = pages.advise(wish);
@@ -36,6 +34,12 @@ impl Locked {
         #[cfg(not(unix))]
         let locked = false;
         Self { memory: Memory::Pages(pages), bytes, locked }
+    }
+
+    /// So many zeros on the heap: what [`Locked::zeros`] gives where the system has no pages. Wiped on drop all the same.
+    #[must_use]
+    pub fn unlocked(bytes: usize) -> Self {
+        Self { memory: Memory::Heap(vec![0; bytes]), bytes, locked: false }
     }
 
     /// Whether the system promised to keep these bytes out of its swap file.
@@ -95,6 +99,15 @@ mod tests {
             assert!(locked.iter().all(|byte| *byte == 7), "{bytes} sevens");
             assert_eq!(format!("{locked:?}"), format!("Locked({bytes} bytes)"), "no secret is shown");
         }
+    }
+
+    #[test]
+    fn what_lies_on_the_heap_does_not_count_as_locked() {
+        let mut heap = Locked::unlocked(32);
+        heap[31] = 7;
+        assert_eq!((heap.len(), heap[0], heap[31]), (32, 0, 7), "zeros that can be written");
+        assert!(!heap.is_locked(), "nobody promised anything");
+        assert!(Locked::unlocked(0).is_locked(), "nothing to lock");
     }
 
     #[cfg(target_os = "linux")]
