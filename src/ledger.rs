@@ -260,4 +260,15 @@ mod tests {
         ledger.disclose(Disclosure::Increment, 5);
         assert_eq!(ledger.disclosed_bits(), u64::MAX, "too much leak is no key, never a small leak");
     }
+
+    #[test]
+    fn an_account_is_printed_with_its_names() {
+        let mut ledger = Ledger::new();
+        ledger.disclose(Disclosure::Syndrome, 100);
+        ledger.spend(Epsilon::Smoothing, 0.5);
+        ledger.consume_pad(512);
+        let shown = format!("{ledger:?}");
+        let fields = "disclosed_bits: {Syndrome: 100}, epsilons: {Smoothing: 0.5}, tag_pad_bits: 512";
+        assert_eq!(shown, format!("Ledger {{ {fields}, public_seed_bits: 0 }}"), "all four books");
+    }
 }

@@ -91,18 +91,18 @@ impl fmt::Debug for Tested {
     }
 }
 
-/// The state of the tests. It compares bytes without branching on them.
+/// The state of the tests. It compares bytes without branching on them, and wipes those that it holds.
 struct Monitor {
     begun: bool,
     failed: Option<&'static str>,
-    last: u8,
+    last: Zeroizing<u8>,
     in_a_row: u32,
     longest: u32,
-    reference: u8,
+    reference: Zeroizing<u8>,
     seen: u64,
     alike: u64,
     most_alike: u64,
-    block: [u8; 16],
+    block: Zeroizing<[u8; 16]>,
 }
 
 impl Monitor {
@@ -110,14 +110,14 @@ impl Monitor {
         Self {
             begun: false,
             failed: None,
-            last: 0,
+            last: Zeroizing::new(0),
             in_a_row: 0,
             longest: 0,
-            reference: 0,
+            reference: Zeroizing::new(0),
             seen: 0,
             alike: 0,
-            most_alike: most_alike(),
-            block: [0; 16],
+            most_alike: most_alike(WINDOW),
+            block: Zeroizing::new([0; 16]),
         }
     }
 
@@ -133,20 +133,20 @@ impl Monitor {
     fn find(&mut self, bytes: &[u8]) -> Option<&'static str> {
         let mut proportion = false;
         for byte in bytes {
-            self.in_a_row = 1 + self.in_a_row * u32::from(*byte == self.last);
-            self.last = *byte;
+            self.in_a_row = 1 + self.in_a_row * u32::from(*byte == *self.last);
+            *self.last = *byte;
             self.longest = self.longest.max(self.in_a_row);
             if self.seen == 0 {
-                (self.reference, self.alike) = (*byte, 0);
+                (*self.reference, self.alike) = (*byte, 0);
             }
-            self.alike += u64::from(*byte == self.reference);
+            self.alike += u64::from(*byte == *self.reference);
             proportion |= self.alike >= self.most_alike;
             self.seen = (self.seen + 1) % WINDOW;
         }
         let mut repeated = false;
         if let Some(block) = bytes.first_chunk::<16>() {
-            repeated = *block == self.block;
-            self.block = *block;
+            repeated = *block == *self.block;
+            *self.block = *block;
         }
         [
             (self.longest >= MOST_IN_A_ROW, "repetition count"),
@@ -158,21 +158,13 @@ impl Monitor {
     }
 }
 
-impl Drop for Monitor {
-    fn drop(&mut self) {
-        self.last.zeroize();
-        self.reference.zeroize();
-        self.block.zeroize();
-    }
-}
-
 /// C': the least count of the first byte of a window that has a chance of at most 2^−60.
-fn most_alike() -> u64 {
-    let others = WINDOW - 1;
+fn most_alike(window: u64) -> u64 {
+    let others = window - 1;
     let differs = 1.0 - libm::exp2(-f64::from(ENTROPY_BITS));
     let claim = -f64::from(ALARM_BITS) * std::f64::consts::LN_2;
-    // At least k of the others are alike: at most 511 − k of them differ.
-    (1..=others).find(|k| ln_at_most(others - k, others, differs) <= claim).map_or(WINDOW, |k| k + 1)
+    // At least k of the others are alike: at most as many as are left differ.
+    (1..=others).find(|k| ln_at_most(others - k, others, differs) <= claim).map_or(window, |k| k + 1)
 }
 
 /// Largest share of ones above or below one half that raw key may have.
@@ -218,9 +210,8 @@ pub fn raw_key(words: &[u64], bits: usize) -> Result<(), Implausible> {
         before = word >> 63;
     }
     // The last bit and the zero behind it are no neighbours.
-    let last = words.get((bits - 1) / 64).map_or(0, |word| word >> ((bits - 1) % 64) & 1);
     if !bits.is_multiple_of(64) {
-        changes -= last;
+        changes -= words.get(bits / 64).map_or(0, |word| word >> (bits % 64 - 1) & 1);
     }
     let neighbours = (bits - 1) as f64;
     let out = |share: f64, trials: f64, limit: f64| {
@@ -323,8 +314,11 @@ mod tests {
         assert_eq!(MOST_IN_A_ROW, 9, "1 + ⌈60/8⌉");
         let (others, differs) = (511, 255.0 / 256.0);
         let chance = |count: u64| ln_at_most(others + 1 - count, others, differs) / std::f64::consts::LN_2;
-        let cutoff = most_alike();
+        let cutoff = most_alike(512);
         assert!(chance(cutoff) <= -60.0 && chance(cutoff - 1) > -60.0, "{cutoff} at 2^{}", chance(cutoff));
+        for (window, expected) in [(8, 8), (9, 9), (546, 26), (547, 27)] {
+            assert_eq!(most_alike(window), expected, "of fifty digits, in a window of {window}");
+        }
         assert_eq!(
             cutoff, 26,
             "1 + 25: of fifty digits, Pr[Bin(511, 1/256) ≥ 25] is 2⁻⁶² and ≥ 24 above 2⁻⁶⁰"
@@ -390,5 +384,73 @@ mod tests {
         }
         let sticky = raw_key(&packed(100_000, |i| coin(i / 8) ^ (i % 8 == 7 && coin(i))), 100_000);
         assert!(matches!(sticky, Err(Implausible::Repeating { share }) if share > 0.8), "{sticky:?}");
+    }
+
+    /// A window whose first byte comes at these places, all others differing from their neighbours, and the byte after
+    /// the window.
+    fn window(first_again: std::ops::Range<usize>, next: u8) -> Vec<u8> {
+        let mut bytes: Vec<u8> = (0..512).map(|place| 1 + (place % 200) as u8).collect();
+        bytes[0] = 255;
+        bytes[first_again].iter_mut().step_by(2).for_each(|byte| *byte = 255);
+        bytes.push(next);
+        bytes
+    }
+
+    #[test]
+    fn a_window_has_512_bytes_and_bears_25_that_are_alike() {
+        let passes = |bytes: &[u8]| Monitor::new().watch(bytes).is_ok();
+        assert!(passes(&window(100..148, 1)), "the first and 24 others");
+        assert!(!passes(&window(100..150, 1)), "the first and 25 others");
+        assert!(!passes(&window(463..512, 1)), "of which one is the window's last byte");
+        assert!(passes(&window(464..512, 255)), "a byte after the window is the first of the next");
+        let windows = window(100..148, 1)[..512].repeat(3);
+        assert!(passes(&windows), "every window is counted by itself");
+    }
+
+    #[test]
+    fn nine_equal_bytes_fail_and_eight_do_not() {
+        let run = |len: usize| -> Vec<u8> {
+            (0..40).map(|place| if (10..10 + len).contains(&place) { 77 } else { place as u8 }).collect()
+        };
+        assert!(Monitor::new().watch(&run(8)).is_ok(), "eight");
+        assert!(Monitor::new().watch(&run(9)).is_err(), "nine");
+        let (mut split, bytes) = (Monitor::new(), run(9));
+        assert!(split.watch(&bytes[..14]).is_ok() && split.watch(&bytes[14..]).is_err(), "over two draws");
+    }
+
+    #[test]
+    fn a_draw_that_begins_like_the_one_before_fails_from_16_bytes_on() {
+        let draw: Vec<u8> = (1..=20).collect();
+        for (len, fails) in [(15, false), (16, true), (20, true)] {
+            let mut monitor = Monitor::new();
+            monitor.watch(&draw[..len]).expect("the first draw");
+            assert_eq!(monitor.watch(&draw[..len]).is_err(), fails, "{len} bytes again");
+        }
+    }
+
+    #[test]
+    fn the_raw_keys_limits_are_to_the_bit() {
+        // Of 10⁶ bits: 0.02 and seven standard errors of 0.0005.
+        let bits = 1_000_000;
+        let ones = |count: usize| raw_key(&packed(bits, |i| (i * 250_007) % bits < count), bits);
+        assert_eq!((ones(523_499), ones(476_501)), (Ok(()), Ok(())), "within");
+        assert!(matches!(ones(523_501), Err(Implausible::Biased { share }) if share > 0.5), "too many");
+        assert!(matches!(ones(476_499), Err(Implausible::Biased { share }) if share < 0.5), "too few");
+        // Pairs of equal bits, then alternating ones: 0.05 and 0.0035 from a half of 999 999 neighbours.
+        let alike = |count: usize| {
+            let bit = |i: usize| if i <= 2 * count { i / 2 % 2 == 1 } else { i % 2 == 1 };
+            raw_key(&packed(bits, bit), bits)
+        };
+        assert_eq!(alike(446_500), Ok(()), "within");
+        assert!(matches!(alike(446_498), Err(Implausible::Repeating { share }) if share < 0.5), "too few");
+    }
+
+    #[test]
+    fn a_source_under_test_shows_what_it_is() {
+        assert_eq!(
+            format!("{:?}", Tested::new(Arc::new(Keyed))),
+            "Tested(Keyed)",
+            "and no state of the tests"
+        );
     }
 }
