@@ -129,4 +129,32 @@ mod tests {
         assert_eq!(rate_below(0, 5, 1e-10), 0.0, "none succeeded");
         assert_eq!(rate_below(6, 5, 1e-10), 0.0, "impossible");
     }
+
+    #[test]
+    fn rates_are_those_of_fifty_digits_rounded_outward() {
+        for (successes, trials, epsilon, exact) in [
+            (2, 10, 0.025, 0.556_095_462_307_641_5),
+            (0, 100, 1e-10, 0.205_671_765_275_718_5),
+            (30, 1_000, 1e-10, 0.078_442_979_753_766_65),
+            (999, 1_000, 1e-3, 0.999_998_999_500_166_9),
+        ] {
+            let ours = rate_above(successes, trials, epsilon);
+            let bound = exact * (1.0 + 1e-8);
+            assert!(ours >= exact && ours <= bound, "{successes} of {trials}, ε {epsilon:e}: {ours}");
+            let below = rate_below(trials - successes, trials, epsilon);
+            assert_eq!(below, 1.0 - ours, "the failures' rate from below");
+        }
+    }
+
+    #[test]
+    fn tails_are_those_of_fifty_digits_rounded_up() {
+        // Pr[none of 50 at 2 %] = 0.98⁵⁰; at most 9 of 1000 at 3 %.
+        let none = ln_at_most(0, 50, 0.02);
+        assert!((none + 1.010_135_365_875_973).abs() < 1e-8 && none > -1.010_135_365_875_973, "{none}");
+        assert_eq!(ln_at_most(1, 50, 0.02), 0.0, "at the mean nothing is excluded");
+        assert_eq!(rate_above(1, 0, 1.0), 1.0, "an impossible count, and no claim");
+        assert_eq!(rate_above(12, 10, 1.0), 1.0, "no rate is above one");
+        let nearly = rate_above(2, 10, 1.0 - 1e-9);
+        assert!(nearly > 0.2 && nearly < 0.21, "next to no claim: {nearly}");
+    }
 }

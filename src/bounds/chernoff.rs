@@ -189,4 +189,38 @@ mod tests {
             }
         }
     }
+
+    #[test]
+    fn roots_are_those_of_fifty_digits_rounded_outward() {
+        for (count, epsilon, above, below) in [
+            (1, 1e-3, 10.233_413_476_451_586, 3.680_148_511_841_583e-4),
+            (21, 1e-10, 69.010_229_398_835_1, 2.973_184_359_691_582),
+            (1_000_000, 1e-20, 1_009_627.777_480_914_6, 990_433.624_725_394_7),
+        ] {
+            let ours = (expected_above(count, epsilon).to_f64(), expected_below(count, epsilon).to_f64());
+            assert!(
+                ours.0 > above && ours.0 < above * (1.0 + 1e-11),
+                "{count}, {epsilon:e}: at most {}",
+                ours.0
+            );
+            // Where nearly all is the deviation, the error is that of the deviation.
+            let reach = (count as f64 - below) * 1e-11;
+            assert!(ours.1 < below && ours.1 > below - reach, "{count}, {epsilon:e}: {} at least", ours.1);
+        }
+    }
+
+    #[test]
+    fn observed_bounds_are_rounded_outward() {
+        let (mean, beta) = (Real::from(50.0), exponent(1e-6));
+        let half = beta * Real::from(0.5);
+        let above = mean + half + (beta * Real::from(100.0) + half * half).sqrt();
+        let below = mean - (beta * Real::from(100.0)).sqrt();
+        let (most, least) = (observed_above(mean, 1e-6), observed_below(mean, 1e-6));
+        assert!(most > above && most < above * Real::from(1.0 + 1e-11), "{most:?}, above {above:?}");
+        assert!(least < below && least > below * Real::from(1.0 - 1e-10), "{least:?}, below {below:?}");
+        assert_eq!(observed_below(Real::from(1.0), 1e-6), Real::ZERO, "never below nothing");
+        assert_eq!(exponent(2.0), Real::ZERO, "more than certain");
+        assert_eq!(exponent(f64::NAN).to_f64(), f64::INFINITY, "an undefined ε proves nothing");
+        assert!(exponent(0.999).to_f64() > 1e-3, "nearly nothing is claimed");
+    }
 }

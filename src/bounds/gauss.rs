@@ -152,4 +152,46 @@ mod tests {
         assert_eq!(variance_below(0, 1e-10), 0.0, "no samples");
         assert_eq!(variance_above(100, 0.0), f64::INFINITY, "no ε");
     }
+
+    #[test]
+    fn variances_are_those_of_fifty_digits_rounded_outward() {
+        for (freedom, epsilon, above, below) in [
+            (1, 1e-2, 6_365.864_399_070_954, 0.151_731_651_641_461_53),
+            (7, 1e-3, 11.699_185_635_418_17, 0.287_182_859_575_852_05),
+            (30, 1e-12, 13.766_361_661_711_75, 0.249_857_951_438_188_13),
+            (100, 1e-10, 2.907_405_970_459_293, 0.459_220_537_948_828_35),
+            (100, 0.4, 1.103_337_138_363_608_6, 0.913_867_936_159_214_3),
+            (1_000_000, 0.45, 1.000_983_653_178_678, 0.999_018_069_917_361_9),
+            (1_000_000, 1e-10, 1.009_056_249_080_521_7, 0.991_053_086_086_606_1),
+        ] {
+            let (most, least) = (variance_above(freedom, epsilon), variance_below(freedom, epsilon));
+            assert!(
+                most > above && most < above * (1.0 + 4e-9 * above),
+                "χ²({freedom}), {epsilon:e}: at most {most}"
+            );
+            assert!(
+                least < below && least > below * (1.0 - 1e-7),
+                "χ²({freedom}), {epsilon:e}: {least} at least"
+            );
+        }
+    }
+
+    #[test]
+    fn quantiles_are_met_from_end_to_end() {
+        for (epsilon, z) in
+            [(0.4, 0.253_347_103_135_799_7), (0.1, 1.281_551_565_544_600_4), (1e-100, 21.273_453_560_965_325)]
+        {
+            let ours = quantile(epsilon);
+            assert!(ours >= z && ours < z * (1.0 + 1e-13), "quantile({epsilon:e}) is {ours}, above {z}");
+        }
+        assert_eq!((quantile(0.5), quantile(-1.0)), (0.0, f64::INFINITY), "a half; less than nothing");
+        assert_eq!(quantile(f64::NAN), f64::INFINITY, "undefined");
+        assert_eq!(
+            (variance_above(100, f64::NAN), variance_above(100, -1.0)),
+            (f64::INFINITY, f64::INFINITY),
+            "no ε"
+        );
+        let nothing = variance_below(100, 0.0);
+        assert!(nothing > 0.0 && nothing < variance_below(100, 1e-100), "no ε reaches furthest: {nothing}");
+    }
 }

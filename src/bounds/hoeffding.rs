@@ -71,4 +71,11 @@ mod tests {
         assert_eq!(one_sided(0, 1e-10).to_f64(), 0.0, "nothing deviates from nothing");
         assert!((azuma(50, 0.5) - one_sided(200, 0.5)).to_f64().abs() < 1e-12, "√4 = 2");
     }
+
+    #[test]
+    fn deviations_are_rounded_up() {
+        let (exact, ours) = (deviation(Real::from(200.0), exponent(1e-3)), one_sided(200, 1e-3));
+        assert!(ours > exact && ours < exact * Real::from(1.0 + 1e-14), "{ours:?}, above {exact:?}");
+        assert!(azuma(200, 1e-3) == ours + ours, "twice that");
+    }
 }

@@ -234,4 +234,51 @@ mod tests {
         assert_eq!(errors_above(0, 1 << 63, 9, 0.1), 9, "beyond the range");
         assert!((rate_above(0, 5, 0, 0.1) - 1.0).abs() < 1e-15, "no others");
     }
+
+    #[test]
+    fn tails_are_those_of_fifty_digits_rounded_up() {
+        for ((k, population, marked, drawn), exact) in [
+            ((3, 100, 30, 40), -10.333_763_361_180_586),
+            ((0, 50, 10, 20), -5.834_507_348_938_957),
+            ((20, 5_000, 400, 1_000), -42.149_050_708_540_68),
+            ((16, 60, 30, 40), -3.613_823_823_734_75),
+        ] {
+            let ours = ln_at_most(k, population, marked, drawn);
+            let above = ours - exact;
+            assert!(above > 5e-10 && above < 2e-9, "{k} of {marked} among {drawn} of {population}: {ours}");
+        }
+    }
+
+    #[test]
+    fn populations_beyond_two_to_the_63_are_not_judged() {
+        let half = 1_u64 << 62;
+        assert_eq!(errors_above(0, half, half, 0.1), half, "2⁶³");
+        assert!(errors_above(0, half, half - 1, 0.1) < 10, "one less");
+        assert_eq!(errors_above(0, u64::MAX, 9, 0.1), 9, "past every count");
+        assert_eq!(errors_above(3, 3, 9, 0.5), 9, "every test failed");
+        assert_eq!(errors_above(0, 9, 9, -1.0), 9, "less than no ε");
+        assert_eq!(rate_above(0, 0, 1, 0.1), 1.0, "nothing tested, one other");
+    }
+
+    #[test]
+    fn what_is_barely_possible_has_its_probability() {
+        for ((k, population, marked, drawn), exact) in [
+            // C(5, 3)/C(10, 3); C(7, 2)/C(10, 5); all are marked; all are drawn; two must be.
+            ((3, 10, 5, 3), -2.484_906_649_788_000_4),
+            ((3, 10, 3, 5), -2.484_906_649_788_000_4),
+            ((3, 10, 10, 3), 0.0),
+            ((3, 10, 3, 10), 0.0),
+            ((2, 10, 7, 5), -2.484_906_649_788_000_4),
+        ] {
+            let ours = ln_probability(k, population, marked, drawn);
+            assert!((ours - exact).abs() < 1e-12, "{k} of {marked} among {drawn} of {population}: {ours}");
+        }
+    }
+
+    #[test]
+    fn from_the_mean_on_nothing_is_excluded() {
+        assert_eq!(ln_at_most(12, 100, 30, 40), 0.0, "the mean");
+        let below = ln_at_most(11, 100, 30, 40);
+        assert!(below < -0.3 && below > -1.5, "one below the mean: {below}");
+    }
 }

@@ -122,4 +122,26 @@ mod tests {
         assert!(!Kato::below(10, 5.0, 1e-10).deviation(11).is_finite(), "impossible");
         assert!(Kato::above(1, 0.5, 1e-10).deviation(1).is_finite(), "one is not nothing");
     }
+
+    #[test]
+    fn deviations_are_the_least_there_are_rounded_up() {
+        // The least over a of fifty digits.
+        for (kato, observed, least) in [
+            (Kato::above(10_000, 100.0, 1e-10), 100, 84.115_586_992_011_28),
+            (Kato::below(10_000, 100.0, 1e-10), 100, 54.089_929_892_839_22),
+            (Kato::above(10_000, 5_000.0, 1e-10), 5_000, 338.960_316_324_419_06),
+            (Kato::below(10_000, 5_000.0, 1e-10), 5_000, 338.960_316_324_419_06),
+        ] {
+            let ours = kato.deviation(observed).to_f64();
+            assert!(
+                ours >= least && ours < least * (1.0 + 2e-12),
+                "{kato:?} at {observed}: {ours}, not {least}"
+            );
+        }
+        let off = Kato::above(10_000, 0.0, 1e-10);
+        assert_eq!(off, Kato::above(10_000, -7.0, 1e-10), "a prediction below nothing is nothing");
+        assert_eq!(Kato::below(10, 10.0, 0.1), Kato::below(10, 11.0, 0.1), "one above all is all");
+        assert_eq!(Kato::above(10, f64::NAN, 0.1).a, 0.0, "without a prediction it is half of Azuma's");
+        assert_eq!(Kato::above(10, 5.0, 0.0).a, 0.0, "and without ε there is nothing to choose");
+    }
 }

@@ -145,16 +145,13 @@ impl Real {
     /// The largest integer not above, from zero up; zero if negative or undefined.
     #[must_use]
     pub fn floor_to_u64(self) -> u64 {
-        if self.high.is_nan() || self.high < 0.0 {
-            return 0;
-        }
         let (whole, rest) = (libm::floor(self.high), self.high - libm::floor(self.high));
         let carry = libm::floor(rest + self.low);
         #[expect(
             clippy::cast_possible_truncation,
-            reason = "a cast from float saturates, and i128 holds all that u64 does"
+            reason = "a cast from float saturates, undefined is zero, and i128 holds all that u64 does"
         )]
-        let sum = whole as i128 + carry as i128;
+        let sum = (whole as i128).saturating_add(carry as i128);
         u64::try_from(sum.max(0)).unwrap_or(u64::MAX)
     }
 
@@ -378,5 +375,119 @@ mod tests {
         assert_eq!(binary_entropy(Real::NAN).to_f64(), 1.0, "undefined fails safe");
         let quarter = binary_entropy(Real::from(0.25)).to_f64();
         assert!((quarter - 0.811_278_124_459_132_8).abs() < 1e-16, "h(¼) is {quarter}");
+    }
+
+    #[test]
+    fn functions_keep_their_digits_everywhere() {
+        let third = Real::ONE / Real::from(3.0);
+        close(Real::from(705.0).exp(), 1.505_253_833_063_194e306, -7.148_066_805_174_151e289, "e^705");
+        close(Real::from(-600.0).exp(), 2.650_396_553_004_310_8e-261, 6.377_342_817_491_395e-278, "e^−600");
+        close(Real::from(-0.3).exp(), 0.740_818_220_681_717_9, -1.805_530_505_953e-18, "e^−0.3");
+        close(Real::from(20.7).exp(), 977_002_725.826_907_3, 8.802_835_844_191_425e-09, "e^20.7");
+        close(Real::from(1e300).ln(), 690.775_527_898_213_7, 2.374_766_002_880_024_3e-14, "ln 1e300");
+        close(Real::from(3.0).ln(), 1.098_612_288_668_109_8, -9.071_297_235_001_53e-17, "ln 3");
+        close(Real::from(0.7).ln(), -0.356_674_943_938_732_45, 4.825_563_799_376_62e-18, "ln 0.7");
+        close(Real::from(1e-310).ln(), -713.801_378_828_154_2, -8.592_254_740_270_771e-15, "ln 1e−310");
+        close(Real::from(9e-4).ln_1p(), 0.000_899_595_242_836_093, -4.132_527_023_524_904e-20, "ln 1.0009");
+        close(
+            Real::from(-9e-4).ln_1p(),
+            -0.000_900_405_243_164_143_2,
+            1.979_524_771_395_905_8e-20,
+            "ln 0.9991",
+        );
+        close(Real::from(0.5).ln_1p(), 0.405_465_108_108_164_4, -2.881_138_025_962_642_6e-18, "ln 1.5");
+        close(Real::from(-0.5).ln_1p(), -std::f64::consts::LN_2, -2.319_046_813_846_299_6e-17, "ln ½");
+        close(third, 0.333_333_333_333_333_3, 1.850_371_707_708_594e-17, "⅓");
+        close(third.sqrt(), 0.577_350_269_189_625_7, 3.345_028_073_935_634_5e-17, "√⅓");
+        close(third * third, 0.111_111_111_111_111_1, 6.167_905_692_361_980_4e-18, "⅓²");
+        close(third / Real::from(2.0).sqrt(), 0.235_702_260_395_515_84, 2.391_561_554_664_420_7e-18, "⅓/√2");
+        close(binary_entropy(Real::from(0.25)), 0.811_278_124_459_132_8, 3.167_394_316_167_15e-17, "h(¼)");
+        close(
+            binary_entropy(Real::from(1e-12)),
+            4.130_583_217_953_659e-11,
+            1.830_728_203_221_987e-27,
+            "h(1e−12)",
+        );
+        let (more, less) =
+            (Real { high: 1.0, low: libm::exp2(-60.0) }, Real { high: -1.0, low: libm::exp2(-120.0) });
+        let left = Real { high: libm::exp2(-60.0), low: libm::exp2(-120.0) };
+        assert_eq!(more + less, left, "what cancels leaves every digit of the rest");
+        let twice = Real::from(1e16) + Real::from(0.3);
+        close(twice - Real::from(1e16), 0.3, 0.0, "what a double would drop");
+        close(twice + twice, 2e16, 0.6, "2(1e16 + 0.3)");
+    }
+
+    #[test]
+    fn limits_are_those_of_doubles() {
+        for large in [710.0, 1e300, f64::INFINITY] {
+            assert_eq!(Real::from(large).exp(), Real::from(f64::INFINITY), "e^{large}");
+        }
+        assert_eq!(Real::from(-800.0).exp().to_f64(), 0.0, "e^−800");
+        assert_eq!(Real::from(f64::NEG_INFINITY).exp().to_f64(), 0.0, "e^−∞");
+        assert_eq!(Real::ZERO.sqrt(), Real::ZERO, "√0");
+        assert!(Real::from(-1.0).sqrt().to_f64().is_nan(), "√−1");
+        assert_eq!(Real::from(f64::INFINITY).sqrt().to_f64(), f64::INFINITY, "√∞");
+        assert_eq!(Real::ZERO.ln().to_f64(), f64::NEG_INFINITY, "ln 0");
+        assert_eq!(Real::from(f64::INFINITY).ln().to_f64(), f64::INFINITY, "ln ∞");
+        assert!(Real::from(-1.0).ln().to_f64().is_nan(), "ln −1");
+        let large = Real::from(1e308);
+        assert_eq!((large + large * Real::from(9.0)).to_f64(), f64::INFINITY, "beyond the range");
+        assert_eq!((large * large).to_f64(), f64::INFINITY, "10⁶¹⁶");
+        assert_eq!((Real::ONE / Real::ZERO).to_f64(), f64::INFINITY, "1/0");
+        assert_eq!((Real::ONE / Real::from(f64::INFINITY)).to_f64(), 0.0, "1/∞");
+        assert_eq!((Real::ZERO / Real::from(3.0)), Real::ZERO, "0/3");
+        assert!(!Real::from(f64::INFINITY).is_finite() && !Real::NAN.is_finite(), "neither is finite");
+        assert!(Real::ONE.is_finite(), "one is");
+        let halves = Real { high: 1.0, low: f64::NAN };
+        assert!(!halves.is_finite(), "both parts count");
+    }
+
+    #[test]
+    fn the_larger_and_the_smaller_are_told_apart_by_a_hair() {
+        let (less, more) = (Real::ONE, Real::ONE + Real::from(1e-25));
+        assert_eq!((less.max(more), more.max(less)), (more, more), "the larger");
+        assert_eq!((less.min(more), more.min(less)), (less, less), "the smaller");
+        assert_eq!((-more).abs(), more, "|−x|");
+        assert_eq!(Real::ZERO.abs(), Real::ZERO, "|0|");
+    }
+
+    #[test]
+    fn whole_parts_are_exact_on_both_sides_of_an_integer() {
+        let hair = Real::from(1e-25);
+        let seven = Real::from(7.0);
+        assert_eq!((seven.floor_to_u64(), seven.ceil_to_u64()), (7, 7), "an integer is its own");
+        assert_eq!(((seven + hair).floor_to_u64(), (seven + hair).ceil_to_u64()), (7, 8), "a hair above");
+        assert_eq!(((seven - hair).floor_to_u64(), (seven - hair).ceil_to_u64()), (6, 7), "a hair below");
+        let half = Real::from(6.5);
+        assert_eq!((half.floor_to_u64(), half.ceil_to_u64()), (6, 7), "a half");
+        assert_eq!(((half + hair).floor_to_u64(), (half - hair).floor_to_u64()), (6, 6), "near a half");
+        assert_eq!((Real::ZERO - hair).floor_to_u64(), 0, "a hair below nothing");
+        assert_eq!((Real::ZERO - hair).ceil_to_u64(), 0, "which is its ceiling");
+        assert_eq!(
+            (Real::from(1e30).floor_to_u64(), Real::from(1e30).ceil_to_u64()),
+            (u64::MAX, u64::MAX),
+            "more"
+        );
+        let split = Real::from((1_u64 << 60) + 1);
+        assert_eq!(split.floor_to_u64(), (1 << 60) + 1, "both parts count");
+        assert_eq!(Real::from(0x1_ffff_ffff_u64).to_f64(), 8_589_934_591.0, "2³³ − 1");
+    }
+
+    #[test]
+    fn directed_sums_are_wider_by_two_to_the_minus_88() {
+        let one = [Real::ONE];
+        let unit = Real::from(libm::exp2(-88.0));
+        assert_eq!(Real::sum_up(&one) - Real::ONE, unit, "up");
+        assert_eq!(Real::ONE - Real::sum_down(&one), unit, "down");
+    }
+
+    #[test]
+    fn binary_entropy_ends_where_it_says() {
+        assert_eq!(binary_entropy(Real::from(0.5)), Real::ONE, "at a half");
+        let below = binary_entropy(Real::from(0.499)).to_f64();
+        assert!((below - 0.999_997_114_607_994_6).abs() < 1e-15, "just below: {below}");
+        assert_eq!(binary_entropy(Real::from(-0.1)), Real::ZERO, "below nothing");
+        let least = binary_entropy(Real::from(1e-300)).to_f64();
+        assert!(least > 9e-298 && least < 1e-297, "just above nothing: {least:e}");
     }
 }

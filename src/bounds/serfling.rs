@@ -60,4 +60,17 @@ mod tests {
         assert_eq!(errors_above(0, 0, 100, 1e-10), Real::from(100_u64), "every other position may be wrong");
         assert_eq!(errors_above(50, 50, 100, 1e-10), Real::from(100_u64), "never more than there are");
     }
+
+    #[test]
+    fn errors_are_rounded_up() {
+        let (tested, others) = (Real::from(500_u64), Real::from(700_u64));
+        let half = super::super::chernoff::exponent(1e-6) * Real::from(0.5);
+        let exact = (Real::from(3.0) / tested + excess(tested, others, half)) * others;
+        let ours = errors_above(3, 500, 700, 1e-6);
+        assert!(ours > exact && ours < exact * Real::from(1.0 + 1e-14), "{ours:?}, above {exact:?}");
+        for (tested, others) in [(0.0, 5.0), (5.0, 0.0), (-1.0, 5.0)] {
+            let unknown = excess(Real::from(tested), Real::from(others), half);
+            assert_eq!(unknown.to_f64(), f64::INFINITY, "{tested} tested, {others} others");
+        }
+    }
 }

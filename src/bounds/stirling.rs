@@ -106,4 +106,68 @@ mod tests {
             assert!((slope - libm::log(1.222_25)).abs() < 1e-6, "slope at {mean}: {slope}");
         }
     }
+
+    #[test]
+    fn the_margin_is_what_rounding_may_cost() {
+        assert!((margin(1e10) - 2e-9).abs() < 1e-20, "1e-9 + 1e-14 √(1e10)");
+    }
+
+    #[test]
+    fn remainders_of_small_numbers_are_those_of_fifty_digits() {
+        for (n, exact) in [
+            (0.0, 0.0),
+            (0.5, 0.153_426_409_720_027_35),
+            (1.0, 0.081_061_466_795_327_26),
+            (3.0, 0.027_677_925_684_998_34),
+            (15.5, 0.005_375_599_032_926_834),
+            (17.0, 0.004_901_395_948_434_738),
+        ] {
+            let ours = remainder(n);
+            assert!((ours - exact).abs() < 2e-14, "of {n}: {ours}");
+        }
+    }
+
+    #[test]
+    fn deviances_are_those_of_fifty_digits() {
+        for (x, mean, exact) in [
+            (0.0, 7.0, 7.0),
+            (10.0, 10.0, 0.0),
+            (11.0, 10.0, 0.048_411_977_847_573_46),
+            (9.0, 10.0, 0.051_755_359_079_563_29),
+            (30.0, 10.0, 12.958_368_660_043_29),
+            (1e6, 1.0, 12_815_511.557_964_275),
+            (1.0, 1e6, 999_985.184_489_442),
+            (3.0, 10.0, 3.388_081_587_022_192),
+            (1_000_000_030_000_000.0, 1e15, 0.449_999_995_500_000_1),
+        ] {
+            let ours = deviance(x, mean);
+            assert!((ours - exact).abs() <= exact * 1e-14, "of {x} from {mean}: {ours}");
+        }
+    }
+
+    #[test]
+    fn probabilities_are_those_of_fifty_digits() {
+        for (x, n, p, exact) in [
+            (100.0, 1_000.0, 0.1, -3.169_685_958_183_667),
+            (90.0, 1_000.0, 0.1, -3.695_526_713_095_144),
+            (5e8, 1e9, 0.5, -10.587_424_271_367_933),
+            (999.0, 1_000.0, 0.99, -7.737_700_424_653_902),
+        ] {
+            let ours = ln_binomial(x, n, p, 1.0 - p);
+            assert!((ours - exact).abs() < 1e-12, "{x} of {n} at {p}: {ours}");
+        }
+    }
+
+    #[test]
+    fn rates_at_the_ends_keep_their_digits() {
+        assert_eq!(ln_binomial(0.0, 1e20, 1e-20, 1.0), -1.0, "none of 10²⁰ at 10⁻²⁰");
+        assert_eq!(ln_binomial(1e20, 1e20, 1.0, 1e-20), -1.0, "all of 10²⁰ but at 10⁻²⁰");
+        let (none, all) = (ln_binomial(0.0, 10.0, 0.75, 0.25), ln_binomial(10.0, 10.0, 0.25, 0.75));
+        assert!((none + 13.862_943_611_198_906).abs() < 1e-13, "none of ten at three quarters: {none}");
+        assert!((all + 13.862_943_611_198_906).abs() < 1e-13, "all of ten at a quarter: {all}");
+        assert_eq!(ln_binomial(0.0, 10.0, 0.0, 1.0), 0.0, "none where nothing happens");
+        assert_eq!(ln_binomial(1.0, 10.0, 0.0, 1.0), f64::NEG_INFINITY, "one where nothing happens");
+        assert_eq!(ln_binomial(10.0, 10.0, 1.0, 0.0), 0.0, "all where all do");
+        assert_eq!(ln_binomial(9.0, 10.0, 1.0, 0.0), f64::NEG_INFINITY, "nine where all do");
+    }
 }
