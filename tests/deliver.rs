@@ -149,7 +149,7 @@ fn what_cannot_serve_is_told_with_what_to_do() {
         ("kme-a.key", "alice.key", "certs/alice.key: not the key of certs/kme-a.pem; name the two"),
         ("certs/kme-a", "certs/alice", "certs/alice.pem: it is a client's"),
         ("kme-a.key", "kme-a.pem", "no private key in it; name the file that ends in .key"),
-        ("ca.pem", "nobody.pem", "certs/nobody.pem: I/O error: No such file or directory"),
+        ("ca.pem", "nobody.pem", "certs/nobody.pem: No such file or directory (os error 2); check the path"),
         ("ca.pem", "kme-a.key", "no certificate in it; make one with `keystill certs`"),
     ] {
         std::fs::write(folder.path().join("wrong.toml"), CONFIG.replace(from, to)).expect("written");
