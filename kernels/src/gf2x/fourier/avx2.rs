@@ -85,6 +85,13 @@ fn all(byte: u8) -> V {
     [_mm256_set1_epi8(byte.cast_signed()); 2]
 }
 
+/// A word eight times.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn words(word: u64) -> V {
+    [_mm256_set1_epi64x(word.cast_signed()); 2]
+}
+
 #[inline]
 #[target_feature(enable = "avx2")]
 fn xor(a: V, b: V) -> V {

@@ -57,6 +57,13 @@ fn all(byte: u8) -> V {
     _mm512_set1_epi8(byte.cast_signed())
 }
 
+/// A word eight times.
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn words(word: u64) -> V {
+    _mm512_set1_epi64(word.cast_signed())
+}
+
 #[inline]
 #[target_feature(enable = "avx512f")]
 fn xor(a: V, b: V) -> V {
@@ -150,50 +157,65 @@ fn prefetch(line: &Line) {
     _mm_prefetch::<_MM_HINT_T1>(line.as_ptr().cast());
 }
 
+/// A factor of many elements of GF(2^16), as bytes to multiply by: T = t₀ + t₁ z as t₀, γ t₁, t₁ and t₀ + t₁.
+#[derive(Clone, Copy)]
+struct Pair([V; 4]);
+
+impl Pair {
+    #[inline]
+    #[target_feature(enable = "avx512f,gfni")]
+    fn new(field: &Field<'_>, t: [V; 2]) -> Self {
+        Self([t[0], field.times_gamma(t[1]), t[1], xor(t[0], t[1])])
+    }
+
+    /// With elements of GF(2^8) more.
+    #[inline]
+    #[target_feature(enable = "avx512f")]
+    fn plus(&self, c: V) -> Self {
+        let t = self.0;
+        Self([xor(t[0], c), t[1], t[2], xor(t[3], c)])
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx512f,gfni")]
+    fn times(&self, _field: &Field<'_>, x: [V; 2]) -> [V; 2] {
+        let t = self.0;
+        [xor(mul(x[0], t[0]), mul(x[1], t[1])), xor(mul(x[0], t[2]), mul(x[1], t[3]))]
+    }
+}
+
 /// A factor of many elements of GF(2^32), as bytes to multiply by: of X = X₀ + X₁ w and T = T₀ + T₁ w the
 /// product is (T₀ X₀ + β T₁ X₁) + ((T₀ + T₁)(X₀ + X₁) + T₀ X₀) w, each product over GF(2^16) four of bytes.
 struct Factor {
-    low: [V; 4],
-    high: [V; 4],
-    sum: [V; 4],
+    low: Pair,
+    high: Pair,
+    sum: Pair,
 }
 
 impl Factor {
     #[inline]
     #[target_feature(enable = "avx512f,gfni")]
     fn new(field: &Field<'_>, t: [V; 4]) -> Self {
-        let over16 = |t: [V; 2]| [t[0], field.times_gamma(t[1]), t[1], xor(t[0], t[1])];
         Self {
-            low: over16([t[0], t[1]]),
-            high: over16(field.times_beta([t[2], t[3]])),
-            sum: over16([xor(t[0], t[2]), xor(t[1], t[3])]),
+            low: Pair::new(field, [t[0], t[1]]),
+            high: Pair::new(field, field.times_beta([t[2], t[3]])),
+            sum: Pair::new(field, [xor(t[0], t[2]), xor(t[1], t[3])]),
         }
     }
 
-    /// With v_1 + … + v_(1+k) more.
+    /// With elements of GF(2^8) more.
     #[inline]
     #[target_feature(enable = "avx512f")]
-    fn plus(self, tables: &Tables, k: usize) -> Self {
-        let steps = &tables.steps[k];
-        let moved = |t: [V; 4], step: [u64; 4]| {
-            [0, 1, 2, 3].map(|place| xor(t[place], _mm512_set1_epi64(step[place].cast_signed())))
-        };
-        Self {
-            low: moved(self.low, steps[0]),
-            high: moved(self.high, steps[1]),
-            sum: moved(self.sum, steps[2]),
-        }
+    fn plus(&self, c: V) -> Self {
+        Self { low: self.low.plus(c), high: self.high, sum: self.sum.plus(c) }
     }
 
     #[inline]
     #[target_feature(enable = "avx512f,gfni")]
-    fn times(&self, _field: &Field<'_>, x: [V; 4]) -> [V; 4] {
-        let over16 = |t: &[V; 4], x: [V; 2]| {
-            [xor(mul(x[0], t[0]), mul(x[1], t[1])), xor(mul(x[0], t[2]), mul(x[1], t[3]))]
-        };
-        let low = over16(&self.low, [x[0], x[1]]);
-        let high = over16(&self.high, [x[2], x[3]]);
-        let sum = over16(&self.sum, [xor(x[0], x[2]), xor(x[1], x[3])]);
+    fn times(&self, field: &Field<'_>, x: [V; 4]) -> [V; 4] {
+        let low = self.low.times(field, [x[0], x[1]]);
+        let high = self.high.times(field, [x[2], x[3]]);
+        let sum = self.sum.times(field, [xor(x[0], x[2]), xor(x[1], x[3])]);
         [xor(low[0], high[0]), xor(low[1], high[1]), xor(sum[0], low[0]), xor(sum[1], low[1])]
     }
 }

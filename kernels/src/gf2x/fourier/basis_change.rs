@@ -34,8 +34,9 @@ macro_rules! basis_change {
         use crate::gf2x::fourier::basis_change::{LOWER, PITCH, ROW, UPPER, WHOLE, has};
 
         /// From powers of x to the rows of `work`, of which `fill` writes the first `rows`; the others are zeros.
+        /// Within rows nothing is converted yet.
         $(#[$level])*
-        fn change_basis(
+        fn change_rows(
             log: usize,
             input: Rows<'_>,
             work: &mut [Line],
@@ -66,18 +67,12 @@ macro_rules! basis_change {
                     convert_rows::<LOWER>(work, column);
                 }
             }
-            for row in work.chunks_exact_mut(PITCH).take(used) {
-                row.first_chunk_mut().into_iter().for_each(|row| convert_row::<false>(row));
-            }
         }
 
         /// The inverse, of all rows or only of the upper half, which no other needs.
         $(#[$level])*
-        fn change_basis_back(log: usize, first: usize, work: &mut [Line], column: &mut [Line]) {
+        fn change_rows_back(log: usize, first: usize, work: &mut [Line], column: &mut [Line]) {
             let (all, whole) = (1 << (log - 16), 2 * first < 1 << (log - 16));
-            for row in work.chunks_exact_mut(PITCH).skip(if whole { 0 } else { all / 2 }) {
-                row.first_chunk_mut().into_iter().for_each(|row| convert_row::<true>(row));
-            }
             match (all, whole) {
                 (16, true) => contract::<true, WHOLE>(work),
                 (16, false) => contract::<true, UPPER>(work),
@@ -345,11 +340,27 @@ macro_rules! basis_change {
             }
         }
 
-        /// Taylor's rule at y^16 + y for 256 items of ITEM lines.
+        /// Taylor's rule at y^16 + y for 256 items of ITEM lines, depth first.
         $(#[$level])*
         fn taylor256<const BACK: bool, const ITEM: usize>(x: &mut [Line]) {
-            for level in 0..4 {
-                taylor256_level::<BACK, ITEM>(x, if BACK { level } else { 3 - level });
+            if !BACK {
+                taylor256_level::<false, ITEM>(x, 3);
+            }
+            for x in x.chunks_exact_mut(128 * ITEM) {
+                if !BACK {
+                    taylor256_level::<false, ITEM>(x, 2);
+                }
+                for x in x.chunks_exact_mut(64 * ITEM) {
+                    for level in 0..2 {
+                        taylor256_level::<BACK, ITEM>(x, if BACK { level } else { 1 - level });
+                    }
+                }
+                if BACK {
+                    taylor256_level::<true, ITEM>(x, 2);
+                }
+            }
+            if BACK {
+                taylor256_level::<true, ITEM>(x, 3);
             }
         }
 
@@ -381,30 +392,17 @@ macro_rules! basis_change {
             }
         }
 
-        /// Converts 256 items of ITEM lines; WIDE is sixteen ITEM.
-        $(#[$level])*
-        fn convert256<const BACK: bool, const ITEM: usize, const WIDE: usize>(x: &mut [Line]) {
-            if !BACK {
-                taylor256::<false, ITEM>(x);
-            }
-            for low in 0..16 {
-                convert_items::<BACK, ITEM, WIDE>(&mut x[low * ITEM..]);
-            }
-            for sixteen in x.chunks_exact_mut(16 * ITEM) {
-                convert_items::<BACK, ITEM, ITEM>(sixteen);
-            }
-            if BACK {
-                taylor256::<true, ITEM>(x);
-            }
-        }
-
-        /// Converts between 256 rows, place by place: [`convert256`] with its first and last steps done on the way
-        /// from and to the rows.
+        /// Converts between 256 rows, place by place: Taylor's rule, then the upper and the lower four index bits, the
+        /// first and the last steps on the way from and to the rows.
         $(#[$level])*
         fn convert_rows<const PART: usize>(work: &mut [Line], column: &mut [Line]) {
             for at in 0..ROW {
                 let (low, high) = column[..256].split_at_mut(128);
-                let row = |number: usize| load(work, number * PITCH + at);
+                let row = |number: usize| {
+                    // Of so many rows the processor does not see that the next line follows.
+                    prefetch(&work[number * PITCH + at + 1]);
+                    load(work, number * PITCH + at)
+                };
                 if PART == WHOLE {
                     for (number, line) in high.iter_mut().enumerate() {
                         put(line, row(128 + number));

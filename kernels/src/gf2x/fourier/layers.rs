@@ -1,4 +1,4 @@
-//! The layers from 12 on, depth first, products by value, and the three transforms as a whole.
+//! The layers from 12 on, two at a time and depth first, products by value, and the three transforms as a whole.
 //!
 //! A cell is two vectors, the byte planes of GF(2^16); from layer 16 on values are pairs of cells, half a
 //! block apart. The conversion of the index bits 0 to 7 waits until here, where those bits number cells.
@@ -12,14 +12,14 @@ pub(super) const FACTORS: usize = 9;
 /// Cells that are asked for at a time.
 pub(super) const AHEAD: usize = 8;
 
-/// Layers done at once at the end.
-pub(super) const LEAF: usize = 4;
+/// Pairs of cells whose last, or last but four, layers are done at once.
+pub(super) const PAIRS: usize = 16;
 
 /// The passes over a rung's vectors; `$level` are the attributes that enable its instructions.
 macro_rules! layers {
     ($(#[$level:meta])*) => {
         use crate::gf2x::fourier::Taken;
-        use crate::gf2x::fourier::layers::{AHEAD, CELL, FACTORS, LEAF};
+        use crate::gf2x::fourier::layers::{AHEAD, CELL, FACTORS, PAIRS};
 
         /// Coefficients to values.
         $(#[$level])*
@@ -27,7 +27,7 @@ macro_rules! layers {
             let tables = written(tables);
             let (field, log) = (Field::new(tables), tables.log());
             let (values, work, column) = crate::gf2x::fourier::lines(tables, values, scratch);
-            change_basis(log, input, work, column);
+            change_rows(log, input, work, column);
             if 2 * input.count > 1 << (log - 16) {
                 pack::<WHOLE>(&field, log, work, values);
             } else {
@@ -38,10 +38,13 @@ macro_rules! layers {
             let half = values.len() / 2;
             for (c, (cells, values)) in cells.chunks_mut(half).zip(values.chunks_mut(half)).enumerate() {
                 let (i, mask) = (log - 12, (c as u32) << (log - 3));
-                first_layer::<false>(&field, tables, cells, values, mask);
-                let (low, high) = values.split_at_mut(half / 2);
-                layers16::<false>(&field, tables, low, i - 1, mask);
-                layers16::<false>(&field, tables, high, i - 1, mask | 1 << i);
+                if log == 20 {
+                    cells.chunks_mut(256 * CELL).for_each(|cells| convert_upper::<false>(cells));
+                }
+                first_layers::<false>(&field, tables, cells, values, mask);
+                for (quarter, values) in values.chunks_exact_mut(half / 4).enumerate() {
+                    layers16::<false>(&field, tables, values, mask | quarter_mask(i, quarter), column);
+                }
             }
         }
 
@@ -54,10 +57,13 @@ macro_rules! layers {
             let (cells, half) = (&mut work[..values.len()], values.len() / 2);
             for (c, (cells, values)) in cells.chunks_mut(half).zip(values.chunks_mut(half)).enumerate() {
                 let (i, mask) = (log - 12, (c as u32) << (log - 3));
-                let (low, high) = values.split_at_mut(half / 2);
-                layers16::<true>(&field, tables, low, i - 1, mask);
-                layers16::<true>(&field, tables, high, i - 1, mask | 1 << i);
-                first_layer::<true>(&field, tables, values, cells, mask);
+                for (quarter, values) in values.chunks_exact_mut(half / 4).enumerate() {
+                    layers16::<true>(&field, tables, values, mask | quarter_mask(i, quarter), column);
+                }
+                first_layers::<true>(&field, tables, values, cells, mask);
+                if log == 20 {
+                    cells.chunks_mut(256 * CELL).for_each(|cells| convert_upper::<true>(cells));
+                }
             }
             spread::<true>(&field, tables, values, cells, column);
             if 2 * first < 1 << (log - 16) {
@@ -65,22 +71,10 @@ macro_rules! layers {
             } else {
                 unpack::<UPPER>(&field, log, values, work);
             }
-            change_basis_back(log, first, work, column);
+            change_rows_back(log, first, work, column);
             for (number, row) in work.chunks_exact(PITCH).enumerate().skip(first) {
                 take(number, row[..ROW].as_flattened());
             }
-        }
-
-        impl Field<'_> {
-            /// x · t in GF(2^16).
-            $(#[$level])*
-            #[inline]
-            fn mul16(&self, x: [V; 2], t: [V; 2]) -> [V; 2] {
-                let (low, high) = (mul(x[0], t[0]), mul(x[1], t[1]));
-                let middle = mul(xor(x[0], x[1]), xor(t[0], t[1]));
-                [xor(low, self.times_gamma(high)), xor(middle, low)]
-            }
-
         }
 
         /// The twiddle vectors of a layer: the part all lanes share, and each lane's own.
@@ -98,169 +92,324 @@ macro_rules! layers {
         /// One butterfly over GF(2^16).
         $(#[$level])*
         #[inline]
-        fn butterfly16<const BACK: bool>(field: &Field<'_>, a: &mut [V; 2], b: &mut [V; 2], t: [V; 2]) {
+        fn butterfly16<const BACK: bool>(field: &Field<'_>, a: &mut [V; 2], b: &mut [V; 2], t: &Pair) {
             if BACK {
                 *b = [xor(b[0], a[0]), xor(b[1], a[1])];
             }
-            let product = field.mul16(*b, t);
+            let product = t.times(field, *b);
             *a = [xor(a[0], product[0]), xor(a[1], product[1])];
             if !BACK {
                 *b = [xor(b[0], a[0]), xor(b[1], a[1])];
             }
         }
 
-        /// Layer 12 of a half, from one buffer to another.
+        /// Two layers over GF(2^16) on four cells: the upper one's factor, and the lower one's by the upper bit.
         $(#[$level])*
-        fn first_layer<const BACK: bool>(field: &Field<'_>, tables: &Tables, from: &[Line], to: &mut [Line], mask: u32) {
-            let (i, half) = (tables.log() - 12, from.len() / 2);
-            let [t0, t1, ..] = vectors(tables, i, tables.twiddle(i, mask));
-            for at in (0..half).step_by(CELL) {
-                let mut a = [load(from, at), load(from, at + 1)];
-                let mut b = [load(from, half + at), load(from, half + at + 1)];
-                butterfly16::<BACK>(field, &mut a, &mut b, [t0, t1]);
-                for plane in 0..2 {
-                    store(to, at + plane, a[plane]);
-                    store(to, half + at + plane, b[plane]);
+        #[inline]
+        fn two_layers16<const BACK: bool>(field: &Field<'_>, x: [[V; 2]; 4], t: &[Pair; 3]) -> [[V; 2]; 4] {
+            let [mut a, mut b, mut c, mut d] = x;
+            if BACK {
+                butterfly16::<true>(field, &mut a, &mut b, &t[1]);
+                butterfly16::<true>(field, &mut c, &mut d, &t[2]);
+            }
+            butterfly16::<BACK>(field, &mut a, &mut c, &t[0]);
+            butterfly16::<BACK>(field, &mut b, &mut d, &t[0]);
+            if !BACK {
+                butterfly16::<false>(field, &mut a, &mut b, &t[1]);
+                butterfly16::<false>(field, &mut c, &mut d, &t[2]);
+            }
+            [a, b, c, d]
+        }
+
+        /// The factors of the layers i and i − 1.
+        $(#[$level])*
+        fn pairs(field: &Field<'_>, tables: &Tables, i: usize, mask: u32) -> [Pair; 3] {
+            let pair = |i: usize, mask: u32| {
+                let [t0, t1, ..] = vectors(tables, i, tables.twiddle(i, mask));
+                Pair::new(field, [t0, t1])
+            };
+            [pair(i, mask), pair(i - 1, mask), pair(i - 1, mask | 1 << i)]
+        }
+
+        /// The index bits i and i − 1 of a quarter.
+        fn quarter_mask(i: usize, quarter: usize) -> u32 {
+            ((quarter >> 1) << i | (quarter & 1) << (i - 1)) as u32
+        }
+
+        /// Layers 12 and 13 of a half, from one buffer to another.
+        $(#[$level])*
+        fn first_layers<const BACK: bool>(field: &Field<'_>, tables: &Tables, from: &[Line], to: &mut [Line], mask: u32) {
+            let (quarter, t) = (from.len() / 4, pairs(field, tables, tables.log() - 12, mask));
+            let mut parts = to.chunks_exact_mut(quarter);
+            let mut to: [&mut [Line]; 4] = std::array::from_fn(|_| parts.next().unwrap_or_default());
+            for at in (0..quarter).step_by(CELL) {
+                let cell = |part: usize| [load(from, part * quarter + at), load(from, part * quarter + at + 1)];
+                let x = two_layers16::<BACK>(field, [cell(0), cell(1), cell(2), cell(3)], &t);
+                for (to, x) in to.iter_mut().zip(x) {
+                    store(to, at, x[0]);
+                    store(to, at + 1, x[1]);
                 }
             }
         }
 
-        /// The layers i and below over GF(2^16), depth first, then each block's layers over GF(2^32).
+        /// Layers 14 and 15 of a quarter, then layer 16 and each block's layers over GF(2^32).
         $(#[$level])*
-        fn layers16<const BACK: bool>(field: &Field<'_>, tables: &Tables, cells: &mut [Line], i: usize, mask: u32) {
-            if i == tables.log() - 16 {
-                let [t0, t1, ..] = vectors(tables, i, tables.chosen(i, mask));
-                let (low, high) = cells.split_at_mut(cells.len() / 2);
-                if BACK {
-                    layers32::<true>(field, tables, (low, high), i - 1, mask);
-                }
-                for at in (0..low.len()).step_by(CELL) {
-                    let product = field.mul16([load(high, at), load(high, at + 1)], [t0, t1]);
-                    store(low, at, xor(load(low, at), product[0]));
-                    store(low, at + 1, xor(load(low, at + 1), product[1]));
-                }
-                if !BACK {
-                    layers32::<false>(field, tables, (low, high), i - 1, mask);
-                }
-                return;
+        fn layers16<const BACK: bool>(
+            field: &Field<'_>,
+            tables: &Tables,
+            cells: &mut [Line],
+            mask: u32,
+            group: &mut [Line],
+        ) {
+            let (i, quarter) = (tables.log() - 14, cells.len() / 4);
+            if !BACK {
+                in_place::<false>(field, tables, cells, i, mask);
             }
-            if i == 7 && !BACK {
-                convert256::<false, CELL, { 16 * CELL }>(cells);
+            for (number, cells) in cells.chunks_exact_mut(quarter).enumerate() {
+                sixteenth_layer::<BACK>(field, tables, cells, mask | quarter_mask(i, number), group);
             }
+            if BACK {
+                in_place::<true>(field, tables, cells, i, mask);
+            }
+        }
+
+        /// Layers i and i − 1 over GF(2^16).
+        $(#[$level])*
+        fn in_place<const BACK: bool>(field: &Field<'_>, tables: &Tables, cells: &mut [Line], i: usize, mask: u32) {
+            let (quarter, t) = (cells.len() / 4, pairs(field, tables, i, mask));
+            for at in (0..quarter).step_by(CELL) {
+                let cell = |part: usize| [load(cells, part * quarter + at), load(cells, part * quarter + at + 1)];
+                let x = two_layers16::<BACK>(field, [cell(0), cell(1), cell(2), cell(3)], &t);
+                for (part, x) in x.into_iter().enumerate() {
+                    store(cells, part * quarter + at, x[0]);
+                    store(cells, part * quarter + at + 1, x[1]);
+                }
+            }
+        }
+
+        /// Layer 16, which keeps one of two conjugates, and the layers below it.
+        $(#[$level])*
+        fn sixteenth_layer<const BACK: bool>(
+            field: &Field<'_>,
+            tables: &Tables,
+            cells: &mut [Line],
+            mask: u32,
+            group: &mut [Line],
+        ) {
+            let i = tables.log() - 16;
+            let [t0, t1, ..] = vectors(tables, i, tables.chosen(i, mask));
+            let (t, factors) = (Pair::new(field, [t0, t1]), group_factors(field, tables, 0, mask));
             let (low, high) = cells.split_at_mut(cells.len() / 2);
             if BACK {
-                layers16::<true>(field, tables, low, i - 1, mask);
-                layers16::<true>(field, tables, high, i - 1, mask | 1 << i);
+                layers32::<true>(field, tables, (low, high), mask, (&factors, group));
             }
-            let [t0, t1, ..] = vectors(tables, i, tables.twiddle(i, mask));
             for at in (0..low.len()).step_by(CELL) {
-                let mut a = [load(low, at), load(low, at + 1)];
-                let mut b = [load(high, at), load(high, at + 1)];
-                butterfly16::<BACK>(field, &mut a, &mut b, [t0, t1]);
-                for plane in 0..2 {
-                    store(low, at + plane, a[plane]);
-                    store(high, at + plane, b[plane]);
-                }
+                let product = t.times(field, [load(high, at), load(high, at + 1)]);
+                store(low, at, xor(load(low, at), product[0]));
+                store(low, at + 1, xor(load(low, at + 1), product[1]));
             }
             if !BACK {
-                layers16::<false>(field, tables, low, i - 1, mask);
-                layers16::<false>(field, tables, high, i - 1, mask | 1 << i);
-            }
-            if i == 7 && BACK {
-                convert256::<true, CELL, { 16 * CELL }>(cells);
+                layers32::<false>(field, tables, (low, high), mask, (&factors, group));
             }
         }
 
-        /// One butterfly over GF(2^32) at two places; the planes 0, 1 lie in one slice, 2, 3 in the other.
+        /// Taylor's rule among 256 cells, and the conversion of their index bits 4 to 7; those below wait for
+        /// [`sixteen_pairs`].
         $(#[$level])*
-        #[inline]
-        fn butterfly<const BACK: bool>(
-            field: &Field<'_>,
-            halves: (&mut [Line], &mut [Line]),
-            at: usize,
-            up: usize,
-            t: &Factor,
-        ) {
-            let (low, high) = halves;
-            let (mut a, mut b) = (four(low, high, at), four(low, high, at + up));
+        fn convert_upper<const BACK: bool>(cells: &mut [Line]) {
+            if !BACK {
+                taylor256::<false, CELL>(cells);
+            }
+            for low in 0..16 {
+                convert_items::<BACK, CELL, { 16 * CELL }>(&mut cells[low * CELL..]);
+            }
             if BACK {
-                b = [xor(b[0], a[0]), xor(b[1], a[1]), xor(b[2], a[2]), xor(b[3], a[3])];
-            }
-            let product = t.times(field, b);
-            a = [xor(a[0], product[0]), xor(a[1], product[1]), xor(a[2], product[2]), xor(a[3], product[3])];
-            if !BACK {
-                b = [xor(b[0], a[0]), xor(b[1], a[1]), xor(b[2], a[2]), xor(b[3], a[3])];
-            }
-            for (at, x) in [(at, a), (at + up, b)] {
-                store(low, at, x[0]);
-                store(low, at + 1, x[1]);
-                store(high, at, x[2]);
-                store(high, at + 1, x[3]);
+                taylor256::<true, CELL>(cells);
             }
         }
 
-        $(#[$level])*
-        #[inline]
-        fn four(low: &[Line], high: &[Line], at: usize) -> [V; 4] {
-            [load(low, at), load(low, at + 1), load(high, at), load(high, at + 1)]
-        }
-
-        /// The layers i … 0 over GF(2^32), depth first down to the leaves.
+        /// The layers over GF(2^32); the planes 0, 1 lie in one slice, 2, 3 in the other.
         $(#[$level])*
         fn layers32<const BACK: bool>(
             field: &Field<'_>,
             tables: &Tables,
             halves: (&mut [Line], &mut [Line]),
-            i: usize,
             mask: u32,
+            (factors, group): (&[Factor; 4], &mut [Line]),
         ) {
-            if i + 1 == LEAF {
-                leaf::<BACK>(field, tables, halves, mask);
-                return;
-            }
             let (low, high) = halves;
-            if i == 7 && !BACK {
-                convert256::<false, CELL, { 16 * CELL }>(low);
-                convert256::<false, CELL, { 16 * CELL }>(high);
+            let upper = low.len() > PAIRS * CELL;
+            if upper && !BACK {
+                taylor256::<false, CELL>(low);
+                taylor256::<false, CELL>(high);
+                upper_layers::<false>(field, tables, (low, high), mask, group);
             }
-            let half = low.len() / 2;
-            if BACK {
-                layers32::<true>(field, tables, (&mut low[..half], &mut high[..half]), i - 1, mask);
-                layers32::<true>(field, tables, (&mut low[half..], &mut high[half..]), i - 1, mask | 1 << i);
+            let sixteens = low.chunks_exact_mut(PAIRS * CELL).zip(high.chunks_exact_mut(PAIRS * CELL));
+            for (number, (low, high)) in sixteens.enumerate() {
+                let block = (mask as usize >> 4 & 15) + number;
+                sixteen_pairs::<BACK, CELL>(field, (tables, factors), block, (low, high), group);
             }
-            let t = Factor::new(field, vectors(tables, i, tables.twiddle(i, mask)));
-            for at in (0..half).step_by(CELL) {
-                butterfly::<BACK>(field, (low, high), at, half, &t);
-            }
-            if !BACK {
-                layers32::<false>(field, tables, (&mut low[..half], &mut high[..half]), i - 1, mask);
-                layers32::<false>(field, tables, (&mut low[half..], &mut high[half..]), i - 1, mask | 1 << i);
-            }
-            if i == 7 && BACK {
-                convert256::<true, CELL, { 16 * CELL }>(low);
-                convert256::<true, CELL, { 16 * CELL }>(high);
+            if upper && BACK {
+                upper_layers::<true>(field, tables, (low, high), mask, group);
+                taylor256::<true, CELL>(low);
+                taylor256::<true, CELL>(high);
             }
         }
 
-        /// The last layers on sixteen pairs of cells.
+        /// The index bits 4 to 7 of 256 pairs of cells.
         $(#[$level])*
-        fn leaf<const BACK: bool>(field: &Field<'_>, tables: &Tables, halves: (&mut [Line], &mut [Line]), mask: u32) {
+        fn upper_layers<const BACK: bool>(
+            field: &Field<'_>,
+            tables: &Tables,
+            halves: (&mut [Line], &mut [Line]),
+            mask: u32,
+            group: &mut [Line],
+        ) {
             let (low, high) = halves;
-            for layer in 0..LEAF {
-                let i = if BACK { layer } else { LEAF - 1 - layer };
-                let mut t = Factor::new(field, vectors(tables, i, tables.twiddle(i, mask)));
-                let blocks = 1usize << (LEAF - 1 - i);
-                for block in 0..blocks {
-                    let start = block << (i + 1);
-                    for cell in start..start + (1 << i) {
-                        butterfly::<BACK>(field, (low, high), CELL * cell, CELL << i, &t);
+            let factors = group_factors(field, tables, 4, mask);
+            for at in (0..PAIRS * CELL).step_by(CELL) {
+                let halves = (&mut low[at..], &mut high[at..]);
+                sixteen_pairs::<BACK, { PAIRS * CELL }>(field, (tables, &factors), 0, halves, group);
+            }
+        }
+
+        /// The factors of the layers `first` to `first` + 3, lowest first, where the index bits below 8 are zeros.
+        $(#[$level])*
+        #[inline]
+        fn group_factors(field: &Field<'_>, tables: &Tables, first: usize, mask: u32) -> [Factor; 4] {
+            let factor = |i: usize| Factor::new(field, vectors(tables, i, tables.twiddle(i, mask & !255)));
+            [factor(first), factor(first + 1), factor(first + 2), factor(first + 3)]
+        }
+
+        /// Conversion of four index bits and their layers on the sixteen pairs of cells of a block, STEP lines apart,
+        /// by way of `group`.
+        ///
+        /// Block j of a layer has the first one's twiddle and the sum of v_(1+k) over the bits k of j more, which
+        /// lies in GF(2^8).
+        $(#[$level])*
+        #[inline]
+        fn sixteen_pairs<const BACK: bool, const STEP: usize>(
+            field: &Field<'_>,
+            (tables, factors): (&Tables, &[Factor; 4]),
+            block: usize,
+            (low, high): (&mut [Line], &mut [Line]),
+            group: &mut [Line],
+        ) {
+            let group: &mut [[Line; 4]; PAIRS] =
+                group.as_chunks_mut().0.first_chunk_mut().expect("scratch holds sixteen pairs");
+            let (ends, middles) = (4 * block, [block; 4]);
+            let [low_two, high_two] = [[&factors[1], &factors[0]], [&factors[3], &factors[2]]];
+            if BACK {
+                for four in 0..4 {
+                    let value = |k: usize| {
+                        let at = STEP * (4 * four + k);
+                        [load(low, at), load(low, at + 1), load(high, at), load(high, at + 1)]
+                    };
+                    let x = [value(0), value(1), value(2), value(3)];
+                    let x = two_layers32::<true>(field, tables, x, low_two, ends + four);
+                    put_four(group, 4 * four, 1, &x);
+                }
+                for (k, block) in middles.into_iter().enumerate() {
+                    let x = two_layers32::<true>(field, tables, get_four(group, k, 4), high_two, block);
+                    put_four(group, k, 4, &x);
+                }
+            }
+            for plane in 0..4 {
+                let half = if plane < 2 { &mut *low } else { &mut *high };
+                if BACK {
+                    let mut x = [zero(); 16];
+                    for (x, group) in x.iter_mut().zip(&*group) {
+                        *x = get(&group[plane & 3]);
                     }
-                    if block + 1 < blocks {
-                        // From block j to j + 1 the twiddle changes by v_1 + … + v_(1+k), k the trailing
-                        // ones of j.
-                        t = t.plus(tables, block.trailing_ones() as usize);
+                    convert16::<true>(&mut x);
+                    store_sixteen::<STEP, WHOLE>(half, plane % 2, &x);
+                } else {
+                    let mut x = sixteen::<STEP, WHOLE>(half, plane % 2);
+                    convert16::<false>(&mut x);
+                    for (x, group) in x.iter().zip(&mut *group) {
+                        put(&mut group[plane & 3], *x);
                     }
                 }
+            }
+            if !BACK {
+                for (k, block) in middles.into_iter().enumerate() {
+                    let x = two_layers32::<false>(field, tables, get_four(group, k, 4), high_two, block);
+                    put_four(group, k, 4, &x);
+                }
+                for four in 0..4 {
+                    let x = get_four(group, 4 * four, 1);
+                    let x = two_layers32::<false>(field, tables, x, low_two, ends + four);
+                    for (k, x) in x.iter().enumerate() {
+                        let at = STEP * (4 * four + k);
+                        store(low, at, x[0]);
+                        store(low, at + 1, x[1]);
+                        store(high, at, x[2]);
+                        store(high, at + 1, x[3]);
+                    }
+                }
+            }
+        }
+
+        /// Four values of a group, from one on and so many apart.
+        $(#[$level])*
+        #[inline]
+        fn get_four(group: &[[Line; 4]; PAIRS], from: usize, apart: usize) -> [[V; 4]; 4] {
+            let mut x = [[zero(); 4]; 4];
+            for (n, x) in x.iter_mut().enumerate() {
+                for (x, line) in x.iter_mut().zip(&group[(from + n * apart) & 15]) {
+                    *x = get(line);
+                }
+            }
+            x
+        }
+
+        $(#[$level])*
+        #[inline]
+        fn put_four(group: &mut [[Line; 4]; PAIRS], from: usize, apart: usize, x: &[[V; 4]; 4]) {
+            for (n, x) in x.iter().enumerate() {
+                for (line, x) in group[(from + n * apart) & 15].iter_mut().zip(x) {
+                    put(line, *x);
+                }
+            }
+        }
+
+        /// Two layers over GF(2^32) on four values of the block of that number of the upper layer.
+        $(#[$level])*
+        #[inline]
+        fn two_layers32<const BACK: bool>(
+            field: &Field<'_>,
+            tables: &Tables,
+            [mut a, mut b, mut c, mut d]: [[V; 4]; 4],
+            [upper, lower]: [&Factor; 2],
+            block: usize,
+        ) -> [[V; 4]; 4] {
+            let sum = |block: usize| words(tables.sums[block & 127]);
+            let (upper, first, second) =
+                (upper.plus(sum(block)), lower.plus(sum(2 * block)), lower.plus(sum(2 * block + 1)));
+            if BACK {
+                butterfly::<true>(field, &mut a, &mut b, &first);
+                butterfly::<true>(field, &mut c, &mut d, &second);
+            }
+            butterfly::<BACK>(field, &mut a, &mut c, &upper);
+            butterfly::<BACK>(field, &mut b, &mut d, &upper);
+            if !BACK {
+                butterfly::<false>(field, &mut a, &mut b, &first);
+                butterfly::<false>(field, &mut c, &mut d, &second);
+            }
+            [a, b, c, d]
+        }
+
+        /// One butterfly over GF(2^32).
+        $(#[$level])*
+        #[inline]
+        fn butterfly<const BACK: bool>(field: &Field<'_>, a: &mut [V; 4], b: &mut [V; 4], t: &Factor) {
+            if BACK {
+                *b = [xor(b[0], a[0]), xor(b[1], a[1]), xor(b[2], a[2]), xor(b[3], a[3])];
+            }
+            let product = t.times(field, *b);
+            *a = [xor(a[0], product[0]), xor(a[1], product[1]), xor(a[2], product[2]), xor(a[3], product[3])];
+            if !BACK {
+                *b = [xor(b[0], a[0]), xor(b[1], a[1]), xor(b[2], a[2]), xor(b[3], a[3])];
             }
         }
 
@@ -392,6 +541,32 @@ macro_rules! layers {
 /// A factor of many elements, by Karatsuba's rule twice.
 macro_rules! karatsuba {
     ($(#[$level:meta])*) => {
+        /// x · t in GF(2^16).
+        $(#[$level])*
+        #[inline]
+        fn mul16(field: &Field<'_>, x: [V; 2], t: [V; 2]) -> [V; 2] {
+            let (low, high) = (mul(x[0], t[0]), mul(x[1], t[1]));
+            let middle = mul(xor(x[0], x[1]), xor(t[0], t[1]));
+            [xor(low, field.times_gamma(high)), xor(middle, low)]
+        }
+
+        /// A factor of many elements of GF(2^16).
+        struct Pair([V; 2]);
+
+        impl Pair {
+            $(#[$level])*
+            #[inline]
+            fn new(_field: &Field<'_>, t: [V; 2]) -> Self {
+                Self(t)
+            }
+
+            $(#[$level])*
+            #[inline]
+            fn times(&self, field: &Field<'_>, x: [V; 2]) -> [V; 2] {
+                mul16(field, x, self.0)
+            }
+        }
+
         /// A factor of many elements of GF(2^32).
         struct Factor([V; 4]);
 
@@ -402,24 +577,21 @@ macro_rules! karatsuba {
                 Self(t)
             }
 
-            /// With v_1 + … + v_(1+k) more.
+            /// With elements of GF(2^8) more.
             $(#[$level])*
             #[inline]
-            fn plus(self, tables: &Tables, k: usize) -> Self {
-                let mut t = self.0;
-                for (plane, t) in t.iter_mut().enumerate() {
-                    *t = xor(*t, all(tables.plane(tables.first_basis_sum(k), plane)));
-                }
-                Self(t)
+            fn plus(&self, c: V) -> Self {
+                let t = self.0;
+                Self([xor(t[0], c), t[1], t[2], t[3]])
             }
 
             $(#[$level])*
             #[inline]
             fn times(&self, field: &Field<'_>, x: [V; 4]) -> [V; 4] {
                 let t = self.0;
-                let low = field.mul16([x[0], x[1]], [t[0], t[1]]);
-                let high = field.mul16([x[2], x[3]], [t[2], t[3]]);
-                let middle = field.mul16([xor(x[0], x[2]), xor(x[1], x[3])], [xor(t[0], t[2]), xor(t[1], t[3])]);
+                let low = mul16(field, [x[0], x[1]], [t[0], t[1]]);
+                let high = mul16(field, [x[2], x[3]], [t[2], t[3]]);
+                let middle = mul16(field, [xor(x[0], x[2]), xor(x[1], x[3])], [xor(t[0], t[2]), xor(t[1], t[3])]);
                 let beta = field.times_beta(high);
                 [xor(low[0], beta[0]), xor(low[1], beta[1]), xor(middle[0], low[0]), xor(middle[1], low[1])]
             }

@@ -31,11 +31,20 @@ macro_rules! planes {
             8 * ((number & ((1 << low) - 1)) << 7 | number >> low)
         }
 
-        /// Layers 1 to 4, from the rows of `work` to bytes in `packed`.
+        /// Converts, within each, the rows that meet in one place: the r-th of every group of `rows`.
         $(#[$level])*
-        fn pack<const PART: usize>(field: &Field<'_>, log: usize, work: &[Line], packed: &mut [Line]) {
+        fn convert_each<const BACK: bool, const PART: usize>(work: &mut [Line], rows: usize, r: usize) {
+            for (_, group) in work.chunks_mut(rows * PITCH).enumerate().filter(|(number, _)| has(PART, *number)) {
+                group[r * PITCH..].first_chunk_mut().into_iter().for_each(|row| convert_row::<BACK>(row));
+            }
+        }
+
+        /// The index bits 8 to 15 of the basis, then layers 1 to 4, from the rows of `work` to bytes in `packed`.
+        $(#[$level])*
+        fn pack<const PART: usize>(field: &Field<'_>, log: usize, work: &mut [Line], packed: &mut [Line]) {
             let (rows, half) = (1usize << (log - 20), packed.len() / 2);
             for r in 0..rows {
+                convert_each::<false, PART>(work, rows, r);
                 for at in 0..ROW {
                     let bits = |c: usize| {
                         let mut x = [zero(); 8];
@@ -77,6 +86,7 @@ macro_rules! planes {
                         }
                     }
                 }
+                convert_each::<true, PART>(work, rows, r);
             }
         }
 
@@ -101,13 +111,15 @@ macro_rules! planes {
             let group: &mut [Line; GROUP] = group.first_chunk_mut().expect("scratch holds a group");
             for (number, (packed, cells)) in regions.enumerate() {
                 let twiddles = &tables.spread[number >> (tables.log() - 20)];
+                let pairs = twiddles.pairs.each_ref().map(|[t0, t1]| Pair::new(field, [bytes(t0), bytes(t1)]));
+                let wide = (bytes(&twiddles.eighth), pairs);
                 for b in 0..8 {
                     if BACK {
-                        gather_back(field, twiddles, cells, b, group);
+                        gather_back(field, &wide, cells, b, group);
                         scatter_back(field, twiddles, packed, b, group);
                     } else {
                         gather(field, twiddles, packed, b, group);
-                        scatter(field, twiddles, cells, b, group);
+                        scatter(field, &wide, cells, b, group);
                     }
                 }
             }
@@ -141,14 +153,14 @@ macro_rules! planes {
         #[inline]
         fn layer_of_pairs<const BACK: bool, const K: usize>(
             field: &Field<'_>,
-            twiddles: &Spread,
+            pairs: &[Pair; 8],
             x: &mut [[V; 2]; 8],
         ) {
             for pair in 0..4 {
                 let low = pair & ((1 << K) - 1);
-                let (n, [t0, t1]) = ((pair >> K) << (K + 1) | low, &twiddles.pairs[1 << K | low]);
+                let n = (pair >> K) << (K + 1) | low;
                 let (mut a, mut b) = (x[n], x[n | 1 << K]);
-                butterfly16::<BACK>(field, &mut a, &mut b, [bytes(t0), bytes(t1)]);
+                butterfly16::<BACK>(field, &mut a, &mut b, &pairs[1 << K | low]);
                 (x[n], x[n | 1 << K]) = (a, b);
             }
         }
@@ -211,21 +223,20 @@ macro_rules! planes {
         #[inline]
         fn scatter(
             field: &Field<'_>,
-            twiddles: &Spread,
+            (eighth, pairs): &(V, [Pair; 8]),
             cells: &mut [Line; REGION],
             b: usize,
             group: &[Line; GROUP],
         ) {
-            let eighth = bytes(&twiddles.eighth);
             for low in 0..8 {
                 let mut x = [[zero(); 2]; 8];
                 for (n, x) in x.iter_mut().enumerate() {
                     let (a, b) = (load(group, n << 3 | low), load(group, 64 | n << 3 | low));
-                    *x = [xor(a, mul(b, eighth)), b];
+                    *x = [xor(a, mul(b, *eighth)), b];
                 }
-                layer_of_pairs::<false, 0>(field, twiddles, &mut x);
-                layer_of_pairs::<false, 1>(field, twiddles, &mut x);
-                layer_of_pairs::<false, 2>(field, twiddles, &mut x);
+                layer_of_pairs::<false, 0>(field, pairs, &mut x);
+                layer_of_pairs::<false, 1>(field, pairs, &mut x);
+                layer_of_pairs::<false, 2>(field, pairs, &mut x);
                 for plane in 0..2 {
                     let mut x = one_plane(&x, plane);
                     exchange_high(&mut x);
@@ -240,12 +251,11 @@ macro_rules! planes {
         #[inline]
         fn gather_back(
             field: &Field<'_>,
-            twiddles: &Spread,
+            (eighth, pairs): &(V, [Pair; 8]),
             cells: &[Line; REGION],
             b: usize,
             group: &mut [Line; GROUP],
         ) {
-            let eighth = bytes(&twiddles.eighth);
             for low in 0..8 {
                 let mut x = [[zero(); 2]; 8];
                 for plane in 0..2 {
@@ -258,11 +268,11 @@ macro_rules! planes {
                         x[plane] = vector;
                     }
                 }
-                layer_of_pairs::<true, 2>(field, twiddles, &mut x);
-                layer_of_pairs::<true, 1>(field, twiddles, &mut x);
-                layer_of_pairs::<true, 0>(field, twiddles, &mut x);
+                layer_of_pairs::<true, 2>(field, pairs, &mut x);
+                layer_of_pairs::<true, 1>(field, pairs, &mut x);
+                layer_of_pairs::<true, 0>(field, pairs, &mut x);
                 for (n, x) in x.iter().enumerate() {
-                    store(group, n << 3 | low, xor(x[0], mul(x[1], eighth)));
+                    store(group, n << 3 | low, xor(x[0], mul(x[1], *eighth)));
                     store(group, 64 | n << 3 | low, x[1]);
                 }
             }

@@ -54,6 +54,12 @@ fn all(byte: u8) -> V {
     [ONES * u64::from(byte); 8]
 }
 
+/// A word eight times.
+#[inline(always)]
+fn words(word: u64) -> V {
+    [word; 8]
+}
+
 #[inline(always)]
 fn xor(a: V, b: V) -> V {
     std::array::from_fn(|word| a[word] ^ b[word])

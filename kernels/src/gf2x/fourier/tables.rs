@@ -17,10 +17,8 @@ pub struct Tables {
     pub(super) lanes: Vec<[[u8; 64]; 4]>,
     /// The layers 5 to 11 of both halves that layer 3 leaves.
     pub(super) spread: [Spread; 2],
-    /// v_1 + … + v_(1+k) as bytes to multiply by, eight times each: of T₀, β T₁ and T₀ + T₁, all over GF(2^16),
-    /// T = t₀ + t₁ z, the bytes t₀, γ t₁, t₁ and t₀ + t₁.
-    #[cfg(target_arch = "x86_64")]
-    pub(super) steps: [[[u64; 4]; 3]; 4],
+    /// Σ v_(1+k) over the bits k of a number, as bytes are written, eight times.
+    pub(super) sums: [u64; 128],
 }
 
 /// The index bits that the six bits of a lane number stand for after layer 11, below J.
@@ -54,23 +52,18 @@ impl Tables {
         let lanes = (0..log - 11).map(|bit| written(lane_part(&basis, log, bit))).collect();
         let field = Field { log, basis };
         let spread = [Spread::new(&field, &code, 0), Spread::new(&field, &code, 1)];
-        #[cfg(target_arch = "x86_64")]
-        let steps = std::array::from_fn(|k| steps(&basis, first_basis_sum(&basis, k)));
         Self {
             log,
             basis,
             maps: Maps::new(&basis, &code),
             lanes,
             spread,
+            sums: std::array::from_fn(|bits| {
+                let sum = (0..7).filter(|k| bits >> k & 1 == 1).fold(0, |sum, k| sum ^ basis[1 + k] as u8);
+                u64::from_le_bytes([code.write(sum); 8])
+            }),
             code,
-            #[cfg(target_arch = "x86_64")]
-            steps,
         }
-    }
-
-    /// v_1 + … + v_(1+k).
-    pub(super) fn first_basis_sum(&self, k: usize) -> u32 {
-        first_basis_sum(&self.basis, k)
     }
 
     /// A plane of an element of GF(2^32), as bytes are written.
@@ -115,21 +108,6 @@ impl Tables {
     pub(super) fn twiddle(&self, i: usize, mask: u32) -> u32 {
         self.basis[self.log - i] ^ self.chosen(i, mask)
     }
-}
-
-fn first_basis_sum(basis: &[u32; 32], k: usize) -> u32 {
-    basis[1..=1 + k].iter().fold(0, |sum, v| sum ^ v)
-}
-
-/// The bytes to multiply by for an element T; see [`Tables::steps`].
-#[cfg(target_arch = "x86_64")]
-fn steps(basis: &[u32; 32], t: u32) -> [[u64; 4]; 3] {
-    let (gamma, beta) = (basis[7] as u8, basis[15] as u16);
-    let (low, high) = (t as u16, (t >> 16) as u16);
-    [low, multiply16(gamma, high, beta), low ^ high].map(|t| {
-        let [t0, t1] = t.to_le_bytes();
-        [t0, multiply8(t1, gamma), t1, t0 ^ t1].map(|byte| u64::from_le_bytes([byte; 8]))
-    })
 }
 
 /// Cantor's basis and the size.
