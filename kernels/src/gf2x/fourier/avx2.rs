@@ -5,18 +5,13 @@ use std::arch::x86_64::*;
 use super::nibbles;
 use super::tables::{Map, Maps};
 use super::{Line, Tables};
-use super::{
-    basis_change::basis_change,
-    layers::{karatsuba, layers},
-    planes::planes,
-};
+use super::{basis_change::basis_change, layers::layers, planes::planes};
 
 type V = [__m256i; 2];
 
 basis_change!(#[target_feature(enable = "avx2")]);
 planes!(#[target_feature(enable = "avx2")]);
 layers!(#[target_feature(enable = "avx2")]);
-karatsuba!(#[target_feature(enable = "avx2")]);
 
 #[inline]
 #[target_feature(enable = "avx2")]
@@ -85,13 +80,6 @@ fn all(byte: u8) -> V {
     [_mm256_set1_epi8(byte.cast_signed()); 2]
 }
 
-/// A word eight times.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn words(word: u64) -> V {
-    [_mm256_set1_epi64x(word.cast_signed()); 2]
-}
-
 #[inline]
 #[target_feature(enable = "avx2")]
 fn xor(a: V, b: V) -> V {
@@ -101,16 +89,116 @@ fn xor(a: V, b: V) -> V {
 #[inline]
 #[target_feature(enable = "avx2")]
 fn mul(a: V, b: V) -> V {
-    [mul32_bytes(a[0], b[0]), mul32_bytes(a[1], b[1])]
+    Logarithms::new(a).times(&Logarithms::new(b))
 }
 
-/// Three products of nibbles each, by their logarithms.
+/// Bytes as the logarithms of their low nibbles, their high ones and the sums of both.
+#[derive(Clone, Copy)]
+struct Logarithms([[__m256i; 3]; 2]);
+
+impl Logarithms {
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn new(x: V) -> Self {
+        Self([logarithms(x[0]), logarithms(x[1])])
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn times(&self, t: &Self) -> V {
+        [product(self.0[0], t.0[0]), product(self.0[1], t.0[1])]
+    }
+}
+
+/// Three products of nibbles for a byte.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn mul32_bytes(a: __m256i, b: __m256i) -> __m256i {
-    let (a, b) = (logarithms(a), logarithms(b));
+fn product(a: [__m256i; 3], b: [__m256i; 3]) -> __m256i {
     let [low, high, sum] = [partial::<0>(a, b), partial::<1>(a, b), partial::<2>(a, b)];
     _mm256_xor_si256(_mm256_xor_si256(low, high), sum)
+}
+
+/// Lines that a factor of many products takes, its logarithms, and the factor there.
+const SHARES: usize = 3;
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn put_factor(lines: &mut [Line; SHARES], value: V) {
+    let Logarithms([a, b]) = Logarithms::new(value);
+    for (line, share) in lines.iter_mut().zip(a.into_iter().zip(b)) {
+        put(line, [share.0, share.1]);
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn mul_factor(x: V, lines: &[Line; SHARES]) -> V {
+    let [a, b, c] = [get(&lines[0]), get(&lines[1]), get(&lines[2])];
+    Logarithms::new(x).times(&Logarithms([[a[0], b[0], c[0]], [a[1], b[1], c[1]]]))
+}
+
+/// A factor of many elements of GF(2^16), as bytes to multiply by: T = t₀ + t₁ z as t₀, γ t₁, t₁ and t₀ + t₁.
+struct Pair([Logarithms; 4]);
+
+impl Pair {
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn new(field: &Field<'_>, t: [V; 2]) -> Self {
+        let factors = [t[0], field.times_gamma(t[1]), t[1], xor(t[0], t[1])];
+        Self(factors.map(|t| Logarithms::new(t)))
+    }
+
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn times(&self, _field: &Field<'_>, x: [V; 2]) -> [V; 2] {
+        let [a, b] = [self.half::<0>([x[0][0], x[1][0]]), self.half::<1>([x[0][1], x[1][1]])];
+        [[a[0], b[0]], [a[1], b[1]]]
+    }
+
+    /// The products of half a vector, so that their logarithms stay in registers.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn half<const H: usize>(&self, x: [__m256i; 2]) -> [__m256i; 2] {
+        let (a, b, [t0, t1, t2, t3]) = (logarithms(x[0]), logarithms(x[1]), &self.0);
+        [
+            _mm256_xor_si256(product(a, t0.0[H]), product(b, t1.0[H])),
+            _mm256_xor_si256(product(a, t2.0[H]), product(b, t3.0[H])),
+        ]
+    }
+}
+
+/// A factor of many elements of GF(2^32); see the 512-bit rung.
+struct Factor {
+    low: Pair,
+    high: Pair,
+    sum: Pair,
+}
+
+impl Factor {
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn new(field: &Field<'_>, t: [V; 4]) -> Self {
+        Self {
+            low: Pair::new(field, [t[0], t[1]]),
+            high: Pair::new(field, field.times_beta([t[2], t[3]])),
+            sum: Pair::new(field, [xor(t[0], t[2]), xor(t[1], t[3])]),
+        }
+    }
+
+    /// x by the factor of a block; see [`sixteen_pairs`].
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn times(&self, field: &Field<'_>, tables: &Tables, x: [V; 4], block: usize) -> [V; 4] {
+        let low = self.low.times(field, [x[0], x[1]]);
+        let high = self.high.times(field, [x[2], x[3]]);
+        let sum = self.sum.times(field, [xor(x[0], x[2]), xor(x[1], x[3])]);
+        let product = [xor(low[0], high[0]), xor(low[1], high[1]), xor(sum[0], low[0]), xor(sum[1], low[1])];
+        if block == 0 {
+            return product;
+        }
+        let more = Nibbles::new(&tables.times_sums[block]);
+        [0, 1, 2, 3].map(|plane| xor(product[plane], more.apply(x[plane])))
+    }
 }
 
 /// Of the low nibbles, the high ones and their sums.
@@ -285,8 +373,8 @@ impl<'a> Field<'a> {
 
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn times(&self, x: V, t: u8) -> V {
-        mul(x, all(t))
+    fn times(&self, x: V, t: &Map) -> V {
+        Nibbles::new(t).apply(x)
     }
 
     #[inline]

@@ -76,6 +76,21 @@ fn mul(a: V, b: V) -> V {
     _mm512_gf2p8mul_epi8(a, b)
 }
 
+/// Lines that a factor of many products takes, and the factor there.
+const SHARES: usize = 1;
+
+#[inline]
+#[target_feature(enable = "avx512f")]
+fn put_factor(lines: &mut [Line; SHARES], value: V) {
+    put(&mut lines[0], value);
+}
+
+#[inline]
+#[target_feature(enable = "avx512f,gfni")]
+fn mul_factor(x: V, lines: &[Line; SHARES]) -> V {
+    mul(x, get(&lines[0]))
+}
+
 /// The 512 bits moved up by S, what leaves `left` at the top coming in.
 #[inline]
 #[target_feature(enable = "avx512f,avx512vbmi2")]
@@ -203,19 +218,14 @@ impl Factor {
         }
     }
 
-    /// With elements of GF(2^8) more.
-    #[inline]
-    #[target_feature(enable = "avx512f")]
-    fn plus(&self, c: V) -> Self {
-        Self { low: self.low.plus(c), high: self.high, sum: self.sum.plus(c) }
-    }
-
+    /// x by the factor of a block; see [`sixteen_pairs`].
     #[inline]
     #[target_feature(enable = "avx512f,gfni")]
-    fn times(&self, field: &Field<'_>, x: [V; 4]) -> [V; 4] {
-        let low = self.low.times(field, [x[0], x[1]]);
+    fn times(&self, field: &Field<'_>, tables: &Tables, x: [V; 4], block: usize) -> [V; 4] {
+        let more = words(tables.sums[block]);
+        let low = self.low.plus(more).times(field, [x[0], x[1]]);
         let high = self.high.times(field, [x[2], x[3]]);
-        let sum = self.sum.times(field, [xor(x[0], x[2]), xor(x[1], x[3])]);
+        let sum = self.sum.plus(more).times(field, [xor(x[0], x[2]), xor(x[1], x[3])]);
         [xor(low[0], high[0]), xor(low[1], high[1]), xor(sum[0], low[0]), xor(sum[1], low[1])]
     }
 }
@@ -248,9 +258,9 @@ impl<'a> Field<'a> {
     }
 
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,gfni")]
-    fn times(&self, x: V, t: u8) -> V {
-        mul(x, all(t))
+    #[target_feature(enable = "avx512f,gfni")]
+    fn times(&self, x: V, t: &Map) -> V {
+        affine(x, matrix(t))
     }
 
     #[inline]

@@ -9,6 +9,9 @@ pub(super) const CELL: usize = 2;
 /// Factors of Karatsuba's rule for an element of GF(2^32), twice.
 pub(super) const FACTORS: usize = 9;
 
+/// Lines that a factor takes at most.
+pub(super) const MOST_SHARES: usize = 3;
+
 /// Cells that are asked for at a time.
 pub(super) const AHEAD: usize = 8;
 
@@ -383,30 +386,34 @@ macro_rules! layers {
             [upper, lower]: [&Factor; 2],
             block: usize,
         ) -> [[V; 4]; 4] {
-            let sum = |block: usize| words(tables.sums[block & 127]);
-            let (upper, first, second) =
-                (upper.plus(sum(block)), lower.plus(sum(2 * block)), lower.plus(sum(2 * block + 1)));
+            let (block, first, second) = (block & 127, 2 * block & 127, (2 * block + 1) & 127);
             if BACK {
-                butterfly::<true>(field, &mut a, &mut b, &first);
-                butterfly::<true>(field, &mut c, &mut d, &second);
+                butterfly::<true>(field, tables, (&mut a, &mut b), lower, first);
+                butterfly::<true>(field, tables, (&mut c, &mut d), lower, second);
             }
-            butterfly::<BACK>(field, &mut a, &mut c, &upper);
-            butterfly::<BACK>(field, &mut b, &mut d, &upper);
+            butterfly::<BACK>(field, tables, (&mut a, &mut c), upper, block);
+            butterfly::<BACK>(field, tables, (&mut b, &mut d), upper, block);
             if !BACK {
-                butterfly::<false>(field, &mut a, &mut b, &first);
-                butterfly::<false>(field, &mut c, &mut d, &second);
+                butterfly::<false>(field, tables, (&mut a, &mut b), lower, first);
+                butterfly::<false>(field, tables, (&mut c, &mut d), lower, second);
             }
             [a, b, c, d]
         }
 
-        /// One butterfly over GF(2^32).
+        /// One butterfly over GF(2^32) in the block of that number.
         $(#[$level])*
         #[inline]
-        fn butterfly<const BACK: bool>(field: &Field<'_>, a: &mut [V; 4], b: &mut [V; 4], t: &Factor) {
+        fn butterfly<const BACK: bool>(
+            field: &Field<'_>,
+            tables: &Tables,
+            (a, b): (&mut [V; 4], &mut [V; 4]),
+            t: &Factor,
+            block: usize,
+        ) {
             if BACK {
                 *b = [xor(b[0], a[0]), xor(b[1], a[1]), xor(b[2], a[2]), xor(b[3], a[3])];
             }
-            let product = t.times(field, *b);
+            let product = t.times(field, tables, *b, block);
             *a = [xor(a[0], product[0]), xor(a[1], product[1]), xor(a[2], product[2]), xor(a[3], product[3])];
             if !BACK {
                 *b = [xor(b[0], a[0]), xor(b[1], a[1]), xor(b[2], a[2]), xor(b[3], a[3])];
@@ -420,7 +427,8 @@ macro_rules! layers {
             let (field, half) = (Field::new(tables), CELL << (tables.log() - 16));
             let (scratch, sums) = (scratch.as_chunks_mut().0, t.len() + 1 - terms);
             let (x_here, t_here) = scratch.split_at_mut(4 * terms);
-            let (t_here, lines) = (&mut t_here.as_chunks_mut().0[..t.len()], x[0].len() / 8);
+            let t_here = t_here.as_chunks_mut().0.as_chunks_mut().0;
+            let (t_here, lines) = (&mut t_here[..t.len()], x[0].len() / 8);
             for block in (0..lines).step_by(2 * half) {
                 for at in (block..block + half).step_by(CELL) {
                     let step = at / CELL % AHEAD;
@@ -434,8 +442,8 @@ macro_rules! layers {
                     for (t, here) in t.iter().zip(&mut *t_here) {
                         let mut value = [[0; 8]; 4];
                         collect(t.as_chunks().0, at, half, &mut value);
-                        for (line, factor) in here.iter_mut().zip(factors(&value).as_flattened()) {
-                            put(line, *factor);
+                        for (lines, factor) in here.iter_mut().zip(factors(&value).as_flattened()) {
+                            put_factor(lines, *factor);
                         }
                     }
                     for r in (0..sums).step_by(2) {
@@ -488,14 +496,18 @@ macro_rules! layers {
         /// Σ_c x_c · t_(k + last − c) for the R values of k, reduced once at the end.
         $(#[$level])*
         #[inline]
-        fn sums_of_products<const R: usize>(field: &Field<'_>, x: &[Line], t: &[[Line; FACTORS]]) -> [[V; 4]; R] {
+        fn sums_of_products<const R: usize>(
+            field: &Field<'_>,
+            x: &[Line],
+            t: &[[[Line; SHARES]; FACTORS]],
+        ) -> [[V; 4]; R] {
             let (mut sums, terms) = ([[[zero(); 3]; 3]; R], t.len() + 1 - R);
             for (c, x) in x.chunks_exact(4).enumerate() {
                 let x = factors(x);
                 for (k, sums) in sums.iter_mut().enumerate() {
                     let t = &t[terms - 1 - c + k];
                     for (place, (sum, x)) in sums.as_flattened_mut().iter_mut().zip(x.as_flattened()).enumerate() {
-                        *sum = xor(*sum, mul(*x, get(&t[place])));
+                        *sum = xor(*sum, mul_factor(*x, &t[place]));
                     }
                 }
             }
@@ -538,7 +550,7 @@ macro_rules! layers {
     };
 }
 
-/// A factor of many elements, by Karatsuba's rule twice.
+/// Factors of many elements, by Karatsuba's rule.
 macro_rules! karatsuba {
     ($(#[$level:meta])*) => {
         /// x · t in GF(2^16).
@@ -577,18 +589,12 @@ macro_rules! karatsuba {
                 Self(t)
             }
 
-            /// With elements of GF(2^8) more.
+            /// x by the factor of a block; see [`sixteen_pairs`].
             $(#[$level])*
             #[inline]
-            fn plus(&self, c: V) -> Self {
-                let t = self.0;
-                Self([xor(t[0], c), t[1], t[2], t[3]])
-            }
-
-            $(#[$level])*
-            #[inline]
-            fn times(&self, field: &Field<'_>, x: [V; 4]) -> [V; 4] {
-                let t = self.0;
+            fn times(&self, field: &Field<'_>, tables: &Tables, x: [V; 4], block: usize) -> [V; 4] {
+                let mut t = self.0;
+                t[0] = xor(t[0], words(tables.sums[block]));
                 let low = mul16(field, [x[0], x[1]], [t[0], t[1]]);
                 let high = mul16(field, [x[2], x[3]], [t[2], t[3]]);
                 let middle = mul16(field, [xor(x[0], x[2]), xor(x[1], x[3])], [xor(t[0], t[2]), xor(t[1], t[3])]);

@@ -109,7 +109,7 @@ impl std::fmt::Debug for Taken<'_> {
 /// Words of scratch for [`convolve`] with so many terms and t's.
 #[must_use]
 pub fn sums_words(terms: usize, ts: usize) -> usize {
-    8 * (4 * terms + layers::FACTORS * ts)
+    8 * (4 * terms + layers::MOST_SHARES * layers::FACTORS * ts)
 }
 
 /// Words of scratch for transforms of 2^`log` bits.

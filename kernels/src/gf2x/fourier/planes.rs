@@ -136,7 +136,7 @@ macro_rules! planes {
         fn layer_of_bytes<const BACK: bool, const K: usize>(field: &Field<'_>, twiddles: &Spread, x: &mut [V; 8]) {
             for pair in 0..4 {
                 let low = pair & ((1 << K) - 1);
-                let (n, t) = ((pair >> K) << (K + 1) | low, twiddles.bytes[1 << K | low]);
+                let (n, t) = ((pair >> K) << (K + 1) | low, &twiddles.bytes[1 << K | low]);
                 let high = n | 1 << K;
                 if BACK {
                     x[high] = xor(x[high], x[n]);

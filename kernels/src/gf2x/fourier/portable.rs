@@ -95,6 +95,19 @@ fn mul(a: V, b: V) -> V {
     bytes(&product)
 }
 
+/// Lines that a factor of many products takes, and the factor there.
+const SHARES: usize = 1;
+
+#[inline(always)]
+fn put_factor(lines: &mut [Line; SHARES], value: V) {
+    put(&mut lines[0], value);
+}
+
+#[inline(always)]
+fn mul_factor(x: V, lines: &[Line; SHARES]) -> V {
+    mul(x, get(&lines[0]))
+}
+
 #[inline(always)]
 fn up<const S: i32>(x: V, left: V) -> V {
     let (words, bits) = (S as usize / 64, S as u32 % 64);
@@ -172,8 +185,8 @@ impl<'a> Field<'a> {
     }
 
     #[inline(always)]
-    fn times(&self, x: V, t: u8) -> V {
-        mul(all(t), x)
+    fn times(&self, x: V, t: &Map) -> V {
+        apply(t, x)
     }
 
     #[inline(always)]

@@ -19,6 +19,9 @@ pub struct Tables {
     pub(super) spread: [Spread; 2],
     /// Σ v_(1+k) over the bits k of a number, as bytes are written, eight times.
     pub(super) sums: [u64; 128],
+    /// Multiplication by them.
+    #[cfg(target_arch = "x86_64")]
+    pub(super) times_sums: [Map; 128],
 }
 
 /// The index bits that the six bits of a lane number stand for after layer 11, below J.
@@ -58,10 +61,11 @@ impl Tables {
             maps: Maps::new(&basis, &code),
             lanes,
             spread,
-            sums: std::array::from_fn(|bits| {
-                let sum = (0..7).filter(|k| bits >> k & 1 == 1).fold(0, |sum, k| sum ^ basis[1 + k] as u8);
-                u64::from_le_bytes([code.write(sum); 8])
+            #[cfg(target_arch = "x86_64")]
+            times_sums: std::array::from_fn(|bits| {
+                Map::new(|x| code.write(multiply8(code.read(x), sum_of(&basis, bits))))
             }),
+            sums: std::array::from_fn(|bits| u64::from_le_bytes([code.write(sum_of(&basis, bits)); 8])),
             code,
         }
     }
@@ -110,6 +114,11 @@ impl Tables {
     }
 }
 
+/// Σ v_(1+k) over the bits k < 7 of a number: all in GF(2^8).
+fn sum_of(basis: &[u32; 32], bits: usize) -> u8 {
+    (0..7).filter(|k| bits >> k & 1 == 1).fold(0, |sum, k| sum ^ basis[1 + k] as u8)
+}
+
 /// Cantor's basis and the size.
 struct Field {
     log: usize,
@@ -138,8 +147,8 @@ fn lane_part(basis: &[u32; 32], log: usize, bit: usize) -> [[u8; 64]; 4] {
 /// 64 stands for index bit J − [`LANE_BITS`]\[k\], and the bits 0 to 2 are lane bits from layer 8 on.
 #[derive(Debug)]
 pub(super) struct Spread {
-    /// Layers 5, 6, 7 (k = 0, 1, 2) by the number bits below k: the byte for 2^k + number.
-    pub(super) bytes: [u8; 8],
+    /// Layers 5, 6, 7 (k = 0, 1, 2) by the number bits below k: multiplication by the byte for 2^k + number.
+    pub(super) bytes: [Map; 8],
     /// Layer 8, lane by lane.
     pub(super) eighth: [u8; 64],
     /// Layers 9, 10, 11 (k = 0, 1, 2) by the number bits 3 to 2 + k: the two planes for 2^k + number.
@@ -164,9 +173,9 @@ impl Spread {
             twiddle.to_le_bytes()
         };
         Self {
-            bytes: std::array::from_fn(|place| match place {
-                0 => 0,
-                _ => code.write(twiddle(layer(place), rest(place)) as u8),
+            bytes: std::array::from_fn(|place| {
+                let t = if place == 0 { 0 } else { twiddle(layer(place), rest(place)) as u8 };
+                Map::new(|x| code.write(multiply8(code.read(x), t)))
             }),
             eighth: std::array::from_fn(|lane| code.write(field.chosen(log - 8, mask(lane & 7)) as u8)),
             pairs: std::array::from_fn(|place| match place {
