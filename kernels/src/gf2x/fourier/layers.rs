@@ -168,8 +168,13 @@ macro_rules! layers {
             if !BACK {
                 in_place::<false>(field, tables, cells, i, mask);
             }
+            let mut factors = group_factors(field, tables, 0, mask);
             for (number, cells) in cells.chunks_exact_mut(quarter).enumerate() {
-                sixteenth_layer::<BACK>(field, tables, cells, mask | quarter_mask(i, number), group);
+                let mask = mask | quarter_mask(i, number);
+                if i > 8 {
+                    factors = group_factors(field, tables, 0, mask);
+                }
+                sixteenth_layer::<BACK>(field, tables, cells, mask, (&factors, group));
             }
             if BACK {
                 in_place::<true>(field, tables, cells, i, mask);
@@ -197,14 +202,14 @@ macro_rules! layers {
             tables: &Tables,
             cells: &mut [Line],
             mask: u32,
-            group: &mut [Line],
+            (factors, group): (&[Factor; 4], &mut [Line]),
         ) {
             let i = tables.log() - 16;
             let [t0, t1, ..] = vectors(tables, i, tables.chosen(i, mask));
-            let (t, factors) = (Pair::new(field, [t0, t1]), group_factors(field, tables, 0, mask));
+            let t = Pair::new(field, [t0, t1]);
             let (low, high) = cells.split_at_mut(cells.len() / 2);
             if BACK {
-                layers32::<true>(field, tables, (low, high), mask, (&factors, group));
+                layers32::<true>(field, tables, (low, high), mask, (factors, group));
             }
             for at in (0..low.len()).step_by(CELL) {
                 let product = t.times(field, [load(high, at), load(high, at + 1)]);
@@ -212,7 +217,7 @@ macro_rules! layers {
                 store(low, at + 1, xor(load(low, at + 1), product[1]));
             }
             if !BACK {
-                layers32::<false>(field, tables, (low, high), mask, (&factors, group));
+                layers32::<false>(field, tables, (low, high), mask, (factors, group));
             }
         }
 

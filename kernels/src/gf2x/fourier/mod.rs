@@ -20,22 +20,24 @@
 //!
 //! | pass | file | what it costs at least | bound by | 2^20 | 2^24 |
 //! |---|---|---|---|---|---|
-//! | filling the rows | `basis_change` | 2 | stores | 4 | 6 |
-//! | rows against each other | `basis_change` | 6 and 14 cycles | shuffles and stores of what moves on | 7 | 22 |
+//! | filling the rows | `basis_change` | 2 | stores | 6 | 11 |
+//! | rows against each other | `basis_change` | 6 and 14 cycles | shuffles and stores of what moves on | 7 | 21 |
 //! | within a row of 2^16 bits | `basis_change` | 20 | L1: a load and half a store a level | 20 | 21 |
-//! | layers 1 to 4 | `planes` | 6 | shifts and blends of the transposition | 6 | 7 |
-//! | layers 5 to 11 | `planes` | 10 | shuffles, then stores that leave L1 | 16 | 20 |
-//! | layers 12 to J and index bits 0 to 7 | `layers` | 22 and 32 | multiplier and stores, level with each other | 35 | 46 |
+//! | layers 1 to 4 | `planes` | 6 | shifts and blends of the transposition | 6 | 11 |
+//! | layers 5 to 11 | `planes` | 10 | shuffles, then stores that leave L1 | 15 | 20 |
+//! | layers 12 to J and index bits 0 to 7 | `layers` | 20 and 27 | arithmetic, then stores | 32 | 39 |
 //!
-//! In all 89 and 122 cycles, 0.050 and 1.1 ms, where ports and caches allow about 65 and 85; in pages of
-//! 2 MiB, without which they are half as much again. Coefficients in the lower half of the rows alone, and
-//! results in the upper half alone, need half of the change of basis: 72 and 96 cycles. A sum of products takes
+//! In all 89 and 128 cycles, 0.050 and 1.15 ms, with other programs at work beside it, where ports and caches allow
+//! about 64 and 79; in pages of 2 MiB, without which they are half as much again. Two layers from 12 on are done at a
+//! time, which halves their stores: what bounds them now is arithmetic, 12 products of bytes and about 17 exclusive
+//! ors for a butterfly of eight vectors. Coefficients in the lower half of the rows alone, and results in the upper
+//! half alone, need half of the change of basis: 66 to 71 and 91 to 95 cycles. A sum of products takes
 //! 22 to 26 cycles a product of 256 bytes at 2^20 and 30 to 32 at 2^24, where it asks memory for runs of lines
 //! ahead; its operations would fit into 11. Blocks whose values no longer fit the L3 cache are bound by memory besides:
 //! 2^27 bits make 52 MiB of values, each written once and read once before the sums are, in all about 250 MB
 //! by count, at 25 GB/s, which both cores share. The rungs below take the same passes: avx2 multiplies bytes over nibbles by
-//! tables of logarithms (28 operations for 32 products) and is bound by that, portable lets the compiler
-//! vectorise bytes, scalar is the definition, element by element.
+//! tables of logarithms (21 operations for 32 products by a factor whose logarithms are at hand) and is bound by that,
+//! portable lets the compiler vectorise bytes, scalar is the definition, element by element.
 
 mod basis_change;
 mod layers;

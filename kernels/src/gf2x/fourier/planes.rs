@@ -107,13 +107,18 @@ macro_rules! planes {
             cells: &mut [Line],
             group: &mut [Line],
         ) {
-            let regions = packed.as_chunks_mut::<REGION>().0.iter_mut().zip(cells.as_chunks_mut::<REGION>().0);
             let group: &mut [Line; GROUP] = group.first_chunk_mut().expect("scratch holds a group");
-            for (number, (packed, cells)) in regions.enumerate() {
+            for number in 0..packed.len() / REGION {
+                let (packed, later_packed) = packed[number * REGION..].split_at_mut(REGION);
+                let (cells, later_cells) = cells[number * REGION..].split_at_mut(REGION);
+                let (Some(packed), Some(cells)) = (packed.first_chunk_mut(), cells.first_chunk_mut()) else { return };
+                let next = if BACK { later_cells } else { later_packed };
                 let twiddles = &tables.spread[number >> (tables.log() - 20)];
                 let pairs = twiddles.pairs.each_ref().map(|[t0, t1]| Pair::new(field, [bytes(t0), bytes(t1)]));
                 let wide = (bytes(&twiddles.eighth), pairs);
                 for b in 0..8 {
+                    // A region is read in large steps, so ask for the next one, an eighth at a time.
+                    next.iter().skip(b * GROUP).take(GROUP).for_each(|line| prefetch(line));
                     if BACK {
                         gather_back(field, &wide, cells, b, group);
                         scatter_back(field, twiddles, packed, b, group);
