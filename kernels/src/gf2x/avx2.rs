@@ -7,13 +7,10 @@ use std::arch::x86_64::{
 
 use super::BASE;
 
-#[target_feature(enable = "avx2,pclmulqdq")]
-pub(super) fn product(a: &[u64], b: &[u64], out: &mut [u64], scratch: &mut [u64]) {
-    super::karatsuba(&|a, b| base(a, b), a, b, out, scratch);
-}
+by_karatsuba!(#[target_feature(enable = "avx2,pclmulqdq")]);
 
 #[target_feature(enable = "avx2,pclmulqdq")]
-fn base(a: &[u64; BASE], b: &[u64; BASE]) -> [u64; 2 * BASE] {
+fn base(a: &[u64; BASE], b: &[u64; BASE], out: &mut [u64; 2 * BASE]) {
     let mut diagonals = [_mm_setzero_si128(); 2 * BASE - 1];
     for (i, a) in a.iter().enumerate() {
         let a = _mm_cvtsi64_si128(a.cast_signed());
@@ -22,12 +19,11 @@ fn base(a: &[u64; BASE], b: &[u64; BASE]) -> [u64; 2 * BASE] {
             diagonals[i + j] = _mm_xor_si128(diagonals[i + j], product);
         }
     }
-    let mut out = [0; 2 * BASE];
+    out.fill(0);
     for (place, diagonal) in diagonals.into_iter().enumerate() {
         out[place] ^= low(diagonal);
         out[place + 1] ^= low(_mm_unpackhi_epi64(diagonal, diagonal));
     }
-    out
 }
 
 #[target_feature(enable = "avx2")]

@@ -11,10 +11,7 @@ use std::arch::x86_64::{
 
 use super::BASE;
 
-#[target_feature(enable = "avx512f,vpclmulqdq")]
-pub(super) fn product(a: &[u64], b: &[u64], out: &mut [u64], scratch: &mut [u64]) {
-    super::karatsuba(&|a, b| base(a, b), a, b, out, scratch);
-}
+by_karatsuba!(#[target_feature(enable = "avx512f,vpclmulqdq")]);
 
 #[target_feature(enable = "avx512f")]
 fn load(words: &[u64; BASE]) -> __m512i {
@@ -43,7 +40,8 @@ fn add<const K: i32, const DOWN: i32>(sum: &mut [__m512i; 2], value: __m512i) {
 }
 
 #[target_feature(enable = "avx512f,vpclmulqdq")]
-fn base(a: &[u64; BASE], b: &[u64; BASE]) -> [u64; 2 * BASE] {
+#[inline]
+fn base(a: &[u64; BASE], b: &[u64; BASE], out: &mut [u64; 2 * BASE]) {
     let (a, b) = (load(a), load(b));
     let zero = _mm512_set_epi64(0, 0, 0, 0, 0, 0, 0, 0);
     let pairs = [
@@ -70,11 +68,9 @@ fn base(a: &[u64; BASE], b: &[u64; BASE]) -> [u64; 2 * BASE] {
     add::<3, 5>(&mut sum, mixed[1]);
     add::<5, 3>(&mut sum, mixed[2]);
     add::<7, 1>(&mut sum, mixed[3]);
-    let mut out = [0; 2 * BASE];
     let (low, high) = out.split_at_mut(BASE);
     if let (Some(low), Some(high)) = (low.first_chunk_mut(), high.first_chunk_mut()) {
         store(low, sum[0]);
         store(high, sum[1]);
     }
-    out
 }

@@ -17,8 +17,54 @@ kernel! {
 /// Words of the operands of the base product.
 const BASE: usize = 8;
 
-/// A product of eight by eight words.
-type BaseProduct<'a> = &'a dyn Fn(&[u64; BASE], &[u64; BASE]) -> [u64; 2 * BASE];
+/// The product over a rung's `base`, of eight by eight words; `$level` are the attributes that enable its
+/// instructions, for the additions, too.
+macro_rules! by_karatsuba {
+    ($(#[$level:meta])*) => {
+        /// Karatsuba's rule down to the base: (a₁X + a₀)(b₁X + b₀) from three products of half the size.
+        $(#[$level])*
+        pub(super) fn product(a: &[u64], b: &[u64], out: &mut [u64], scratch: &mut [u64]) {
+            let n = a.len();
+            assert!(n.is_power_of_two() && n >= BASE && b.len() == n, "{n} words");
+            assert!(out.len() == 2 * n && scratch.len() >= 4 * n, "{} and {} words", out.len(), scratch.len());
+            recurse(a, b, out, scratch);
+        }
+
+        $(#[$level])*
+        fn recurse(a: &[u64], b: &[u64], out: &mut [u64], scratch: &mut [u64]) {
+            let n = a.len();
+            if let (true, [a], [b], [out]) = (n == BASE, a.as_chunks().0, b.as_chunks().0, out.as_chunks_mut().0) {
+                base(a, b, out);
+                return;
+            }
+            let half = n / 2;
+            let ((a_low, a_high), (b_low, b_high)) = (a.split_at(half), b.split_at(half));
+            let (sums, rest) = scratch.split_at_mut(n);
+            let (middle, rest) = rest.split_at_mut(n);
+            let (a_sums, b_sums) = sums.split_at_mut(half);
+            add_halves(a_sums, a_low, a_high);
+            add_halves(b_sums, b_low, b_high);
+            recurse(a_sums, b_sums, middle, rest);
+            let (low, high) = out.split_at_mut(n);
+            recurse(a_low, b_low, low, rest);
+            recurse(a_high, b_high, high, rest);
+            for (middle, (low, high)) in middle.iter_mut().zip(low.iter().zip(&*high)) {
+                *middle ^= low ^ high;
+            }
+            for (out, middle) in out[half..half + n].iter_mut().zip(&*middle) {
+                *out ^= middle;
+            }
+        }
+
+        $(#[$level])*
+        #[inline]
+        fn add_halves(sums: &mut [u64], low: &[u64], high: &[u64]) {
+            for (sum, (low, high)) in sums.iter_mut().zip(low.iter().zip(high)) {
+                *sum = low ^ high;
+            }
+        }
+    };
+}
 
 pub mod fourier;
 mod scalar;
@@ -30,41 +76,6 @@ mod avx512;
 #[cfg(target_arch = "aarch64")]
 use scalar as neon;
 use scalar as portable;
-
-/// Karatsuba's rule down to the base: (a₁X + a₀)(b₁X + b₀) from three products of half the size.
-#[inline(always)]
-fn karatsuba(base: BaseProduct<'_>, a: &[u64], b: &[u64], out: &mut [u64], scratch: &mut [u64]) {
-    let n = a.len();
-    assert!(n.is_power_of_two() && n >= BASE && b.len() == n, "{n} words");
-    assert!(out.len() == 2 * n && scratch.len() >= 4 * n, "{} and {} words", out.len(), scratch.len());
-    recurse(base, a, b, out, scratch);
-}
-
-fn recurse(base: BaseProduct<'_>, a: &[u64], b: &[u64], out: &mut [u64], scratch: &mut [u64]) {
-    let n = a.len();
-    if let (Some(a), Some(b)) = (a.first_chunk::<BASE>().filter(|_| n == BASE), b.first_chunk::<BASE>()) {
-        out.copy_from_slice(&base(a, b));
-        return;
-    }
-    let half = n / 2;
-    let ((a_low, a_high), (b_low, b_high)) = (a.split_at(half), b.split_at(half));
-    let (sums, rest) = scratch.split_at_mut(n);
-    let (middle, rest) = rest.split_at_mut(n);
-    for place in 0..half {
-        sums[place] = a_low[place] ^ a_high[place];
-        sums[half + place] = b_low[place] ^ b_high[place];
-    }
-    recurse(base, &sums[..half], &sums[half..], middle, rest);
-    let (low, high) = out.split_at_mut(n);
-    recurse(base, a_low, b_low, low, rest);
-    recurse(base, a_high, b_high, high, rest);
-    for place in 0..n {
-        middle[place] ^= low[place] ^ high[place];
-    }
-    for (place, word) in middle.iter().enumerate() {
-        out[half + place] ^= word;
-    }
-}
 
 #[cfg(test)]
 mod tests {

@@ -2,12 +2,10 @@
 
 use super::BASE;
 
-pub(super) fn product(a: &[u64], b: &[u64], out: &mut [u64], scratch: &mut [u64]) {
-    super::karatsuba(&base, a, b, out, scratch);
-}
+by_karatsuba!();
 
-fn base(a: &[u64; BASE], b: &[u64; BASE]) -> [u64; 2 * BASE] {
-    let mut out = [0; 2 * BASE];
+fn base(a: &[u64; BASE], b: &[u64; BASE], out: &mut [u64; 2 * BASE]) {
+    out.fill(0);
     for (i, a) in a.iter().enumerate() {
         for (j, b) in b.iter().enumerate() {
             let product = multiply(*a, *b);
@@ -15,7 +13,6 @@ fn base(a: &[u64; BASE], b: &[u64; BASE]) -> [u64; 2 * BASE] {
             out[i + j + 1] ^= (product >> 64) as u64;
         }
     }
-    out
 }
 
 fn multiply(a: u64, b: u64) -> u128 {
