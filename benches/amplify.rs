@@ -10,7 +10,7 @@ use keystill::bits::BitBlock;
 fn amplify(criterion: &mut Criterion) {
     let mut group = criterion.benchmark_group("amplify");
     group.sample_size(10);
-    for n in [100_000, 1_000_000, 10_000_000, 100_000_000] {
+    for n in [100_000, 1_000_000, 10_000_000, 100_000_000, 1 << 27] {
         let hash = Toeplitz::new(Matrix::Modified, n, n * 2 / 5).expect("a size");
         let word = |k: usize| (k as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let bits = |len: usize| BitBlock::from_words((0..len.div_ceil(64)).map(word).collect(), len);
