@@ -127,3 +127,25 @@
 //! - [`bb84::security::published`](crate::bb84::security::published) and
 //!   [`cv::security::published`](crate::cv::security::published) are formulas of the literature for comparison.
 //!   Lim 2014 and Rusca 2018 are proved for fixed lengths only, and their γ is no bound. No key is made by them.
+//!
+//! # What tests would notice
+//!
+//! A mutant is this code with one operator, comparison or result changed, as `cargo mutants` changes them. Of the rooms
+//! that security rests on, more than 95 % fail their own room's tests: figures and date in
+//! `benches/record/2026-11-30-mutants.md`, again by `.ci/mutants ROOM SHARD`. What is missed changes no key and no tag,
+//! or errs to the safe side:
+//!
+//! - `auth`: none. `ledger`: none that differs; `new` is `default`.
+//! - [`random::health`](crate::random::health): raw key of two bits, which is never out of range; `^` for `|` of bits
+//!   that are never both set; `≥` for `>` at a limit that no count meets exactly.
+//! - [`bounds`](crate::bounds), comparisons where both sides give the same: ε of zero, whose logarithm takes the way of
+//!   the trivial bound; the larger of two equals; limits between two formulas that agree there to the last digits (e^x at
+//!   ±700, ln(1 + x) at 1e-3, logarithms at 0.1, deviances).
+//! - `bounds`, searches: where Newton's iteration or a bisection starts, provided that it is outside of the root; how wide
+//!   the bracket is; when it stops. Every iterate is a valid bound.
+//! - `bounds`, sums of tails: terms too small to count, and whether what is cut at 20 000 terms is bounded a little
+//!   further out than needed.
+//! - `bounds`, margins: one of several that are added for rounding, each of which covers the error by itself.
+//! - Security rooms: vertices that the search for multipliers tries (whatever it finds is certified apart, and a test
+//!   compares it with the closed formula), one count or one double at a limit, checks that another one covers, photon
+//!   numbers above 200.
