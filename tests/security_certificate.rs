@@ -240,6 +240,19 @@ fn the_cap_of_epsilon_stops_delivery_on_both_sides() {
 }
 
 #[test]
+fn a_block_leaves_only_if_the_cap_covers_all_that_may_be_booked_for_it() {
+    let each = protocol().epsilon;
+    for end in bb84(1, Some(each)) {
+        assert_eq!(end.keys.len(), 1, "the block's whole ε is covered");
+        assert!(end.epsilon_spent <= each, "{:e} of it is spent", end.epsilon_spent);
+    }
+    for end in bb84(1, Some(each.next_down())) {
+        assert!(end.keys.is_empty(), "should its books be lost, all of it would be booked");
+        assert!(matches!(end.error, Some(Error::EpsilonSpent { block: 0, .. })), "{:?}", end.error);
+    }
+}
+
+#[test]
 fn blocks_that_were_given_up_count() {
     let strict = Arc::new(keystill::bb84::Bb84 { epsilon: 1e-300, ..(*protocol()).clone() });
     let ends = run(&[strict.clone(), strict], (0..8).map(frames), None);

@@ -422,6 +422,8 @@ impl<P: Protocol> Session<P> {
                 self.send_transcript_tag(&mut block)?;
             }
             if block.wants_accept_tag() {
+                // The peer's transcript may have grown since.
+                self.hold_cap(&block)?;
                 self.send_accept_tag(&mut block)?;
             }
             if !block.is_over() {
@@ -473,9 +475,13 @@ impl<P: Protocol> Session<P> {
     }
 
     /// A block that would exceed the session's ε is not delivered, nor is any after it.
+    ///
+    /// It must pay for its tags too, those that are still to come included, and for all that is booked
+    /// should its books be lost with the connection.
     fn hold_cap(&self, block: &Block<P>) -> Result<(), Error> {
         let (spent, cap) = (self.epsilon_before(block.id()), self.config.epsilon_cap);
-        let within = spent + block.epsilon(self.config.protocol.epsilon()) <= cap;
+        let closed = block.epsilon_once_closed(&self.acceptance(block, self.config.role));
+        let within = spent + closed.max(self.config.protocol.epsilon()) <= cap;
         if within { Ok(()) } else { Err(Error::EpsilonSpent { block: block.id(), spent, cap }) }
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::amplify::{Amplification, AmplifiedBlock, Amplifier};
 use crate::auth::{Pad, Pool, Tag, Transcript};
 use crate::bits::BitBlock;
-use crate::ledger::Epsilon;
+use crate::ledger::{Epsilon, Ledger};
 use crate::protocol::Protocol;
 use crate::stage::{Abort, Computation, Computed, Role};
 
@@ -135,6 +135,13 @@ impl<P: Protocol> Block<P> {
         if self.is_aborted() { self.ledger.epsilon().max(configured) } else { self.ledger.epsilon() }
     }
 
+    /// The ε that the ledger will say when all four tags are booked, those of the acceptances being alike.
+    pub(in crate::session) fn epsilon_once_closed(&self, acceptance: &Transcript) -> f64 {
+        let transcripts = [&self.sent, &self.received].into_iter().flatten();
+        let to_come = self.tags.uses.iter().filter(|pad| **pad == 0).map(|_| acceptance);
+        with_tags(&self.ledger, transcripts.chain(to_come).map(Transcript::epsilon))
+    }
+
     /// Turns a block that both sides accepted into key: first the pads, then the rest.
     pub(in crate::session) fn into_key(
         self,
@@ -170,5 +177,30 @@ fn absorb(transcript: &mut Option<Transcript>, kind: Kind, number: u64, message:
         header[8..].copy_from_slice(&(message.len() as u64).to_le_bytes());
         transcript.absorb(&header);
         transcript.absorb(message);
+    }
+}
+
+/// The ε of an account to which tags are still to be booked.
+fn with_tags(ledger: &Ledger, to_come: impl Iterator<Item = f64>) -> f64 {
+    let mut closed = ledger.clone();
+    to_come.for_each(|epsilon| closed.spend(Epsilon::Authentication, epsilon));
+    closed.epsilon()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tags_to_come_are_counted_and_not_booked() {
+        let mut ledger = Ledger::new();
+        ledger.spend(Epsilon::Correctness, 0.5);
+        ledger.spend(Epsilon::Authentication, 0.125);
+        let closed = with_tags(&ledger, [0.062_5, 0.031_25, 0.031_25].into_iter());
+        assert_eq!(
+            (closed, ledger.epsilon()),
+            (0.75, 0.625),
+            "the account with three tags more, and as it was"
+        );
     }
 }
