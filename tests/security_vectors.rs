@@ -166,6 +166,22 @@ fn one_object_gives_one_object_with_every_term() -> Anything {
 }
 
 #[test]
+fn without_key_bits_there_is_no_rate_of_phase_errors() -> Anything {
+    let none = LINK.replace("[49378660,3668401,152938]", "[0,0,0]");
+    let (text, code) = keylen(&["bb84"], &none);
+    let answer: Value = serde_json::from_str(&text)?;
+    assert_eq!((code, answer["ell"].as_u64()), (Some(0), Some(0)), "no key is an answer");
+    assert!(answer.get("phi").is_some_and(Value::is_null), "of nothing there is no rate: {answer}");
+    let reason = answer["reason"].as_str().unwrap();
+    assert!(reason.contains("key basis certifies no single photon"), "and it says why: {reason}");
+    assert!(
+        answer["s_test1"].as_f64().is_some_and(|tested| tested > 1e5),
+        "the test is not to blame: {answer}"
+    );
+    Ok(())
+}
+
+#[test]
 fn an_explanation_puts_the_numbers_in_place() {
     let (text, _) = keylen(&["bb84", "--explain"], LINK);
     assert!(text.contains("floor(") && text.contains("13392000"), "{text}");

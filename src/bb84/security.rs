@@ -166,7 +166,7 @@ pub struct KeyLength {
     pub single_test: f64,
     /// v_T: at most this many of those are errors.
     pub single_test_errors: f64,
-    /// B: the phase-error rate of the single-photon key bits is at most this.
+    /// B: the phase-error rate of the single-photon key bits is at most this; 1 if there are none.
     pub phase_error_rate: f64,
     /// s_K (1 − h(B)), and the vacuum if credited: what Eve does not know before any message.
     pub entropy_bits: f64,
@@ -184,6 +184,14 @@ pub struct KeyLength {
     pub ell: u64,
 }
 
+impl KeyLength {
+    /// Whether a key bit is certified to come from a single photon: without one no phase-error rate has a meaning.
+    #[must_use]
+    pub fn has_single_key(&self) -> bool {
+        self.single_key >= 1.0
+    }
+}
+
 /// Why there is no key.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 #[non_exhaustive]
@@ -196,6 +204,9 @@ pub enum NoKey {
         /// Bits of the test basis.
         test_bits: u64,
     },
+    /// The key basis shows no single photon: there is nothing whose phase errors could be bounded.
+    #[error("the key basis certifies no single photon: enlarge the block or its decoys")]
+    Keyless(Box<KeyLength>),
     /// Phase errors may be as frequent as one half.
     #[error("the phase-error rate is bounded only by {:.3}", .0.phase_error_rate)]
     PhaseErrors(Box<KeyLength>),
@@ -239,6 +250,9 @@ pub fn key_length(
     }
     if terms.single_test <= 0.0 {
         return Err(NoKey::Untested { test_bits: total(seen.test) });
+    }
+    if !terms.has_single_key() {
+        return Err(NoKey::Keyless(Box::new(terms)));
     }
     if terms.phase_error_rate >= 0.5 {
         return Err(NoKey::PhaseErrors(Box::new(terms)));

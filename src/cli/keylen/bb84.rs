@@ -104,18 +104,21 @@ fn keystill(fields: &Fields<'_>, mode: &str) -> anyhow::Result<Option<Terms>> {
         Ok(key) => (key, None),
         Err(NoKey::Spent(key)) => (*key, Some(NoKey::Spent(key).to_string())),
         Err(NoKey::PhaseErrors(key)) => (*key, Some(NoKey::PhaseErrors(key).to_string())),
+        Err(NoKey::Keyless(key)) => (*key, Some(NoKey::Keyless(key).to_string())),
         Err(NoKey::Untested { test_bits }) => {
             let reason = NoKey::Untested { test_bits }.to_string();
             return Ok(json!({ "ell": 0, "reason": reason }).as_object().cloned());
         }
         Err(why) => bail!(why),
     };
+    // Of no key bits there is no rate; a certificate of a key that the vacuum alone gives states the trivial one.
+    let bounded = key.has_single_key() || key.ell > 0;
     let terms = json!({
         "s_key0": key.vacuum_key,
         "s_key1": key.single_key,
         "s_test1": key.single_test,
         "v_test1": key.single_test_errors,
-        "phi": key.phase_error_rate,
+        "phi": bounded.then_some(key.phase_error_rate),
         "entropy_bits": key.entropy_bits,
         "leak_EC": key.disclosed_bits,
         "hashing_bits": key.hashing_bits,
