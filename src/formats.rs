@@ -12,7 +12,7 @@
 //! | quadratures, `.csv` | spreadsheets, Python, MATLAB | `distill cv --columns` | [`columns`](crate::columns): x and p in two columns, a symbol a line, at most 2²⁸ |
 //! | quadratures, `.npy` | NumPy | `distill cv` | NumPy's format 1 to 3: `f4` or `f8` of shape (n, 2) or (2n,), or complex |
 //! | angles and click results | VeriQloud's Kiwi (Qline) | `node` with `from = { kiwi = … }`, `examples/kiwi` | [`bb84::recorded::kiwi`](crate::bb84::recorded::kiwi) and [`pipeline::Kiwi`](crate::pipeline::Kiwi) |
-//! | scenarios and configurations, `.toml` | you | every command | their own comments; unknown names are refused |
+//! | scenarios and configurations, `.toml` | you | every command | their own comments, and below; unknown names are refused |
 //! | a run: `run.json`, `blocks.ndjson`, `summary.json`, `events.ndjson` | `run --out` | `report` | below |
 //! | figures for the hardware, `.ndjson` | `node` with `feedback` | the hardware's control | below |
 //! | keys for key managers, `.cor` | `deliver::FileDrop` | other programs | raw bytes, keys of 32, one file a block |
@@ -54,6 +54,32 @@
 //! | `blocks.ndjson` | a block: when it ended on the link (`link_time_s`), what was estimated, `disclosed` bits and `epsilons` by name, `terms` of the key length, `secret_bits`, `stage_s` (seconds of computing by stage on the correcting side, summed over threads) |
 //! | `summary.json` | the whole run, a member of `protocols` for each |
 //! | `events.ndjson` | something that happened on the link, what the scenario has happen first: `link_time_s` and `name`; `report` marks it |
+//!
+//! # A scenario
+//!
+//! TOML in the sections of `channel::Scenario`, of which `src/channel/scenarios` has examples. A pair has two fibres; all of
+//! `[link]`, `[fibre]`, `[data]`, `[[signal]]`, `[amplifier]` and the three values of `[filters]` at its ends are the first one's.
+//! The second carries the same light the other way, but for what is said of it below `second`, value by value:
+//!
+//! ```toml
+//! [second.link]
+//! length_km = 25.4
+//! fibre = "G.654.E"           # or a file, as in [link]
+//!
+//! [second.data]
+//! launch_power_dbm = 14.0     # and direction, slots, carriers of 800G, dark slots, powers, modem, as in [data]
+//!
+//! [cv]
+//! rides = "second"            # the fibre of a channel; the first if nothing is said
+//! ```
+//!
+//! Directions are seen from the quantum channels, which all run from Alice to Bob. `[second.fibre]` and
+//! `[[second.signal]]` stand for the whole section and the whole list. What is left out follows the first fibre, also where
+//! `--set` changes that.
+//!
+//! An event befalls both fibres, or the one that its `fibre` names (`fibre = "second"`).
+//!
+//! The attenuation in a fibre's file has to reach all light in the fibre: beyond its points nobody knows it.
 //!
 //! # Feedback for the hardware
 //!

@@ -126,7 +126,7 @@ pub struct Budget {
 /// The budget of a scenario, without its drift and events.
 #[must_use]
 pub fn budget(scenario: &Scenario) -> Budget {
-    LoadedSpan::new(scenario, &scenario.carriers()).budget(scenario)
+    LoadedPair::new(scenario, &|_, _| true).budget(scenario)
 }
 
 /// What a receiver lets in.
@@ -138,8 +138,6 @@ pub struct Filter {
     pub passband_nm: f64,
     /// What it takes from light far outside, in dB.
     pub isolation_db: f64,
-    /// The fibre of the pair that the channel rides.
-    pub rides: Ride,
 }
 
 impl Filter {
@@ -150,7 +148,6 @@ impl Filter {
             wavelength_nm: scenario.bb84.wavelength_nm,
             passband_nm: scenario.bb84.filter_nm,
             isolation_db: scenario.filters.bb84_isolation_db,
-            rides: scenario.bb84.rides,
         }
     }
 
@@ -161,7 +158,6 @@ impl Filter {
             wavelength_nm: scenario.cv.wavelength_nm,
             passband_nm: scenario.filters.cv_passband_nm,
             isolation_db: scenario.filters.cv_isolation_db,
-            rides: scenario.cv.rides,
         }
     }
 
@@ -173,7 +169,48 @@ impl Filter {
     }
 }
 
-/// A fibre whose carriers' evolution is solved: noise and gain of any quantum channel follow.
+/// The fibres that the two quantum channels ride, loaded.
+#[derive(Clone, Debug)]
+pub struct LoadedPair {
+    bb84: LoadedSpan,
+    cv: LoadedSpan,
+}
+
+impl LoadedPair {
+    /// Solves the evolution of a scenario's light with those of its carriers that are lit.
+    #[must_use]
+    pub fn new(scenario: &Scenario, is_lit: &dyn Fn(Ride, &Carrier) -> bool) -> Self {
+        let load = |ride: Ride| {
+            let fibre = scenario.on(ride);
+            let mut carriers = fibre.carriers();
+            carriers.retain(|carrier| is_lit(ride, carrier));
+            LoadedSpan::new(&fibre, &carriers)
+        };
+        let bb84 = load(scenario.bb84.rides);
+        let cv =
+            if scenario.cv.rides == scenario.bb84.rides { bb84.clone() } else { load(scenario.cv.rides) };
+        Self { bb84, cv }
+    }
+
+    /// The budget of a scenario's two systems beside this light, each on the fibre that it was loaded on.
+    #[must_use]
+    pub fn budget(&self, systems: &Scenario) -> Budget {
+        let [bb84, cv] = self.scattering(systems);
+        let weather = Weather::default();
+        Budget {
+            bb84: Bb84Budget::new(&systems.bb84, bb84, &weather),
+            cv: CvBudget::new(&systems.cv, cv, &weather),
+        }
+    }
+
+    /// What both channels of a scenario get from all other light, BB84 first.
+    #[must_use]
+    pub fn scattering(&self, systems: &Scenario) -> [Scattering; 2] {
+        [self.bb84.scattering(&Filter::of_bb84(systems)), self.cv.scattering(&Filter::of_cv(systems))]
+    }
+}
+
+/// A scenario's first fibre, its carriers' evolution solved: noise and gain of any quantum channel follow.
 #[derive(Clone, Debug)]
 pub struct LoadedSpan {
     scenario: Scenario,
@@ -199,12 +236,17 @@ impl LoadedSpan {
         let lit: Vec<(f64, f64)> =
             carriers.iter().map(|carrier| (carrier.thz, carrier.power_w)).chain(signals(true)).collect();
         let against: Vec<(f64, f64)> = signals(false).collect();
-        let solve = |light: &[(f64, f64)], stimulated| {
-            let bright: Vec<(f64, f64)> = light.iter().copied().filter(|(_, power)| *power > 0.0).collect();
-            Evolution::solve(&fibre, &bright, scenario.link.length_km, stimulated)
+        let bright = |light: Vec<(f64, f64)>| -> Vec<(f64, f64)> {
+            light.into_iter().filter(|(_, power)| *power > 0.0).collect()
         };
-        let comb = solve(&lit, stimulated);
-        let against = (!against.is_empty()).then(|| solve(&against, Stimulated::Off));
+        let (lit, against) = (bright(lit), bright(against));
+        let length_km = scenario.link.length_km;
+        let (comb, against) = if against.is_empty() {
+            (Evolution::solve(&fibre, &lit, length_km, stimulated), None)
+        } else {
+            let [comb, against] = Evolution::solve_both(&fibre, [&lit, &against], length_km, stimulated);
+            (comb, Some(against))
+        };
         Self { scenario: scenario.clone(), comb, carriers: carriers.to_vec(), against, fibre }
     }
 
@@ -224,16 +266,6 @@ impl LoadedSpan {
     #[must_use]
     pub fn carriers(&self) -> &[Carrier] {
         &self.carriers
-    }
-
-    /// The budget of a scenario's two systems beside these carriers; its comb may be another.
-    #[must_use]
-    pub fn budget(&self, systems: &Scenario) -> Budget {
-        let weather = Weather::default();
-        Budget {
-            bb84: Bb84Budget::new(&systems.bb84, self.scattering(&Filter::of_bb84(systems)), &weather),
-            cv: CvBudget::new(&systems.cv, self.scattering(&Filter::of_cv(systems)), &weather),
-        }
     }
 
     /// What a quantum channel gets from all other light.
@@ -271,9 +303,9 @@ impl LoadedSpan {
     }
 
     /// The two groups of light, with their direction seen from a quantum channel.
-    fn groups(&self, rides: Ride) -> impl Iterator<Item = (&Evolution, Direction)> {
-        let with = rides.sees(self.scenario.data.direction);
-        let opposite = Ride::Second.sees(with);
+    fn groups(&self) -> impl Iterator<Item = (&Evolution, Direction)> {
+        let with = self.scenario.data.direction;
+        let opposite = with.opposite();
         [(&self.comb, with)].into_iter().chain(self.against.as_ref().map(|against| (against, opposite)))
     }
 
@@ -283,7 +315,7 @@ impl LoadedSpan {
         }
         let quantum_thz = nm_of(filter.wavelength_nm);
         let per_nm = hertz_per_nm(quantum_thz);
-        self.groups(filter.rides)
+        self.groups()
             .flat_map(|(light, direction)| {
                 let densities = light.scattered_w_per_hz(quantum_thz, direction, kelvin);
                 let each = light.carriers_thz().iter().zip(densities);
@@ -297,7 +329,7 @@ impl LoadedSpan {
     fn elastic(&self, filter: &Filter) -> Vec<Contribution> {
         let noise = &self.scenario.noise;
         let mut found = Vec::new();
-        for (light, direction) in self.groups(filter.rides) {
+        for (light, direction) in self.groups() {
             let (mechanism, switch, arriving) = match direction {
                 Direction::Co => (Mechanism::Leakage, noise.leakage, light.output_w()),
                 Direction::Counter => (Mechanism::Rayleigh, noise.rayleigh, light.backscattered_w()),
@@ -328,7 +360,7 @@ impl LoadedSpan {
             * linear(-outside - self.scenario.filters.mux_isolation_db);
         let length = self.scenario.link.length_km;
         let loss = self.fibre.attenuation_per_km(nm);
-        let carried = match filter.rides.sees(self.scenario.data.direction) {
+        let carried = match self.scenario.data.direction {
             Direction::Co => linear(self.comb.gain_db(quantum_thz)) * libm::exp(-loss * length),
             Direction::Counter => {
                 self.fibre.backscatter_per_km(nm) * -libm::expm1(-2.0 * loss * length) / (2.0 * loss)
@@ -340,7 +372,7 @@ impl LoadedSpan {
 
     fn mixing(&self, filter: &Filter) -> Vec<Contribution> {
         let quantum_thz = nm_of(filter.wavelength_nm);
-        let co = filter.rides.sees(self.scenario.data.direction) == Direction::Co;
+        let co = self.scenario.data.direction == Direction::Co;
         if !co || !self.scenario.noise.four_wave_mixing.is_on() {
             return Vec::new();
         }
@@ -357,7 +389,8 @@ fn contribution(mechanism: Mechanism, carrier_thz: f64, w_per_nm: f64) -> Contri
 }
 
 fn sum(contributions: &[Contribution]) -> f64 {
-    contributions.iter().map(|contribution| contribution.w_per_nm).sum()
+    // From plus zero: the sum of nothing is minus zero.
+    contributions.iter().fold(0.0, |sum, contribution| sum + contribution.w_per_nm)
 }
 
 #[cfg(test)]
@@ -445,6 +478,60 @@ mod tests {
         let turned = of(&["bb84.rides=second", "data.direction=counter"]);
         assert_eq!(turned, [co[0].clone(), counter[1].clone()], "and the same pair from the other end");
         assert!(counter[1].noise_w_per_nm > co[1].noise_w_per_nm, "backward scattering is stronger");
+    }
+
+    #[test]
+    fn a_second_fibre_of_its_own_is_that_fibre_alone() {
+        let own = [
+            "link.length_km=40",
+            "link.fibre=G.654.E",
+            "data.launch_power_dbm=10",
+            "data.slots=[59,20]",
+            "filters.drop_loss_db=1",
+            "amplifier.gain_db=12",
+        ];
+        let second: Vec<String> = own.iter().map(|given| format!("second.{given}")).collect();
+        let given: Vec<&str> = second.iter().map(String::as_str).chain(["cv.rides=second"]).collect();
+        let both = budget(&scenario(&given));
+        let alone: Vec<&str> = own.into_iter().chain(["data.direction=counter"]).collect();
+        assert_eq!(both.cv.scattering, budget(&scenario(&alone)).cv.scattering, "CV on the second");
+        assert_eq!(both.bb84.scattering, budget(&scenario(&[])).bb84.scattering, "BB84 as it was");
+    }
+
+    #[test]
+    fn a_carrier_gives_way_on_the_fibre_of_the_channel_only() {
+        let lit = |rides: &str| {
+            let scenario = scenario(&["cv.wavelength_nm=1550", &format!("cv.rides={rides}")]);
+            [Ride::First, Ride::Second].map(|ride| scenario.on(ride).carriers().len())
+        };
+        assert_eq!(lit("first"), [117, 118], "dark on the first");
+        assert_eq!(lit("second"), [118, 117], "dark on the second");
+    }
+
+    #[test]
+    fn strong_light_against_the_data_acts_on_all() {
+        let pump = "\n[[signal]]\nname = \"pump\"\nwavelength_nm = 1450.0\npower_dbm = 20.0\ndirection = \"counter\"\n";
+        let text = format!("{}{pump}", Scenario::shipped("iown-47t2").expect("it ships"));
+        let with = |overrides: &[&str], nm: f64| {
+            let overrides: Vec<String> = overrides.iter().map(|given| (*given).to_owned()).collect();
+            let scenario = Scenario::from_text("pumped", &text, &overrides).expect("good values");
+            let filter = Filter { wavelength_nm: nm, ..Filter::of_bb84(&scenario) };
+            let span = LoadedSpan::new(&scenario, &scenario.carriers());
+            (span.scattering(&filter), span.comb().tilt_db())
+        };
+        let (light, tilt) = with(&[], 1490.0);
+        let alone = at(&[], 1490.0).srs_gain_db;
+        assert!(light.srs_gain_db > alone + 0.3, "{} beside {alone} dB", light.srs_gain_db);
+        let (same, _) = with(&["signal.0.direction=co", "data.direction=counter"], 1490.0);
+        let turned = (same.srs_gain_db - light.srs_gain_db).abs();
+        assert!(turned < 1e-12, "a channel gains as much from either end of the pair: {turned}");
+        let carriers = scenario(&[]);
+        let unpumped = LoadedSpan::new(&carriers, &carriers.carriers()).comb().tilt_db();
+        assert!(tilt.iter().zip(&unpumped).all(|(with, without)| with > without), "every carrier gains");
+        assert!(
+            with(&["noise.stimulated=off"], 1490.0).0.srs_gain_db.abs() < 1e-300,
+            "and it can be switched off"
+        );
     }
 
     #[test]

@@ -1,16 +1,17 @@
 //! The link's course in time: both budgets at any moment of a scenario with drift and events.
 
 use super::bb84::{Bb84Budget, ClickModel};
-use super::budget::{Filter, LoadedSpan, Scattering};
+use super::budget::{LoadedPair, Scattering};
 use super::cv::CvBudget;
-use super::drift::{Forecast, Weather};
-use super::scenario::Scenario;
+use super::drift::{Event, Forecast};
+use super::scenario::{Ride, Scenario};
 
 /// A scenario under a seed, its comb solved for every loading that occurs.
 #[derive(Clone, Debug)]
 pub struct Course {
     scenario: Scenario,
-    forecast: Forecast,
+    /// Of the channels' fibres, BB84's first: the same drift, each with what befalls it.
+    forecasts: [Forecast; 2],
     /// From when, in s, which light reaches BB84 and CV; in order, the first from the beginning on.
     loadings: Vec<(f64, [Scattering; 2])>,
 }
@@ -19,43 +20,45 @@ impl Course {
     /// Solves the comb of each loading: a few milliseconds each.
     #[must_use]
     pub fn new(scenario: &Scenario, seed: u64) -> Self {
-        let forecast = Forecast::new(&scenario.drift, &scenario.event, seed);
-        let mut times = vec![0.0];
-        times.extend(forecast.loading_changes_s().into_iter().filter(|seconds| *seconds > 0.0));
-        let loadings = times.into_iter().map(|from| (from, loading(scenario, &forecast, from))).collect();
-        Self { scenario: scenario.clone(), forecast, loadings }
+        let forecast = |fibre: Ride| {
+            let events: Vec<Event> =
+                scenario.event.iter().filter(|event| event.befalls(fibre)).copied().collect();
+            Forecast::new(&scenario.drift, &events, seed)
+        };
+        let forecasts = [scenario.bb84.rides, scenario.cv.rides].map(forecast);
+        let mut times: Vec<f64> = forecasts.iter().flat_map(Forecast::loading_changes_s).collect();
+        times.retain(|seconds| *seconds > 0.0);
+        times.push(0.0);
+        times.sort_by(f64::total_cmp);
+        times.dedup();
+        let loadings = times.into_iter().map(|from| (from, loading(scenario, &forecasts, from))).collect();
+        Self { scenario: scenario.clone(), forecasts, loadings }
     }
 
     /// Whether nothing ever changes.
     #[must_use]
     pub fn is_steady(&self) -> bool {
-        self.forecast.is_steady()
-    }
-
-    /// The weather at a time in s.
-    #[must_use]
-    pub fn weather(&self, seconds: f64) -> Weather {
-        self.forecast.at(seconds)
+        self.forecasts.iter().all(Forecast::is_steady)
     }
 
     /// The BB84 channel at a time in s.
     #[must_use]
     pub fn bb84(&self, seconds: f64) -> Bb84Budget {
-        let weather = self.weather(seconds);
+        let weather = self.forecasts[0].at(seconds);
         Bb84Budget::new(&self.scenario.bb84, self.light(seconds)[0].under(&weather), &weather)
     }
 
     /// How BB84 gates click at a time in s: what [`Course::bb84`] says, without the counts that follow.
     #[must_use]
     pub fn clicks(&self, seconds: f64) -> ClickModel {
-        let weather = self.weather(seconds);
+        let weather = self.forecasts[0].at(seconds);
         ClickModel::new(&self.scenario.bb84, &self.light(seconds)[0].under(&weather), &weather).0
     }
 
     /// The CV channel at a time in s.
     #[must_use]
     pub fn cv(&self, seconds: f64) -> CvBudget {
-        let weather = self.weather(seconds);
+        let weather = self.forecasts[1].at(seconds);
         CvBudget::new(&self.scenario.cv, self.light(seconds)[1].under(&weather), &weather)
     }
 
@@ -65,18 +68,17 @@ impl Course {
     }
 }
 
-fn loading(scenario: &Scenario, forecast: &Forecast, seconds: f64) -> [Scattering; 2] {
-    let mut carriers = scenario.carriers();
-    carriers.retain(|carrier| forecast.is_lit(carrier.thz, seconds));
-    let span = LoadedSpan::new(scenario, &carriers);
-    [Filter::of_bb84(scenario), Filter::of_cv(scenario)]
-        .map(|filter| Scattering { contributions: Vec::new(), ..span.scattering(&filter) })
+fn loading(scenario: &Scenario, forecasts: &[Forecast; 2], seconds: f64) -> [Scattering; 2] {
+    // The two forecasts agree where both channels ride one fibre.
+    let of = |fibre: Ride| &forecasts[usize::from(scenario.bb84.rides != fibre)];
+    let pair = LoadedPair::new(scenario, &|fibre, carrier| of(fibre).is_lit(carrier.thz, seconds));
+    pair.scattering(scenario).map(|light| Scattering { contributions: Vec::new(), ..light })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::channel::budget;
+    use crate::channel::{Cv, budget};
 
     fn scenario(more: &str) -> Scenario {
         let text = format!("{}\n{more}", Scenario::shipped("iown-47t2").expect("it ships"));
@@ -126,5 +128,28 @@ mod tests {
 
     fn fair_cv(course: &Course) -> f64 {
         course.cv(0.0).photons_per_mode
+    }
+
+    #[test]
+    fn what_befalls_one_fibre_leaves_the_other_alone() {
+        let text = "[[event]]\nat_s = 10.0\nwhat = \"fibre-cut\"\nduration_s = 10.0\nfibre = \"second\"\n\
+                    [[event]]\nat_s = 30.0\nwhat = \"drop\"\nthz = [191.0, 197.0]\nduration_s = 10.0\nfibre = \"first\"\n";
+        let apart = Scenario { cv: Cv { rides: Ride::Second, ..scenario("").cv }, ..scenario(text) };
+        let course = Course::new(&apart, 1);
+        let (fair, cut, dropped) = (course.cv(0.0), course.cv(15.0), course.cv(35.0));
+        assert!(cut.transmittance < 1e-20 && fair.transmittance > 0.1, "the second is cut");
+        assert!(
+            (course.bb84(15.0).click_rate - course.bb84(0.0).click_rate).abs() < 1e-15,
+            "the first is whole"
+        );
+        assert!((dropped.snr - fair.snr).abs() < 1e-15, "carriers of the first only");
+        assert!(
+            course.bb84(35.0).scattered_per_gate < 0.5 * course.bb84(0.0).scattered_per_gate,
+            "are dropped"
+        );
+        assert!(
+            (course.bb84(45.0).scattered_per_gate - course.bb84(0.0).scattered_per_gate).abs() < 1e-15,
+            "and back"
+        );
     }
 }

@@ -31,6 +31,13 @@ impl Curve {
         Self::new(points?)
     }
 
+    /// The first and the last abscissa.
+    #[must_use]
+    pub fn ends(&self) -> [f64; 2] {
+        // A curve has a point.
+        [self.x[0], self.x[self.x.len() - 1]]
+    }
+
     /// The value at an abscissa; beyond the ends, that of the end.
     #[must_use]
     pub fn at(&self, x: f64) -> f64 {

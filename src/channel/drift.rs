@@ -8,6 +8,8 @@ use rand_chacha::ChaCha20Rng;
 use rand_core::{Rng, SeedableRng};
 use serde::{Deserialize, Serialize};
 
+use super::scenario::Ride;
+
 /// Slow changes: standard deviations, 0 for none.
 #[derive(Clone, Copy, Debug, PartialEq, Deserialize, Serialize)]
 #[serde(default, deny_unknown_fields)]
@@ -68,9 +70,18 @@ pub struct Event {
     /// The carriers that are added or dropped: those centred from THz to THz.
     #[serde(default)]
     pub thz: [f64; 2],
+    /// The fibre of the pair that it befalls; both if nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fibre: Option<Ride>,
 }
 
 impl Event {
+    /// Whether it befalls a fibre of the pair.
+    #[must_use]
+    pub fn befalls(&self, fibre: Ride) -> bool {
+        self.fibre.is_none_or(|only| only == fibre)
+    }
+
     /// What happens, in a few words.
     #[must_use]
     pub fn words(&self) -> String {
@@ -83,6 +94,10 @@ impl Event {
             What::FibreCut => "the fibre is cut".to_owned(),
             What::DetectorLatch => "a detector of BB84 is latched".to_owned(),
             What::PilotLoss => "the pilot of CV-QKD is lost".to_owned(),
+        };
+        let what = match self.fibre {
+            Some(fibre) => format!("{what} ({} fibre)", fibre.name()),
+            None => what,
         };
         if duration_s > 0.0 { format!("{what}, for {duration_s} s") } else { what }
     }
@@ -300,7 +315,7 @@ mod tests {
     use super::*;
 
     fn event(at_s: f64, what: What) -> Event {
-        Event { at_s, what, duration_s: 10.0, size_db: 2.0, thz: [190.0, 197.0] }
+        Event { at_s, what, duration_s: 10.0, size_db: 2.0, thz: [190.0, 197.0], fibre: None }
     }
 
     #[test]

@@ -62,6 +62,20 @@ pub enum Attenuation {
     Measured(Curve),
 }
 
+impl Attenuation {
+    /// Whether it is known at a wavelength: that of a measured fibre only between its points.
+    #[must_use]
+    pub fn reaches(&self, wavelength_nm: f64) -> bool {
+        match self {
+            Self::Formula { .. } => true,
+            Self::Measured(curve) => {
+                let [low, high] = curve.ends();
+                (low..=high).contains(&wavelength_nm)
+            }
+        }
+    }
+}
+
 impl Fibre {
     /// Names of the fibres that are known without a file.
     pub const NAMES: [&'static str; 2] = ["G.652.D", "G.654.E"];

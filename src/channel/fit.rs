@@ -7,8 +7,11 @@ use super::curve::Curve;
 use super::fibre::Fibre;
 use super::span::nm_of;
 
-/// Offsets in THz at which κ is sought, as far as the spectrum reaches.
+/// Offsets in THz at which κ is sought inside the spectrum, and so at its ends.
 const NODES: [f64; 9] = [0.0, 1.0, 3.0, 5.0, 8.0, 12.0, 18.0, 25.0, 32.0];
+
+/// Offset in THz from an end of the spectrum within which it has no other node.
+const CLOSE: f64 = 0.5;
 
 /// κ(Δ) and how well the spectrum follows it.
 #[derive(Clone, Debug, PartialEq)]
@@ -42,14 +45,23 @@ pub fn fit_kappa(fibre: &Fibre, pump_nm: f64, spectrum: &[(f64, f64)], kelvin: f
     Some(KappaFit { kappa_db, mean_db, spread_db: libm::sqrt(squares / errors.len() as f64) })
 }
 
-/// The nodes that a spectrum reaches: each has a point between its neighbours.
+/// The spectrum's ends, and the nodes well between them that have a point between their neighbours.
 fn nodes(seen: &[(f64, f64)]) -> Vec<f64> {
-    let reached = |place: &usize| {
-        let low = if *place == 0 { 0.0 } else { NODES[place - 1] };
-        let high = NODES.get(place + 1).copied().unwrap_or(f64::INFINITY);
-        seen.iter().any(|(thz, _)| low < *thz && *thz < high)
-    };
-    (0..NODES.len()).filter(reached).map(|place| NODES[place]).collect()
+    let low = seen.iter().map(|(thz, _)| *thz).fold(f64::INFINITY, f64::min);
+    let high = seen.iter().map(|(thz, _)| *thz).fold(f64::NEG_INFINITY, f64::max);
+    let mut nodes = vec![low];
+    for (place, node) in NODES.into_iter().enumerate() {
+        let next = NODES.get(place + 1).copied().unwrap_or(f64::INFINITY).min(high);
+        let before = nodes.last().copied().unwrap_or(low);
+        let is_inside = low + CLOSE < node && node < high - CLOSE;
+        if is_inside && seen.iter().any(|(thz, _)| before < *thz && *thz < next) {
+            nodes.push(node);
+        }
+    }
+    if high > low {
+        nodes.push(high);
+    }
+    nodes
 }
 
 /// Values at the nodes, by the normal equations with a trace of damping.
@@ -109,6 +121,12 @@ mod tests {
             let (found, made) = (fit.kappa_db.at(thz), truth.at(thz));
             assert!((found - made).abs() < 0.05, "{thz} THz: {found} against {made} dB");
         }
+        let [low, high] = fit.kappa_db.ends();
+        let seen = |nm: f64| (nm_of(1550.0) - nm_of(nm)).abs();
+        assert!(
+            (low - seen(1552.0)).abs() < 0.15 && (high - seen(1624.0)).abs() < 1e-9,
+            "{low} to {high} THz, as measured"
+        );
         assert!(fit.spread_db < 0.05 && fit.mean_db.abs() < 0.05, "{} ± {}", fit.mean_db, fit.spread_db);
         assert_eq!(fit_kappa(&Fibre::g652d(), 1550.0, &spectrum[..2], 300.0), None, "too few");
     }

@@ -19,7 +19,7 @@ mod scenario;
 mod span;
 
 pub use bb84::{Bb84Budget, ClickModel};
-pub use budget::{Budget, Contribution, Filter, LoadedSpan, Mechanism, Scattering, budget};
+pub use budget::{Budget, Contribution, Filter, LoadedPair, LoadedSpan, Mechanism, Scattering, budget};
 pub use course::Course;
 pub use curve::Curve;
 pub use cv::{CvBudget, Parts, converter_step, mean_power_gain, pilot_variance, second_gain, walk_variance};
@@ -31,6 +31,7 @@ pub use mixing::mixed_w_per_hz;
 pub use raman::{hertz_per_nm, phonons};
 pub use scenario::{
     Amplifier, Bb84, Carrier, Coherent, Cv, Data, Detector, FibreTable, Filters, Link, Modem, NAMES, Noise,
-    Ride, Scenario, ScenarioError, Signal, Switch,
+    Ride, Scenario, ScenarioError, Second, SecondAmplifier, SecondData, SecondFilters, SecondLink,
+    SecondModem, Signal, Switch,
 };
 pub use span::{Direction, Evolution, Stimulated, nm_of};

@@ -4,12 +4,16 @@ mod check;
 mod comb;
 mod parts;
 mod place;
+mod second;
+
+use std::borrow::Cow;
 
 use serde::{Deserialize, Serialize};
 
 pub use comb::Carrier;
 pub(super) use comb::watts;
 pub use parts::{Amplifier, Coherent, Detector, FibreTable, Filters, Modem, Noise, Ride, Signal, Switch};
+pub use second::{Second, SecondAmplifier, SecondData, SecondFilters, SecondLink, SecondModem};
 
 use super::curve::Curve;
 use super::drift::{Drift, Event};
@@ -56,6 +60,9 @@ pub struct Scenario {
     /// Which noises there are.
     #[serde(default)]
     pub noise: Noise,
+    /// What of the pair's second fibre differs from all this.
+    #[serde(default)]
+    pub second: Second,
     /// The BB84 system.
     pub bb84: Bb84,
     /// The CV-QKD system.
@@ -243,17 +250,57 @@ pub enum ScenarioError {
         /// The value.
         value: String,
         /// What would be right.
-        allowed: &'static str,
+        allowed: Cow<'static, str>,
     },
 }
 
 impl ScenarioError {
     /// The same, with file and line of a fibre's own value.
-    fn in_fibre_file(self, file: &str, text: &str) -> Self {
+    fn in_fibre_file(self, file: &FibreFile) -> Self {
         let Self::Value { field, value, allowed, .. } = &self else { return self };
-        let Some(key) = field.strip_prefix("fibre.") else { return self };
-        let origin = format!("{file}, line {}", line_with(text, key).unwrap_or(1));
-        Self::Value { origin, field: field.clone(), value: value.clone(), allowed }
+        let Some(key) = field.strip_prefix(file.section) else { return self };
+        let origin = format!("{}, line {}", file.name, line_with(&file.text, key).unwrap_or(1));
+        Self::Value { origin, field: field.clone(), value: value.clone(), allowed: allowed.clone() }
+    }
+}
+
+/// A fibre's file.
+struct FibreFile {
+    /// The section of the scenario that it stands for.
+    section: &'static str,
+    name: String,
+    text: String,
+}
+
+impl FibreFile {
+    /// Reads the file that a fibre's name names; none if it names a fibre.
+    fn read(
+        section: &'static str,
+        fibre: &str,
+        read: &dyn Fn(&str) -> Result<String, String>,
+    ) -> Result<Option<Self>, ScenarioError> {
+        if !fibre.ends_with(".toml") {
+            return Ok(None);
+        }
+        let name = fibre.to_owned();
+        let field = if section == "fibre." { "link.fibre" } else { "second.link.fibre" };
+        let text = read(&name).map_err(|detail| ScenarioError::Syntax {
+            origin: name.clone(),
+            detail: format!(
+                "{detail}; {field} names it as a fibre's file, beside the scenario's or from here"
+            ),
+        })?;
+        Ok(Some(Self { section, name, text }))
+    }
+
+    /// Its values; without a name of its own, the fibre bears the file's.
+    fn table(&self) -> Result<FibreTable, ScenarioError> {
+        let mut table: FibreTable =
+            toml::from_str(&self.text).map_err(|error| syntax(&self.name, &self.text, &error))?;
+        if table.name.is_empty() {
+            table.name.clone_from(&self.name);
+        }
+        Ok(table)
     }
 }
 
@@ -293,14 +340,10 @@ impl Scenario {
             let with = scenario.with(given)?;
             before.push((given.as_str(), std::mem::replace(&mut scenario, with)));
         }
-        let file = scenario.link.fibre.clone();
-        let fibre_text = if file.ends_with(".toml") { Some(scenario.read_fibre(read)?) } else { None };
-        let checked = check::check(&scenario, origin, text, &before);
-        match (checked, fibre_text) {
-            (Ok(()), _) => Ok(scenario),
-            (Err(error), Some(fibre)) => Err(error.in_fibre_file(&file, &fibre)),
-            (Err(error), None) => Err(error),
-        }
+        let files = scenario.read_fibres(read)?;
+        check::check(&scenario, origin, text, &before)
+            .map_err(|error| files.iter().fold(error, |error, file| error.in_fibre_file(file)))?;
+        Ok(scenario)
     }
 
     /// The same scenario if its values are possible.
@@ -312,16 +355,25 @@ impl Scenario {
         Ok(self)
     }
 
-    /// Takes the fibre from the file that its name names; the file's text.
-    fn read_fibre(&mut self, read: &dyn Fn(&str) -> Result<String, String>) -> Result<String, ScenarioError> {
-        let file = self.link.fibre.clone();
-        let text = read(&file).map_err(|detail| ScenarioError::Syntax { origin: file.clone(), detail })?;
-        self.fibre = toml::from_str(&text).map_err(|error| syntax(&file, &text, &error))?;
-        if self.fibre.name.is_empty() {
-            self.fibre.name.clone_from(&file);
+    /// Takes each fibre from the file that its name names; what was read.
+    fn read_fibres(
+        &mut self,
+        read: &dyn Fn(&str) -> Result<String, String>,
+    ) -> Result<Vec<FibreFile>, ScenarioError> {
+        let mut files = Vec::new();
+        if let Some(file) = FibreFile::read("fibre.", &self.link.fibre, read)? {
+            self.fibre = file.table()?;
+            self.link.fibre.clone_from(&self.fibre.name);
+            files.push(file);
         }
-        self.link.fibre.clone_from(&self.fibre.name);
-        Ok(text)
+        let second = self.second.link.fibre.clone().unwrap_or_default();
+        if let Some(file) = FibreFile::read("second.fibre.", &second, read)? {
+            let table = file.table()?;
+            self.second.link.fibre = Some(table.name.clone());
+            self.second.fibre = Some(table);
+            files.push(file);
+        }
+        Ok(files)
     }
 
     /// One value replaced, unchecked.
@@ -331,7 +383,9 @@ impl Scenario {
             detail: with_suggestion(detail),
         };
         let mut table = toml::Table::try_from(self).map_err(|error| wrong(&error.to_string()))?;
-        set(&mut table, given)?;
+        let second =
+            toml::Table::try_from(self.on(Ride::Second)).map_err(|error| wrong(&error.to_string()))?;
+        set(&mut table, &second, given)?;
         table.try_into().map_err(|error: toml::de::Error| wrong(error.message()))
     }
 
@@ -363,8 +417,8 @@ fn with_suggestion(message: &str) -> String {
     suggestion(message).map_or(message.to_owned(), |meant| format!("{message}; did you mean `{meant}`?"))
 }
 
-/// Replaces one value; it must be there already.
-fn set(table: &mut toml::Table, given: &str) -> Result<(), ScenarioError> {
+/// Replaces one value; it must be there already, on the `second` fibre or on the first.
+fn set(table: &mut toml::Table, second: &toml::Table, given: &str) -> Result<(), ScenarioError> {
     let advice = || "write section.key=value, as in link.length_km=50".to_owned();
     let wrong = |advice: String| ScenarioError::Override { given: given.to_owned(), advice };
     let (path, value) = given.split_once('=').ok_or_else(|| wrong(advice()))?;
@@ -373,7 +427,11 @@ fn set(table: &mut toml::Table, given: &str) -> Result<(), ScenarioError> {
         .or_else(|_| toml::from_str(&format!("value = {value:?}")))
         .map_err(|_| wrong(advice()))?;
     let mut value = parsed.get("value").cloned().ok_or_else(|| wrong(advice()))?;
-    let names = paths(table);
+    fill(table, second, path);
+    let names = match path.strip_prefix("second.") {
+        Some(_) => paths(second).into_iter().map(|name| format!("second.{name}")).collect(),
+        None => paths(table),
+    };
     let unknown = || {
         // The same key in another section, or else a name that differs by few letters.
         let key = path.rsplit('.').next().unwrap_or(path);
@@ -396,6 +454,30 @@ fn set(table: &mut toml::Table, given: &str) -> Result<(), ScenarioError> {
     }
     *place = value;
     Ok(())
+}
+
+/// Gives the second fibre a value of its own where an override names one that it shares with the first.
+fn fill(table: &mut toml::Table, second: &toml::Table, path: &str) {
+    let (Some(path), Some(toml::Value::Table(own))) = (path.strip_prefix("second."), table.get_mut("second"))
+    else {
+        return;
+    };
+    let (mut own, mut shared) = (own, second);
+    for key in path.split('.') {
+        match shared.get(key) {
+            // A fibre's own properties stay together.
+            Some(toml::Value::Table(section)) if key != "fibre" => {
+                let below = own.entry(key).or_insert_with(|| toml::Table::new().into());
+                let Some(table) = below.as_table_mut() else { return };
+                (own, shared) = (table, section);
+            }
+            Some(value) => {
+                own.entry(key).or_insert_with(|| value.clone());
+                return;
+            }
+            None => return,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -508,7 +590,13 @@ mod tests {
     #[test]
     fn a_fibre_comes_from_its_file() {
         let read = |name: &str| match name {
-            "lab.toml" => Ok("name = \"lab\"\nattenuation = [[1310.0, 0.4], [1550.0, 0.25]]\n".to_owned()),
+            "lab.toml" => {
+                Ok("name = \"lab\"\nattenuation = [[1300.0, 0.4], [1540.0, 0.25], [1620.0, 0.3]]\n"
+                    .to_owned())
+            }
+            "short.toml" => {
+                Ok("name = \"short\"\n\nattenuation = [[1310.0, 0.4], [1550.0, 0.25]]\n".to_owned())
+            }
             "wrong.toml" => Ok("name = \"wrong\"\nattenuation = [[1310.0, -0.4]]\n".to_owned()),
             "bad.toml" => Ok("\nattenuation = 3\n".to_owned()),
             _ => Err("no such file".to_owned()),
@@ -518,12 +606,128 @@ mod tests {
         };
         let scenario = load("lab.toml").expect("a good fibre");
         assert_eq!(scenario.fibre().name, "lab", "its name");
-        assert!((scenario.fibre().attenuation_db_per_km(1430.0) - 0.325).abs() < 1e-9, "interpolated");
+        assert!((scenario.fibre().attenuation_db_per_km(1420.0) - 0.325).abs() < 1e-9, "interpolated");
         let error = load("bad.toml").expect_err("no pairs").to_string();
         assert!(error.starts_with("bad.toml, line 2"), "{error}");
         let error = load("wrong.toml").expect_err("a fibre that amplifies").to_string();
         assert!(error.starts_with("wrong.toml, line 2: fibre.attenuation = "), "{error}");
         assert!(load("none.toml").is_err(), "no file");
+        let error = load("short.toml").expect_err("nothing known beyond 1550 nm").to_string();
+        let told = "short.toml, line 3: fibre.attenuation = points from 1310 to 1550 nm: points from 1310.0 to 1610.1 nm";
+        assert!(error.starts_with(told), "{error}");
+    }
+
+    #[test]
+    fn properties_of_another_fibre_do_not_pass_unseen() {
+        let given = "fibre.backscatter_per_s=7";
+        let error = load(&[given]).expect_err("G.652.D has its own").to_string();
+        assert!(
+            error.starts_with(&format!("--set {given}: link.fibre = \"G.652.D\": the name in")),
+            "{error}"
+        );
+        assert!(load(&["fibre.name=mine", "link.fibre=mine", given]).is_ok(), "named, they count");
+    }
+
+    #[test]
+    fn the_second_fibre_differs_in_what_is_said_of_it() {
+        let own =
+            "\n[second.link]\nlength_km = 40.0\nfibre = \"G.654.E\"\n\n[second.data]\nslots = [59, 20]\n";
+        let text = format!("{}{own}", SHIPPED[0].1);
+        let given = ["data.launch_power_dbm=12".to_owned(), "second.data.modem.occupancy=0.7".to_owned()];
+        let scenario = Scenario::from_text("my.toml", &text, &given).expect("good values");
+        let second = scenario.on(Ride::Second);
+        assert!((second.link.length_km - 40.0).abs() < 1e-12, "its length");
+        assert_eq!(second.fibre().name, "G.654.E", "its type");
+        assert_eq!(second.carriers().len(), 79, "its comb");
+        assert!((second.data.launch_power_dbm - 12.0).abs() < 1e-12, "the first one's power");
+        assert!((second.data.modem.occupancy - 0.7).abs() < 1e-12, "an override of its own");
+        assert_eq!(
+            second.data.modem.preamplifier_noise_figure_db,
+            scenario.data.modem.preamplifier_noise_figure_db
+        );
+        assert_eq!(second.data.direction, Direction::Counter, "against the first one's data");
+        assert_eq!(scenario.on(Ride::First).carriers().len(), 118, "the first is as it was");
+        assert!((scenario.data.modem.occupancy - 0.85).abs() < 1e-12, "in all");
+        assert_eq!(scenario.fibres(), [Ride::First, Ride::Second], "both are told of");
+        assert_eq!(load(&[]).expect("it ships").fibres(), [Ride::First], "a mirror image is not");
+    }
+
+    #[test]
+    fn signals_of_the_second_fibre_run_the_other_way_unless_said() {
+        let load = |overrides: &[&str]| {
+            let overrides: Vec<String> = overrides.iter().map(|given| (*given).to_owned()).collect();
+            let text = Scenario::shipped("eight-hours").expect("it ships");
+            Scenario::from_text("eight-hours", text, &overrides).expect("good values").on(Ride::Second).signal
+        };
+        assert_eq!(load(&[])[0].direction, Direction::Counter, "mirrored");
+        let louder = load(&["second.signal.0.power_dbm=-3"]);
+        assert_eq!(
+            (louder[0].power_dbm, louder[0].direction),
+            (-3.0, Direction::Counter),
+            "one value of them"
+        );
+        assert_eq!(load(&["second.signal=[]"]), [], "none at all");
+    }
+
+    #[test]
+    fn mistakes_of_the_second_fibre_name_line_and_field() {
+        for (given, told) in [
+            ("second.link.length_km=-3", "second.link.length_km = -3"),
+            ("second.link.fibre=glass", "second.link.fibre = \"glass\""),
+            ("second.data.launch_power_dbm=99", "second.data.launch_power_dbm = 99"),
+            ("second.data.slots=[100,59]", "second.data.first_slot_thz = "),
+            ("second.data.slots.1=20.5", "invalid type"),
+            ("second.filters.add_loss_db=-1", "second.filters.add_loss_db = -1"),
+            ("second.fibre.kappa=[[1.0,99.0]]", "second.fibre.kappa = "),
+            ("second.bb84.clock_ghz=2", "unknown field `bb84`"),
+        ] {
+            let error = load(&[given]).expect_err("impossible").to_string();
+            assert!(error.starts_with(&format!("--set {given}: {told}")), "{error}");
+        }
+        let error = load(&["second.lnik.length_km=5"]).expect_err("no such name").to_string();
+        assert!(error.contains("did you mean second.link.length_km?"), "{error}");
+        for (own, field) in [
+            ("[second.link]\n\nlength_km = -3.0\n", "second.link.length_km = -3"),
+            ("[second.data]\n\nslot_ghz = 150.0\n", "second.data.first_slot_thz = "),
+            (
+                "[[second.signal]]\nname = \"x\"\npower_dbm = 99.0\nwavelength_nm = 1500.0\ndirection = \"co\"\n",
+                "second.signal.0.power_dbm = 99",
+            ),
+            ("[second.data]\n\nslots = \"many\"\n", "second.data.slots: invalid type"),
+        ] {
+            let text = format!("{}\n{own}", SHIPPED[0].1);
+            let error = Scenario::from_text("my.toml", &text, &[]).expect_err("wrong").to_string();
+            let first = SHIPPED[0].1.lines().count() + 2;
+            let lines = [first, first + 2];
+            assert!(
+                lines.iter().any(|line| error.starts_with(&format!("my.toml, line {line}: {field}"))),
+                "{error}"
+            );
+        }
+    }
+
+    #[test]
+    fn each_fibre_may_come_from_a_file() {
+        let read = |name: &str| match name {
+            "one.toml" => Ok("name = \"one\"\nbackscatter_per_s = 7.0\n".to_owned()),
+            "two.toml" => Ok("name = \"two\"\n\neffective_area_um2 = 110.0\n".to_owned()),
+            _ => Ok("raman_strength = 1.0\neffective_area_um2 = 5.0\n".to_owned()),
+        };
+        let load = |overrides: &[&str]| {
+            let overrides: Vec<String> = overrides.iter().map(|given| (*given).to_owned()).collect();
+            Scenario::from_files("iown-47t2", SHIPPED[0].1, &overrides, &read)
+        };
+        let both = load(&["link.fibre=one.toml", "second.link.fibre=two.toml"]).expect("good fibres");
+        let [one, two] = [both.fibre(), both.on(Ride::Second).fibre()];
+        assert_eq!((one.name.as_str(), two.name.as_str()), ("one", "two"), "their names");
+        assert!(
+            (two.effective_area_um2 - 110.0).abs() < 1e-12 && (two.backscatter_per_s - 8.0).abs() < 1e-12,
+            "{two:?}"
+        );
+        let shared = load(&["link.fibre=one.toml"]).expect("a good fibre");
+        assert_eq!(shared.on(Ride::Second).fibre().name, "one", "the first one's, where nothing is said");
+        let error = load(&["second.link.fibre=three.toml"]).expect_err("too small").to_string();
+        assert!(error.starts_with("three.toml, line 2: second.fibre.effective_area_um2 = 5"), "{error}");
     }
 
     #[test]

@@ -11,8 +11,8 @@ mod validate;
 
 use std::path::PathBuf;
 
-use keystill::channel::{Budget, LoadedSpan, Scenario, budget, data_channels};
-use serde_json::{Value, json};
+use keystill::channel::{Budget, DataChannel, LoadedSpan, Ride, Scenario, budget, data_channels};
+use serde_json::Value;
 
 use super::Failure;
 use super::world::load_scenario;
@@ -33,8 +33,8 @@ pub(crate) struct Args {
     /// Print one JSON object a line, one a quantum channel.
     #[arg(long)]
     json: bool,
-    /// Print published measurements and other programs' results beside the model, as a table.
-    #[arg(long, group = "question")]
+    /// Print published measurements and other programs' results beside the model, as a table; `--set noise.raman=off` and the like act on it.
+    #[arg(long, group = "question", conflicts_with_all = ["scenario", "plot"])]
     validate: bool,
     /// Tell the best wavelength of each protocol, the launch power at which its key ends, and what eight more carriers change.
     #[arg(long, group = "question")]
@@ -58,7 +58,7 @@ pub(crate) struct Args {
 
 pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if args.validate {
-        return validate::run(args.json);
+        return validate::run(args.json, &args.overrides);
     }
     let scenario = load_scenario(&args.scenario, &args.overrides)?;
     if let Some(file) = &args.plot {
@@ -74,24 +74,32 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
         let pump = fit::Pump { wavelength_nm: args.pump_nm, power_dbm: args.pump_dbm };
         return fit::run(file, pump, &scenario, args.json);
     }
-    let channels = data_channels(&LoadedSpan::new(&scenario, &scenario.carriers()));
     let budget = budget(&scenario);
     let outlook = plan::Outlook::new(&scenario, &budget);
-    if args.json {
-        for (protocol, mut record) in expected(&scenario).into_iter().enumerate() {
-            record["last_launch_power_dbm"] = json!(outlook.last_power_dbm[protocol]);
-            let with_more = outlook.with_more.map(|both| both[protocol]);
-            record["secret_bit_per_s_with_more_carriers"] = json!(with_more.map(|[key, _]| key));
-            record["noise_change_db_with_more_carriers"] = json!(with_more.map(|[_, noise]| noise));
-            record["data_carriers"] = record::data_carriers(&channels);
-            println!("{record}");
-        }
-    } else {
+    let data: Vec<_> = scenario.fibres().into_iter().map(|ride| (ride, data_of(&scenario, ride))).collect();
+    if !args.json {
         screen::print(&scenario, &budget, secret(&scenario, &budget));
-        screen::print_data(&channels);
+        println!();
+        data.iter().for_each(|(ride, channels)| screen::print_data(*ride, channels));
         screen::print_outlook(&outlook);
+        return Ok(());
+    }
+    for (protocol, mut record) in expected(&scenario).into_iter().enumerate() {
+        outlook.tell(protocol, &mut record);
+        let rides = [scenario.bb84.rides, scenario.cv.rides][protocol];
+        for (ride, channels) in &data {
+            let name = if *ride == rides { "data_carriers" } else { "other_fibre_data_carriers" };
+            record[name] = record::data_carriers(channels);
+        }
+        println!("{record}");
     }
     Ok(())
+}
+
+/// The data carriers of one fibre at their receivers.
+fn data_of(scenario: &Scenario, ride: Ride) -> Vec<DataChannel> {
+    let fibre = scenario.on(ride);
+    data_channels(&LoadedSpan::new(&fibre, &fibre.carriers()))
 }
 
 /// What the model expects of both quantum channels, BB84 first: the records of `link --json`.

@@ -1,13 +1,16 @@
 //! What every value of a scenario may be.
 
+use std::borrow::Cow;
+
 use super::place::line_with;
-use super::{Carrier, Fibre, Scenario, ScenarioError};
+use super::{Attenuation, Carrier, Fibre, FibreTable, Ride, Scenario, ScenarioError};
+use crate::channel::nm_of;
 
 /// One value: section and key, how it reads, what would be right, whether it is.
 struct Rule {
     field: String,
     value: String,
-    allowed: &'static str,
+    allowed: Cow<'static, str>,
     holds: bool,
 }
 
@@ -30,18 +33,60 @@ pub(super) fn check(
 }
 
 fn rules(scenario: &Scenario) -> Vec<Rule> {
-    [
-        link(scenario),
-        data(scenario),
-        beside(scenario),
-        bb84(scenario),
-        cv(scenario),
-        coherent(scenario),
-        times(scenario),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+    let own = [bb84(scenario), cv(scenario), coherent(scenario), times(scenario)].into_iter().flatten();
+    let on = scenario.on(Ride::Second);
+    let mut second = fibre(&on);
+    second.extend(scenario.second.fibre.as_ref().and_then(|own| unused(&on.link.fibre, own)));
+    second.iter_mut().for_each(|rule| rule.field.insert_str(0, "second."));
+    let unused = unused(&scenario.link.fibre, &scenario.fibre);
+    fibre(scenario).into_iter().chain(own).chain(unused).chain(second).collect()
+}
+
+/// Of a fibre and all the light in it.
+fn fibre(scenario: &Scenario) -> Vec<Rule> {
+    let rules = [link(scenario), data(scenario), beside(scenario)].into_iter().flatten();
+    rules.chain(measured(scenario)).collect()
+}
+
+/// A fibre's measured attenuation reaches all light in it: nobody knows the loss beyond.
+fn measured(scenario: &Scenario) -> Option<Rule> {
+    let Attenuation::Measured(curve) = scenario.fibre().attenuation else { return None };
+    let [low, high] = curve.ends();
+    let light = light_nm(scenario);
+    let [least, most] =
+        [light.iter().copied().fold(low, f64::min), light.iter().copied().fold(high, f64::max)];
+    Some(Rule {
+        field: "fibre.attenuation".into(),
+        value: format!("points from {low} to {high} nm"),
+        allowed: format!(
+            "points from {:.1} to {:.1} nm, where there is light: measure there too, or move the light",
+            (least * 10.0).floor() / 10.0,
+            (most * 10.0).ceil() / 10.0
+        )
+        .into(),
+        holds: least >= low && most <= high,
+    })
+}
+
+/// All light in the first fibre, in nm.
+fn light_nm(scenario: &Scenario) -> Vec<f64> {
+    let channels =
+        [(scenario.bb84.rides, scenario.bb84.wavelength_nm), (scenario.cv.rides, scenario.cv.wavelength_nm)];
+    let quantum = channels.into_iter().filter(|(rides, _)| *rides == Ride::First).map(|(_, nm)| nm);
+    let carriers = scenario.carriers().into_iter().filter(|carrier| carrier.power_w > 0.0);
+    let signals = scenario.signal.iter().map(|signal| signal.wavelength_nm);
+    quantum.chain(carriers.map(|carrier| nm_of(carrier.thz))).chain(signals).collect()
+}
+
+/// Properties of a fibre count only under its name.
+fn unused(fibre: &str, table: &FibreTable) -> Option<Rule> {
+    let is_known = Fibre::named(fibre).is_some();
+    (is_known && *table != FibreTable::default()).then(|| Rule {
+        field: "link.fibre".into(),
+        value: format!("{fibre:?}"),
+        allowed: "the name in the section [fibre], or no such section: its values would not count".into(),
+        holds: false,
+    })
 }
 
 /// The override to blame for a field: the last one before which its rule held, whatever it set; or else the last
@@ -62,7 +107,7 @@ fn culprit<'a>(field: &str, before: &[(&'a str, Scenario)]) -> Option<&'a str> {
 
 #[expect(clippy::needless_pass_by_value, reason = "numbers and texts alike, most of them made on the spot")]
 fn rule(field: &str, value: impl ToString, allowed: &'static str, holds: bool) -> Rule {
-    Rule { field: field.to_owned(), value: value.to_string(), allowed, holds }
+    Rule { field: field.to_owned(), value: value.to_string(), allowed: allowed.into(), holds }
 }
 
 fn within(field: &str, value: f64, [low, high]: [f64; 2], allowed: &'static str) -> Rule {

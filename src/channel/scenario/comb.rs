@@ -1,6 +1,6 @@
 //! The carriers that a scenario's bands make.
 
-use super::{Data, Scenario};
+use super::{Data, Ride, Scenario};
 use crate::channel::span::nm_of;
 
 /// One data carrier.
@@ -25,10 +25,27 @@ impl Carrier {
 }
 
 impl Scenario {
-    /// All carriers that are lit. A carrier whose slots would cover a quantum channel gives way.
+    /// All carriers that are lit on the first fibre. One whose slots would cover a quantum channel there gives way.
     #[must_use]
     pub fn carriers(&self) -> Vec<Carrier> {
-        self.data.lit(&[nm_of(self.bb84.wavelength_nm), nm_of(self.cv.wavelength_nm)])
+        let channels = [(self.bb84.rides, self.bb84.wavelength_nm), (self.cv.rides, self.cv.wavelength_nm)];
+        let here = channels.into_iter().filter(|(rides, _)| *rides == Ride::First);
+        self.data.lit(&here.map(|(_, nm)| nm_of(nm)).collect::<Vec<_>>())
+    }
+
+    /// The same with so many more slots behind a band of the first fibre, each slot's power as before.
+    #[must_use]
+    pub fn with_slots(&self, band: usize, more: u32) -> Self {
+        let mut wider = self.clone();
+        if let Some(slots) = wider.data.slots.get_mut(band) {
+            *slots += more;
+        }
+        let shared = |scenario: &Self| scenario.data.shared_ghz(&scenario.carriers());
+        let (before, after) = (shared(self), shared(&wider));
+        if before > 0.0 {
+            wider.data.launch_power_dbm += 10.0 * libm::log10(after / before);
+        }
+        wider
     }
 }
 
@@ -40,16 +57,23 @@ impl Data {
         let dark =
             |carrier: &Carrier| self.is_dark(carrier.thz) || free_thz.iter().any(|thz| carrier.covers(*thz));
         let mut lit: Vec<Carrier> = self.grid().into_iter().filter(|carrier| !dark(carrier)).collect();
-        let own = |thz: f64| {
-            let near = |given: &&[f64; 2]| (given[0] - thz).abs() < 0.5e-3 * self.slot_ghz;
-            self.carrier_power_dbm.iter().find(near).map(|[_, dbm]| watts(*dbm))
-        };
-        let shared: f64 = lit.iter().filter(|c| own(c.thz).is_none()).map(|c| c.width_ghz).sum();
+        let shared = self.shared_ghz(&lit);
         for carrier in &mut lit {
             let share = watts(self.launch_power_dbm) * carrier.width_ghz / shared.max(f64::MIN_POSITIVE);
-            carrier.power_w = own(carrier.thz).unwrap_or(share);
+            carrier.power_w = self.own_power_w(carrier.thz).unwrap_or(share);
         }
         lit
+    }
+
+    /// The power of a carrier that has one of its own.
+    fn own_power_w(&self, thz: f64) -> Option<f64> {
+        let near = |given: &&[f64; 2]| (given[0] - thz).abs() < 0.5e-3 * self.slot_ghz;
+        self.carrier_power_dbm.iter().find(near).map(|[_, dbm]| watts(*dbm))
+    }
+
+    /// Width in GHz over which the total launch power is spread.
+    fn shared_ghz(&self, lit: &[Carrier]) -> f64 {
+        lit.iter().filter(|carrier| self.own_power_w(carrier.thz).is_none()).map(|c| c.width_ghz).sum()
     }
 
     /// The centres of all slots in THz, band by band, dark ones too.

@@ -30,18 +30,26 @@ pub enum Ride {
     /// The one whose data runs as `data.direction` says.
     #[default]
     First,
-    /// Its mirror image: the same light, all of it the other way.
+    /// The other one: the same light, all of it the other way, but for what the section `second` says.
     Second,
 }
 
 impl Ride {
-    /// The way of some light of this fibre that on the first one runs in a direction.
+    /// The name in records.
     #[must_use]
-    pub fn sees(self, direction: Direction) -> Direction {
-        match (self, direction) {
-            (Self::First, direction) => direction,
-            (Self::Second, Direction::Co) => Direction::Counter,
-            (Self::Second, Direction::Counter) => Direction::Co,
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::First => "first",
+            Self::Second => "second",
+        }
+    }
+
+    /// The other fibre of the pair.
+    #[must_use]
+    pub fn other(self) -> Self {
+        match self {
+            Self::First => Self::Second,
+            Self::Second => Self::First,
         }
     }
 }
@@ -213,7 +221,7 @@ pub struct FibreTable {
     pub effective_area_um2: f64,
     /// Raman gain of the glass over that of standard fibre of the same area.
     pub raman_strength: f64,
-    /// Measured κ(Δ): THz and dB.
+    /// Measured κ(Δ): THz and dB. Beyond the last, that of G.652.D.
     pub kappa: Vec<[f64; 2]>,
     /// Chromatic dispersion at 1550 nm in ps/(nm·km).
     pub dispersion_ps_per_nm_km: f64,
@@ -233,7 +241,7 @@ impl FibreTable {
             attenuation: curve(&self.attenuation).map_or(standard.attenuation, Attenuation::Measured),
             effective_area_um2: or(self.effective_area_um2, standard.effective_area_um2),
             raman_strength: or(self.raman_strength, standard.raman_strength),
-            kappa_db: curve(&self.kappa).unwrap_or(standard.kappa_db),
+            kappa_db: self.kappa(standard.kappa_db),
             dispersion_ps_per_nm_km: or(self.dispersion_ps_per_nm_km, standard.dispersion_ps_per_nm_km),
             dispersion_slope_ps_per_nm2_km: standard.dispersion_slope_ps_per_nm2_km,
             nonlinear_index_e20_m2_per_w: or(
@@ -243,5 +251,29 @@ impl FibreTable {
             backscatter_per_s: or(self.backscatter_per_s, standard.backscatter_per_s),
             group_index: standard.group_index,
         }
+    }
+
+    /// κ as far as it was measured, and then the standard one: constant, a spectrum beside the pump would tell of the O band.
+    fn kappa(&self, standard: Curve) -> Curve {
+        let measured = self.kappa.iter().map(|[thz, db]| (*thz, *db));
+        let last = self.kappa.iter().map(|[thz, _]| *thz).fold(f64::NEG_INFINITY, f64::max);
+        let beyond = standard.points().filter(|(thz, _)| *thz > last);
+        Curve::new(measured.chain(beyond)).unwrap_or(standard)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_measured_kappa_holds_where_it_was_measured() {
+        let table = FibreTable { kappa: vec![[1.0, -5.0], [9.0, -6.0]], ..FibreTable::default() };
+        let (own, standard) = (table.build().kappa_db, Fibre::g652d().kappa_db);
+        assert!((own.at(5.0) + 5.5).abs() < 1e-12 && (own.at(0.5) + 5.0).abs() < 1e-12, "as measured");
+        for thz in [32.0, 34.0, 40.0] {
+            assert!((own.at(thz) - standard.at(thz)).abs() < 1e-12, "standard at {thz} THz");
+        }
+        assert_eq!(FibreTable::default().build().kappa_db, standard, "nothing measured");
     }
 }

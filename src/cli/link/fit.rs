@@ -25,7 +25,7 @@ pub(super) fn run(file: &Path, pump: Pump, scenario: &Scenario, json: bool) -> R
     let fit = fit_kappa(&scenario.fibre(), pump.wavelength_nm, &spectrum, scenario.link.temperature_k)
         .ok_or_else(|| anyhow!("{name}: a fit needs three positive values beyond 0.25 THz from the pump"))
         .or_exit(Exit::Configuration)?;
-    let points: Vec<[f64; 2]> = fit.kappa_db.points().map(|(thz, db)| [thz, round(db)]).collect();
+    let points: Vec<[f64; 2]> = fit.kappa_db.points().map(|(thz, db)| [round(thz), round(db)]).collect();
     if json {
         let record = json!({
             "kappa": points, "points": spectrum.len(), "mean_db": fit.mean_db, "spread_db": fit.spread_db,
@@ -41,6 +41,8 @@ pub(super) fn run(file: &Path, pump: Pump, scenario: &Scenario, json: bool) -> R
         fit.mean_db,
         fit.spread_db
     );
+    let [low, high] = fit.kappa_db.ends();
+    println!("# measured from {low:.1} to {high:.1} THz beside the pump; beyond, κ is that of G.652.D");
     println!("# for a fibre's file, which link.fibre may name");
     println!("name = \"{}, fitted\"\nkappa = [{}]", scenario.link.fibre, pairs.join(", "));
     Ok(())
@@ -59,7 +61,7 @@ fn cross_sections(
 ) -> Result<Vec<(f64, f64)>, anyhow::Error> {
     let mut lines =
         text.lines().enumerate().filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'));
-    let heading = lines.next().map(|(_, line)| line.trim().to_owned()).unwrap_or_default();
+    let heading: String = lines.next().map(|(_, line)| line.split_whitespace().collect()).unwrap_or_default();
     let backward = match heading.as_str() {
         "wavelength_nm,rho" => false,
         "wavelength_nm,dbm_per_nm" => true,

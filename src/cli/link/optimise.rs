@@ -5,7 +5,7 @@
 //! floor, so that it finds its way also from where there is no key. The link's light is solved once; only the systems
 //! change.
 
-use keystill::channel::{LoadedSpan, Scenario};
+use keystill::channel::{LoadedPair, Scenario};
 use serde_json::json;
 
 use super::key;
@@ -27,7 +27,7 @@ struct Choice {
 }
 
 pub(super) fn run(scenario: &Scenario, json: bool) -> Result<(), Failure> {
-    let span = LoadedSpan::new(scenario, &scenario.carriers());
+    let span = LoadedPair::new(scenario, &|_, _| true);
     if !json {
         let rates = super::secret(scenario, &span.budget(scenario)).map(per_second);
         println!("{}: as it is, BB84 {} and CV {}\n", scenario.name, rates[0], rates[1]);
@@ -38,7 +38,7 @@ pub(super) fn run(scenario: &Scenario, json: bool) -> Result<(), Failure> {
 }
 
 /// The best BB84 system for each length of block, and its key in bit/s: 0 where none was found.
-fn best_bb84(scenario: &Scenario, span: &LoadedSpan) -> Vec<(Scenario, f64)> {
+fn best_bb84(scenario: &Scenario, span: &LoadedPair) -> Vec<(Scenario, f64)> {
     let balance = |given: &Scenario| key::bb84_balance_bits(given, &span.budget(given).bb84);
     let mut found = Vec::new();
     let mut starts = bb84_grid(scenario);
@@ -55,7 +55,7 @@ fn best_bb84(scenario: &Scenario, span: &LoadedSpan) -> Vec<(Scenario, f64)> {
 }
 
 /// The same of CV.
-fn best_cv(scenario: &Scenario, span: &LoadedSpan) -> Vec<(Scenario, f64)> {
+fn best_cv(scenario: &Scenario, span: &LoadedPair) -> Vec<(Scenario, f64)> {
     let balance = |given: &Scenario| key::cv_balance_bits(given, &span.budget(given).cv);
     let mut found = Vec::new();
     let mut starts = cv_grid(scenario);
@@ -250,7 +250,7 @@ mod tests {
     }
 
     fn rates(scenario: &Scenario) -> [Vec<f64>; 2] {
-        let span = LoadedSpan::new(scenario, &scenario.carriers());
+        let span = LoadedPair::new(scenario, &|_, _| true);
         let rates = |found: Vec<(Scenario, f64)>| found.into_iter().map(|(_, rate)| rate).collect();
         [rates(best_bb84(scenario, &span)), rates(best_cv(scenario, &span))]
     }
@@ -262,7 +262,7 @@ mod tests {
             "bb84.test_probability=0.5",
             "cv.modulation_variance_snu=50",
         ]);
-        let span = LoadedSpan::new(&bad, &bad.carriers());
+        let span = LoadedPair::new(&bad, &|_, _| true);
         let before = super::super::secret(&bad, &span.budget(&bad));
         assert!(before.iter().all(|rate| *rate <= 0.0), "no key to climb from: {before:?}");
         let (found, reference) = (rates(&bad), rates(&scenario(&[])));

@@ -1,18 +1,26 @@
 //! The records of `link --json`: one object a quantum channel.
 
-use keystill::channel::{Bb84Budget, CvBudget, DataChannel, Filter, Mechanism, Scattering, Scenario};
+use keystill::channel::{Bb84Budget, CvBudget, DataChannel, Filter, Mechanism, Ride, Scattering, Scenario};
 use serde_json::{Value, json};
 
-/// The fields that both quantum channels share.
-fn common(scenario: &Scenario, protocol: &str, filter: &Filter, scattering: &Scattering) -> Value {
+/// The fields that both quantum channels share, of the fibre that the channel rides.
+fn common(
+    scenario: &Scenario,
+    protocol: &str,
+    rides: Ride,
+    filter: &Filter,
+    scattering: &Scattering,
+) -> Value {
+    let on = scenario.on(rides);
     json!({
         "protocol": protocol,
         "scenario": scenario.name,
         "wavelength_nm": filter.wavelength_nm,
-        "direction": filter.rides.sees(scenario.data.direction).name(),
-        "fibre": fibre(scenario),
-        "length_km": scenario.link.length_km,
-        "launch_power_dbm": scenario.data.launch_power_dbm,
+        "rides": rides.name(),
+        "direction": on.data.direction.name(),
+        "fibre": on.link.fibre,
+        "length_km": on.link.length_km,
+        "launch_power_dbm": on.data.launch_power_dbm,
         "loss_db": scattering.loss_db,
         "srs_gain_db": scattering.srs_gain_db,
         "raman_w_per_nm": scattering.raman_w_per_nm,
@@ -32,12 +40,9 @@ fn common(scenario: &Scenario, protocol: &str, filter: &Filter, scattering: &Sca
     })
 }
 
-pub(super) fn fibre(scenario: &Scenario) -> &str {
-    &scenario.link.fibre
-}
-
 pub(super) fn bb84_json(scenario: &Scenario, budget: &Bb84Budget, secret_bit_per_s: f64) -> Value {
-    let mut record = common(scenario, "bb84", &Filter::of_bb84(scenario), &budget.scattering);
+    let mut record =
+        common(scenario, "bb84", scenario.bb84.rides, &Filter::of_bb84(scenario), &budget.scattering);
     record["scattered_photons_per_gate"] = json!(budget.scattered_per_gate);
     record["click_probability"] = json!(budget.click_rate);
     record["click_probability_by_intensity"] = json!(budget.click_by_intensity);
@@ -49,7 +54,7 @@ pub(super) fn bb84_json(scenario: &Scenario, budget: &Bb84Budget, secret_bit_per
 }
 
 pub(super) fn cv_json(scenario: &Scenario, budget: &CvBudget, secret_bit_per_s: f64) -> Value {
-    let mut record = common(scenario, "cv", &Filter::of_cv(scenario), &budget.scattering);
+    let mut record = common(scenario, "cv", scenario.cv.rides, &Filter::of_cv(scenario), &budget.scattering);
     record["photons_per_mode"] = json!(budget.photons_per_mode);
     record["excess_noise_bob_snu"] = json!(budget.excess_noise_bob_snu);
     record["excess_noise_input_snu"] = json!(budget.excess_noise_input_snu);
@@ -63,7 +68,7 @@ pub(super) fn cv_json(scenario: &Scenario, budget: &CvBudget, secret_bit_per_s: 
     record
 }
 
-/// The data carriers, which both records bear alike.
+/// The data carriers of a fibre.
 pub(super) fn data_carriers(channels: &[DataChannel]) -> Value {
     let carriers = channels.iter().map(|channel| {
         json!({
