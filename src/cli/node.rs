@@ -87,6 +87,7 @@ const EXAMPLE: &str = r#"Example of a configuration, alice.toml:
   set = ["link.length_km=12.5"]
   seed = 7                        # of the simulated world; with a source, it names the session
   code_margin = 0.0               # of BB84's codes: 0.05 tells a few percent more, and halves their computing
+  speed = "max"                   # of the simulated link: as fast as it can be distilled, or "realtime"
 
   [source.bb84]
   from = { unix = "bb84.sock" }   # or recording = "FILE", pipe = "FILE", tcp = "HOST:PORT", or a VeriQloud Kiwi:
@@ -151,6 +152,9 @@ struct WorldConfig {
     /// `--code-margin` of `keystill run`: computing saved for BB84's key.
     #[serde(default)]
     code_margin: f64,
+    /// `--speed` of `keystill run`: how fast the simulated link runs.
+    #[serde(default)]
+    speed: super::run::Speed,
 }
 
 fn default_patience_s() -> f64 {
@@ -182,12 +186,22 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let store = state.as_deref().map(|state| open_store(state, &config)).transpose()?;
     let delivery = Delivery::start(&config, &args.config, store.as_ref())?;
     let world = world(&config)?.of_node(store.clone(), patience, config.source.clone());
+    // Real sources have a pace of their own.
+    let pace = |real| if real { Pace::Max } else { config.world.speed.pace() };
     let mut actors: Vec<Box<dyn Actor>> = Vec::new();
     if world.has(Bb84::NAME) {
-        actors.push(Box::new(Alone::new(world.bb84_actor(role, &Recordings::None, Pace::Max)?)));
+        actors.push(Box::new(Alone::new(world.bb84_actor(
+            role,
+            &Recordings::None,
+            pace(config.source.bb84.is_some()),
+        )?)));
     }
     if world.has(Cv::NAME) {
-        actors.push(Box::new(Alone::new(world.cv_actor(role, &Recordings::None, Pace::Max)?)));
+        actors.push(Box::new(Alone::new(world.cv_actor(
+            role,
+            &Recordings::None,
+            pace(config.source.cv.is_some()),
+        )?)));
     }
     let threads = args.threads.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let workers = Workers::new(threads, Isa::best()).or_exit(Exit::Internal)?;

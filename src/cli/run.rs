@@ -59,10 +59,22 @@ pub(crate) struct Args {
     json: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
-enum Speed {
+/// How fast a simulated link runs.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum Speed {
+    #[default]
     Max,
     Realtime,
+}
+
+impl Speed {
+    pub(super) fn pace(self) -> Pace {
+        match self {
+            Self::Max => Pace::Max,
+            Self::Realtime => Pace::RealTime,
+        }
+    }
 }
 
 /// Bits that a run's key stores hold, at most.
@@ -91,7 +103,7 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     let workers = Workers::new(threads, Isa::best()).or_exit(Exit::Internal)?;
     #[cfg(feature = "nats")]
     let (workers, site) = super::worker::with_site(workers, args.offload.as_deref())?;
-    let pace = if args.speed == Speed::Max { Pace::Max } else { Pace::RealTime };
+    let pace = args.speed.pace();
     let recordings = match (&args.record, &args.replay) {
         (Some(folder), _) => Recordings::Write(folder.clone()),
         (None, Some(folder)) => Recordings::Replay(folder.clone()),
