@@ -157,7 +157,7 @@ mod tests {
         let rounds = AtomicUsize::new(0);
         let all = |questions: Vec<usize>| {
             rounds.fetch_add(1, Ordering::Relaxed);
-            std::thread::sleep(Duration::from_millis(60));
+            std::thread::sleep(Duration::from_millis(150));
             questions
         };
         std::thread::scope(|scope| {
