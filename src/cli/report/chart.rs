@@ -97,7 +97,7 @@ impl Chart<'_> {
         let (first, last) = (steps.first()?, steps.last()?);
         let (least, most) = reach(steps);
         let within = steps.iter().filter(|step| (least..=most).contains(&step.value));
-        let ends = within.flat_map(|step| [step.low.max(least), step.high.min(most)]);
+        let ends = within.flat_map(|step| [step.low.max(least), step.value, step.high.min(most)]);
         let shown = ends.chain(self.expected).chain(self.floor);
         let (mut low, mut high) = shown
             .filter(|value| value.is_finite())
