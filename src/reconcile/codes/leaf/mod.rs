@@ -763,6 +763,37 @@ mod tests {
     }
 
     #[test]
+    fn an_iteration_visits_leaf_checks_once_and_parity_checks_as_often_as_the_rate_asks() {
+        for (leaf_blocks, sweeps) in [(1600 - 48, 4), (640 - 48, 2), (320 - 48, 1)] {
+            let code = Code::build(&FAMILY, 32, leaf_blocks);
+            assert_eq!(code.walks_an_iteration(), sweeps, "at rate {}", code.rate());
+            // Where each block is, followed edge by edge, begins and ends as the walks say.
+            let mut homes = code.walks().last().expect("there are walks").homes.clone();
+            for iteration in code.walks().chunks(sweeps) {
+                let mut visits = vec![0; code.leaf_blocks() + chain_blocks(32)];
+                for walk in iteration {
+                    for (check, first_edge, edges) in walk.visits.iter().flat_map(Visit::checks) {
+                        visits[check] += 1;
+                        for (edge, absolute) in edges.iter().zip(&code.edges[first_edge..]) {
+                            let home = &mut homes[usize::from(edge.block)];
+                            *home = (*home + u32::from(edge.rotation)) % 64;
+                            assert_eq!(
+                                (*home, edge.block),
+                                (absolute.rotation.into(), absolute.block),
+                                "{check}"
+                            );
+                        }
+                    }
+                    assert_eq!(homes, walk.homes, "where the blocks are left");
+                }
+                let (leaf, parity) = visits.split_at(code.leaf_blocks());
+                assert!(leaf.iter().all(|visits| *visits == 1), "leaf checks once");
+                assert!(parity.iter().all(|visits| *visits == sweeps), "parity checks {sweeps} times");
+            }
+        }
+    }
+
+    #[test]
     fn no_check_reads_a_block_twice() {
         let code = Code::build(&FAMILY, 16, 200);
         let mut edges = code.edges.as_slice();
