@@ -340,6 +340,36 @@ mod tests {
         assert_eq!(out.ledger.disclosed_bits(), 128 + 1 + 5 * 128 + 5, "both rounds are booked");
     }
 
+    /// Pairs of frames that differ, and how often the first `bits` bits of their tags agree all the same.
+    fn missed(bits: u32, pairs: u32) -> u32 {
+        let mut bench = Workbench::new(Isa::best());
+        let mut tag = |candidate: Candidate, key| {
+            let (_, tags) = Hash { candidate, key, round: Round::Whole }.run(&mut bench);
+            tags[0] >> (128 - bits)
+        };
+        let missed = (0..pairs).filter(|pair| {
+            let (frame, bit) = (pair % 3, (pair * 37 % 300) as usize);
+            let key =
+                u128::from_le_bytes(*blake3::hash(&pair.to_le_bytes()).as_bytes().first_chunk().expect("32"));
+            tag(candidate(3, None), key) == tag(candidate(3, Some((frame, bit))), key)
+        });
+        u32::try_from(missed.count()).expect("no more than the pairs")
+    }
+
+    #[test]
+    fn shortened_tags_miss_errors_as_often_as_theory_says() {
+        // Any two strings of L blocks agree in t bits of the tag for at most a share L·2^-t of the keys, and most
+        // pairs for 2^-t of them. So a tag of 128 bits that missed more would show here.
+        const PAIRS: u32 = 40_000;
+        for bits in [4, 6, 8, 10] {
+            let expected = f64::from(PAIRS) / f64::from(1 << bits);
+            let found = f64::from(missed(bits, PAIRS));
+            let deviation = (found - expected) / expected.sqrt();
+            assert!(deviation.abs() < 5.5, "{bits} bits: {found} missed where {expected} are expected");
+        }
+        assert_eq!(missed(128, PAIRS), 0, "the whole tag");
+    }
+
     #[test]
     fn malformed_messages_are_the_peers_fault() {
         let mut reference = converse(Reference::new(candidate(2, None), Arc::new(OperatingSystem)));
