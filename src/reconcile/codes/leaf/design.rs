@@ -11,9 +11,10 @@
 //! that reach the end in the least work, iterations times edges, at a given rate and
 //! signal-to-noise ratio, stages before it being fixed. One seed gives one result.
 
+use super::wiring::Random;
 use super::{
     CHAIN_IN_PARITY_CHECK, DENSE_IN_PARITY_CHECK, DENSE_TO_HEAVY, Family, PARITY_CHECKS_OF_DENSE, Pattern,
-    Random, Stage,
+    Stage,
 };
 
 /// Moments kept.
