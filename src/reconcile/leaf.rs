@@ -61,10 +61,11 @@ use zeroize::Zeroize;
 
 pub(super) use super::codes::leaf::BLOCK_BITS;
 use super::codes::leaf::{Check, Code, FAMILY, HIGH_FAMILY, HIGH_RATE, Visit, chain_blocks};
+use super::one_shot::{self, OneShot, wrong_length};
 use super::{Effort, Reconciled};
 use crate::bits::{BitBlock, Llrs};
 use crate::ledger::Disclosure;
-use crate::stage::{Abort, Fault, Job, Outbox, Stage, Step, Workbench};
+use crate::stage::{Abort, Outbox, Workbench};
 use crate::wire::{Malformed, Reader, Writer};
 
 /// The weakest signal that a code at hand corrects, in dB.
@@ -291,149 +292,47 @@ fn efficiency(snr_db: f64) -> f64 {
 }
 
 /// The side whose bits are the key: discloses the syndrome.
-#[derive(Debug)]
-pub struct Reference {
-    plan: Plan,
-    bits: Option<BitBlock>,
-    messages: u32,
-}
-
-impl Reference {
-    /// Begins with the frame's bits.
-    #[must_use]
-    pub fn new(plan: Plan, bits: BitBlock) -> Self {
-        Self { plan, bits: Some(bits), messages: 0 }
-    }
-}
-
-/// Computes a frame's syndrome.
-#[derive(Debug)]
-pub struct SyndromeJob {
-    plan: Plan,
-    bits: BitBlock,
-}
-
-impl Job for SyndromeJob {
-    type Output = (BitBlock, BitBlock);
-
-    fn run(self, bench: &mut Workbench) -> Self::Output {
-        let code = bench.scratch::<Codes>().of(self.plan);
-        let syndrome = BitBlock::from_words(code.syndrome(self.bits.words()), self.plan.syndrome_bits());
-        (self.bits, syndrome)
-    }
-}
-
-impl Stage for Reference {
-    type Job = SyndromeJob;
-    type Product = Reconciled;
-
-    fn start(mut self, _out: &mut Outbox) -> Result<Step<Self>, Fault> {
-        let plan = self.plan;
-        let bits = self.bits.take().filter(|bits| bits.len() == plan.frame_bits());
-        let bits = bits.ok_or_else(|| wrong_length("bits"))?;
-        Ok(Step::Compute(self, SyndromeJob { plan, bits }))
-    }
-
-    fn done(mut self, (bits, syndrome): (BitBlock, BitBlock), out: &mut Outbox) -> Result<Step<Self>, Fault> {
-        let mut writer = Writer::new();
-        writer.bits(&syndrome);
-        out.send(writer.finish());
-        out.ledger.disclose(Disclosure::Syndrome, syndrome.len() as u64);
-        self.bits = Some(bits);
-        self.messages += 1;
-        Ok(Step::Listen(self))
-    }
-
-    fn hear(self, mut message: Reader<'_>, out: &mut Outbox) -> Result<Step<Self>, Fault> {
-        const FIELD: &str = "verdict";
-        let verdict = message.u8()?;
-        message.end()?;
-        let corrected = match verdict {
-            0 => false,
-            1 => true,
-            _ => return Err(Malformed::Field { field: FIELD }.into()),
-        };
-        // Nothing can be judged before the syndrome was sent.
-        if self.messages == 0 || self.bits.is_none() {
-            return Err(Malformed::Field { field: FIELD }.into());
-        }
-        out.ledger.disclose(Disclosure::Verdict, 1);
-        let effort = Effort { messages: self.messages + 1, ..Effort::default() };
-        Ok(Step::Leave(Reconciled { bits: self.bits.filter(|_| corrected), effort }))
-    }
-}
+pub type Reference = one_shot::Reference<Plan>;
 
 /// The side that corrects: decodes the reference side's bits from its own soft bits.
-#[derive(Debug)]
-pub struct Corrector {
-    plan: Plan,
-    llrs: Option<Llrs>,
-}
+pub type Corrector = one_shot::Corrector<Plan>;
 
-impl Corrector {
-    /// Begins with the frame's soft bits.
-    #[must_use]
-    pub fn new(plan: Plan, llrs: Llrs) -> Self {
-        Self { plan, llrs: Some(llrs) }
+impl OneShot for Plan {
+    type Evidence = Llrs;
+
+    const TOLD: &'static str = "syndrome";
+
+    fn frame_bits(&self) -> usize {
+        Self::frame_bits(self)
     }
-}
 
-impl Stage for Corrector {
-    type Job = DecodeJob;
-    type Product = Reconciled;
+    fn told_bits(&self) -> usize {
+        self.syndrome_bits()
+    }
 
-    fn start(self, _out: &mut Outbox) -> Result<Step<Self>, Fault> {
-        match &self.llrs {
-            Some(Llrs::Soft(values)) if values.len() == self.plan.frame_bits() => Ok(Step::Listen(self)),
+    fn check(&self, llrs: &Llrs) -> Result<(), Abort> {
+        match llrs {
+            Llrs::Soft(values) if values.len() == Self::frame_bits(self) => Ok(()),
             _ => Err(wrong_length("soft bits")),
         }
     }
 
-    fn hear(mut self, mut message: Reader<'_>, out: &mut Outbox) -> Result<Step<Self>, Fault> {
-        const FIELD: &str = "syndrome";
-        let plan = self.plan;
-        let syndrome = message.bits(plan.syndrome_bits(), FIELD)?;
-        message.end()?;
-        let llrs = self.llrs.take().ok_or(Malformed::Field { field: FIELD })?;
-        if syndrome.len() != plan.syndrome_bits() {
-            return Err(Malformed::Field { field: FIELD }.into());
-        }
-        out.ledger.disclose(Disclosure::Syndrome, syndrome.len() as u64);
-        Ok(Step::Compute(self, DecodeJob { plan, llrs, syndrome }))
+    fn book(&self, out: &mut Outbox) {
+        out.ledger.disclose(Disclosure::Syndrome, self.syndrome_bits() as u64);
     }
 
-    fn done(self, result: Reconciled, out: &mut Outbox) -> Result<Step<Self>, Fault> {
-        let mut writer = Writer::new();
-        writer.u8(u8::from(result.bits.is_some()));
-        out.send(writer.finish());
-        out.ledger.disclose(Disclosure::Verdict, 1);
-        Ok(Step::Leave(result))
+    fn tell(&self, bits: BitBlock, bench: &mut Workbench) -> (BitBlock, BitBlock) {
+        let code = bench.scratch::<Codes>().of(*self);
+        (BitBlock::from_words(code.syndrome(bits.words()), self.syndrome_bits()), bits)
     }
-}
 
-fn wrong_length(what: &str) -> Fault {
-    Abort::Unusable { reason: format!("the {what} of a frame are not as many as its plan says") }.into()
-}
-
-/// Decodes a frame.
-#[derive(Debug)]
-pub struct DecodeJob {
-    plan: Plan,
-    llrs: Llrs,
-    syndrome: BitBlock,
-}
-
-impl Job for DecodeJob {
-    type Output = Reconciled;
-
-    fn run(self, bench: &mut Workbench) -> Reconciled {
+    fn decode(&self, llrs: &Llrs, syndrome: &BitBlock, bench: &mut Workbench) -> Reconciled {
         let isa = bench.isa();
-        let code = bench.scratch::<Codes>().of(self.plan);
-        let Llrs::Soft(ratios) = &self.llrs else {
+        let code = bench.scratch::<Codes>().of(*self);
+        let Llrs::Soft(ratios) = llrs else {
             return Reconciled { bits: None, effort: Effort::default() };
         };
-        let decoder = bench.scratch::<Decoder>();
-        let (bits, iterations) = decoder.correct(isa, &code, ratios, self.syndrome.words());
+        let (bits, iterations) = bench.scratch::<Decoder>().correct(isa, &code, ratios, syndrome.words());
         let corrected_errors = bits.as_ref().map_or(0, |bits| changed(bits, ratios));
         Reconciled { bits, effort: Effort { corrected_errors, iterations, increments: 0, messages: 2 } }
     }

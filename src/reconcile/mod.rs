@@ -11,6 +11,7 @@ pub mod gaussian;
 pub mod interleave;
 pub mod ldpc;
 pub mod leaf;
+pub mod one_shot;
 pub mod pilot;
 pub mod slices;
 

@@ -43,10 +43,11 @@
 use keystill_kernels::slices::{self as kernel, Sight, TOLD};
 
 use super::leaf::{self, BLOCK_BITS, Codes, Decoder};
+use super::one_shot::{self, OneShot, wrong_length};
 use super::{Effort, Reconciled};
 use crate::bits::{BitBlock, LLR_UNIT, Wiped};
 use crate::ledger::Disclosure;
-use crate::stage::{Abort, Fault, Job, Outbox, Stage, Step, Workbench};
+use crate::stage::{Abort, Outbox, Workbench};
 use crate::wire::{Malformed, Reader, Writer};
 
 mod cells;
@@ -363,198 +364,18 @@ impl Evidence {
     pub fn is_empty(&self) -> bool {
         self.symbols.is_empty()
     }
-}
-
-impl std::fmt::Debug for Evidence {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Evidence({} quadratures)", self.len())
-    }
-}
-
-fn wrong_length(what: &str) -> Abort {
-    Abort::Unusable { reason: format!("the {what} of a frame are not as many as its plan says") }
-}
-
-/// The side whose values are the key.
-#[derive(Debug)]
-pub struct Reference {
-    plan: Plan,
-    bits: Option<BitBlock>,
-    messages: u32,
-}
-
-impl Reference {
-    /// Begins with a frame as [`cut`] made it.
-    #[must_use]
-    pub fn new(plan: Plan, bits: BitBlock) -> Self {
-        Self { plan, bits: Some(bits), messages: 0 }
-    }
-}
-
-/// Computes a frame's message.
-#[derive(Debug)]
-pub struct TellJob {
-    plan: Plan,
-    bits: BitBlock,
-}
-
-impl Job for TellJob {
-    /// The frame in the order in which it leaves, and the message.
-    type Output = (BitBlock, BitBlock);
-
-    fn run(self, bench: &mut Workbench) -> Self::Output {
-        let plan = &self.plan;
-        let words = self.bits.words();
-        let (levels, told) = words.split_at(LEVELS * plan.blocks as usize);
-        let mut message = told.to_vec();
-        for (level, code) in levels.chunks(plan.blocks as usize).zip(plan.codes()) {
-            match code {
-                None => message.extend(level),
-                Some(code) => message.extend(bench.scratch::<Codes>().of(code).syndrome(level)),
-            }
-        }
-        let arranged = BitBlock::from_words(part::arrange(plan, words), plan.frame_bits());
-        (arranged, BitBlock::from_words(message, plan.message_bits()))
-    }
-}
-
-impl Stage for Reference {
-    type Job = TellJob;
-    type Product = Reconciled;
-
-    fn start(mut self, _out: &mut Outbox) -> Result<Step<Self>, Fault> {
-        let plan = self.plan;
-        let bits = self.bits.take().filter(|bits| bits.len() == plan.frame_bits());
-        let bits = bits.ok_or_else(|| wrong_length("bits"))?;
-        Ok(Step::Compute(self, TellJob { plan, bits }))
-    }
-
-    fn done(mut self, (bits, message): (BitBlock, BitBlock), out: &mut Outbox) -> Result<Step<Self>, Fault> {
-        let mut writer = Writer::new();
-        writer.bits(&message);
-        out.send(writer.finish());
-        book(&self.plan, out);
-        self.bits = Some(bits);
-        self.messages += 1;
-        Ok(Step::Listen(self))
-    }
-
-    fn hear(self, mut message: Reader<'_>, out: &mut Outbox) -> Result<Step<Self>, Fault> {
-        let verdict = message.u8()?;
-        message.end()?;
-        // Nothing can be judged before the message was sent.
-        if verdict > 1 || self.messages == 0 || self.bits.is_none() {
-            return Err(Malformed::Field { field: "verdict" }.into());
-        }
-        out.ledger.disclose(Disclosure::Verdict, 1);
-        let effort = Effort { messages: self.messages + 1, ..Effort::default() };
-        Ok(Step::Leave(Reconciled { bits: self.bits.filter(|_| verdict == 1), effort }))
-    }
-}
-
-/// What a frame's message tells beyond what is conditioned on.
-fn book(plan: &Plan, out: &mut Outbox) {
-    out.ledger.disclose(Disclosure::Syndrome, plan.syndrome_bits() as u64);
-    out.ledger.disclose(Disclosure::Moments, SUM_BITS as u64);
-}
-
-/// The side that corrects.
-#[derive(Debug)]
-pub struct Corrector {
-    plan: Plan,
-    evidence: Option<Evidence>,
-}
-
-impl Corrector {
-    /// Begins with the frame's quadratures.
-    #[must_use]
-    pub fn new(plan: Plan, evidence: Evidence) -> Self {
-        Self { plan, evidence: Some(evidence) }
-    }
-}
-
-impl Stage for Corrector {
-    type Job = DecodeJob;
-    type Product = Reconciled;
-
-    fn start(self, _out: &mut Outbox) -> Result<Step<Self>, Fault> {
-        let Some(evidence) = self.evidence.as_ref().filter(|own| own.len() == self.plan.symbols()) else {
-            return Err(wrong_length("quadratures").into());
-        };
-        let channel = evidence.gain.is_finite() && evidence.variance > 0.0 && evidence.variance.is_finite();
-        if !channel {
-            let reason = "gain and variance of the channel give no likelihood".into();
-            return Err(Abort::Unusable { reason }.into());
-        }
-        Ok(Step::Listen(self))
-    }
-
-    fn hear(mut self, mut message: Reader<'_>, out: &mut Outbox) -> Result<Step<Self>, Fault> {
-        const FIELD: &str = "slices";
-        let plan = self.plan;
-        let told = message.bits(plan.message_bits(), FIELD)?;
-        message.end()?;
-        let evidence = self.evidence.take().ok_or(Malformed::Field { field: FIELD })?;
-        if told.len() != plan.message_bits() {
-            return Err(Malformed::Field { field: FIELD }.into());
-        }
-        book(&plan, out);
-        Ok(Step::Compute(self, DecodeJob { plan, evidence, told }))
-    }
-
-    fn done(self, result: Reconciled, out: &mut Outbox) -> Result<Step<Self>, Fault> {
-        let mut writer = Writer::new();
-        writer.u8(u8::from(result.bits.is_some()));
-        out.send(writer.finish());
-        out.ledger.disclose(Disclosure::Verdict, 1);
-        Ok(Step::Leave(result))
-    }
-}
-
-/// Decodes a frame, level by level.
-#[derive(Debug)]
-pub struct DecodeJob {
-    plan: Plan,
-    evidence: Evidence,
-    told: BitBlock,
-}
-
-impl Job for DecodeJob {
-    type Output = Reconciled;
-
-    fn run(self, bench: &mut Workbench) -> Reconciled {
-        let mut effort = Effort { messages: 2, ..Effort::default() };
-        let bits = self.decode(bench, &mut effort);
-        Reconciled { bits, effort }
-    }
-}
-
-impl DecodeJob {
-    fn decode(&self, bench: &mut Workbench, effort: &mut Effort) -> Option<BitBlock> {
-        let (plan, blocks) = (&self.plan, self.plan.blocks as usize);
-        let (behind, mut syndromes) = self.told.words().split_at(TOLD * blocks + SUM_BITS / 64);
-        let mut planes = Wiped(vec![0; LEVELS * blocks]);
-        planes.0.extend(behind);
-        let cells = Cells::new(plan.deviation);
-        for (level, code) in plan.codes().into_iter().enumerate() {
-            let (syndrome, rest) = syndromes.split_at(plan.told_bits(code.as_ref()) / 64);
-            syndromes = rest;
-            let found = match code {
-                None => BitBlock::from_words(syndrome.to_vec(), plan.symbols()),
-                Some(code) => {
-                    let ratios = self.soften(bench, &cells, &planes, level);
-                    correct(bench, code, &ratios, syndrome, effort)?
-                }
-            };
-            planes.0[level * blocks..][..blocks].copy_from_slice(found.words());
-        }
-        Some(BitBlock::from_words(part::arrange(plan, &planes), plan.frame_bits()))
-    }
 
     /// Soft bits of a level, once those above are known.
-    fn soften(&self, bench: &Workbench, cells: &Cells, planes: &[u64], level: usize) -> Wiped<i16> {
-        let Evidence { symbols, gain, variance } = &self.evidence;
-        let deviation = self.plan.deviation;
+    fn soften(
+        &self,
+        bench: &Workbench,
+        plan: &Plan,
+        cells: &Cells,
+        planes: &[u64],
+        level: usize,
+    ) -> Wiped<i16> {
+        let Self { symbols, gain, variance } = self;
+        let deviation = plan.deviation;
         let nats = std::f64::consts::LOG2_E;
         let curvature = 0.5 * nats * (1.0 / (deviation * deviation) - 1.0 / variance);
         #[expect(clippy::cast_possible_truncation, reason = "a likelihood's scale needs no more digits")]
@@ -564,10 +385,100 @@ impl DecodeJob {
             slope: (nats * gain / variance) as f32,
         };
         let mut ratios = Wiped(vec![0; symbols.len()]);
-        let planes = &planes[..(LEVELS + TOLD) * self.plan.blocks as usize];
+        let planes = &planes[..(LEVELS + TOLD) * plan.blocks as usize];
         kernel::soften(bench.isa(), sight, planes, level, LLR_UNIT, symbols, &mut ratios.0);
         ratios
     }
+}
+
+impl std::fmt::Debug for Evidence {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Evidence({} quadratures)", self.len())
+    }
+}
+
+/// The side whose values are the key: it begins with a frame as [`cut`] made it.
+pub type Reference = one_shot::Reference<Plan>;
+
+/// The side that corrects: it begins with the frame's quadratures.
+pub type Corrector = one_shot::Corrector<Plan>;
+
+impl OneShot for Plan {
+    type Evidence = Evidence;
+
+    const TOLD: &'static str = "slices";
+
+    fn frame_bits(&self) -> usize {
+        Self::frame_bits(self)
+    }
+
+    fn told_bits(&self) -> usize {
+        self.message_bits()
+    }
+
+    fn check(&self, evidence: &Evidence) -> Result<(), Abort> {
+        if evidence.len() != self.symbols() {
+            return Err(wrong_length("quadratures"));
+        }
+        if evidence.gain.is_finite() && evidence.variance > 0.0 && evidence.variance.is_finite() {
+            return Ok(());
+        }
+        Err(Abort::Unusable { reason: "gain and variance of the channel give no likelihood".into() })
+    }
+
+    /// What a frame's message tells beyond what is conditioned on.
+    fn book(&self, out: &mut Outbox) {
+        out.ledger.disclose(Disclosure::Syndrome, self.syndrome_bits() as u64);
+        out.ledger.disclose(Disclosure::Moments, SUM_BITS as u64);
+    }
+
+    fn tell(&self, bits: BitBlock, bench: &mut Workbench) -> (BitBlock, BitBlock) {
+        let words = bits.words();
+        let (levels, told) = words.split_at(LEVELS * self.blocks as usize);
+        let mut message = told.to_vec();
+        for (level, code) in levels.chunks(self.blocks as usize).zip(self.codes()) {
+            match code {
+                None => message.extend(level),
+                Some(code) => message.extend(bench.scratch::<Codes>().of(code).syndrome(level)),
+            }
+        }
+        let arranged = BitBlock::from_words(part::arrange(self, words), Self::frame_bits(self));
+        (BitBlock::from_words(message, self.message_bits()), arranged)
+    }
+
+    fn decode(&self, evidence: &Evidence, told: &BitBlock, bench: &mut Workbench) -> Reconciled {
+        let mut effort = Effort { messages: 2, ..Effort::default() };
+        let bits = decode(self, evidence, told, bench, &mut effort);
+        Reconciled { bits, effort }
+    }
+}
+
+/// Decodes a frame, level by level.
+fn decode(
+    plan: &Plan,
+    evidence: &Evidence,
+    told: &BitBlock,
+    bench: &mut Workbench,
+    effort: &mut Effort,
+) -> Option<BitBlock> {
+    let blocks = plan.blocks as usize;
+    let (behind, mut syndromes) = told.words().split_at(TOLD * blocks + SUM_BITS / 64);
+    let mut planes = Wiped(vec![0; LEVELS * blocks]);
+    planes.0.extend(behind);
+    let cells = Cells::new(plan.deviation);
+    for (level, code) in plan.codes().into_iter().enumerate() {
+        let (syndrome, rest) = syndromes.split_at(plan.told_bits(code.as_ref()) / 64);
+        syndromes = rest;
+        let found = match code {
+            None => BitBlock::from_words(syndrome.to_vec(), plan.symbols()),
+            Some(code) => {
+                let ratios = evidence.soften(bench, plan, &cells, &planes, level);
+                correct(bench, code, &ratios, syndrome, effort)?
+            }
+        };
+        planes.0[level * blocks..][..blocks].copy_from_slice(found.words());
+    }
+    Some(BitBlock::from_words(part::arrange(plan, &planes), plan.frame_bits()))
 }
 
 fn correct(

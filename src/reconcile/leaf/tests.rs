@@ -1,7 +1,7 @@
 //! A frame's way through both stages, on a Gaussian channel of unit norms.
 
 use super::*;
-use crate::stage::Workbench;
+use crate::stage::{Fault, Job, Stage, Step, Workbench};
 
 struct Noise(u64);
 

@@ -4,6 +4,7 @@ use keystill_kernels::Isa;
 use keystill_kernels::parity::mix;
 
 use super::*;
+use crate::stage::{Fault, Job, Stage, Step};
 
 /// x of unit power and y = x + noise, from counters.
 fn channel(symbols: usize, snr: f64, seed: u64) -> (Vec<f32>, Vec<f32>) {
