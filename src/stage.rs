@@ -315,13 +315,105 @@ pub enum Abort {
     #[error("{0}")]
     Random(#[from] crate::random::RandomFailure),
     /// The peer gave the block up.
-    #[error("the peer gave the block up")]
-    Peer,
+    #[error("the peer gave the block up: {why}")]
+    Peer {
+        /// What it told.
+        why: PeerReason,
+    },
     /// The connection or this node was lost while the block was on its way.
     #[error(
         "the connection was lost before the block was closed; what it disclosed is booked, its key wiped"
     )]
     Cut,
+}
+
+/// Why a peer gave a block up, as far as it tells: nothing that depends on key bits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PeerReason {
+    /// Its [`Abort::TooNoisy`].
+    TooNoisy,
+    /// Its [`Abort::TooWeak`].
+    TooWeak,
+    /// Its [`Abort::Uncorrected`].
+    Uncorrected,
+    /// Its [`Abort::Unverified`].
+    Unverified,
+    /// Its [`Abort::NoKey`].
+    NoKey,
+    /// Its [`Abort::Unusable`].
+    Unusable,
+    /// Its [`Abort::LengthsDiffer`].
+    LengthsDiffer,
+    /// Its [`Abort::Random`].
+    Random,
+    /// Its [`Abort::Peer`]: the answer to a block given up here.
+    Peer,
+    /// Its [`Abort::Cut`].
+    Cut,
+    /// One that this version does not know.
+    Unknown,
+}
+
+/// Reasons as they go over the wire, from 1 on.
+const PEER_REASONS: [PeerReason; 10] = [
+    PeerReason::TooNoisy,
+    PeerReason::TooWeak,
+    PeerReason::Uncorrected,
+    PeerReason::Unverified,
+    PeerReason::NoKey,
+    PeerReason::Unusable,
+    PeerReason::LengthsDiffer,
+    PeerReason::Random,
+    PeerReason::Peer,
+    PeerReason::Cut,
+];
+
+impl PeerReason {
+    /// What the peer is told of an abort.
+    #[must_use]
+    pub fn of(abort: &Abort) -> Self {
+        match abort {
+            Abort::TooNoisy { .. } => Self::TooNoisy,
+            Abort::TooWeak { .. } => Self::TooWeak,
+            Abort::Uncorrected { .. } => Self::Uncorrected,
+            Abort::Unverified => Self::Unverified,
+            Abort::NoKey { .. } => Self::NoKey,
+            Abort::Unusable { .. } => Self::Unusable,
+            Abort::LengthsDiffer { .. } => Self::LengthsDiffer,
+            Abort::Random(_) => Self::Random,
+            Abort::Peer { .. } => Self::Peer,
+            Abort::Cut => Self::Cut,
+        }
+    }
+
+    /// Its number on the wire; 0 for none that is known.
+    pub(crate) fn number(self) -> u8 {
+        (1..).zip(PEER_REASONS).find(|(_, reason)| *reason == self).map_or(0, |(number, _)| number)
+    }
+
+    /// The reason of a number from the wire.
+    pub(crate) fn from_number(number: u8) -> Self {
+        (1..).zip(PEER_REASONS).find(|(own, _)| *own == number).map_or(Self::Unknown, |(_, reason)| reason)
+    }
+}
+
+impl fmt::Display for PeerReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::TooNoisy => "its error rate is above what can be corrected",
+            Self::TooWeak => "its signal-to-noise ratio is below what can be reconciled",
+            Self::Uncorrected => "too many of its frames could not be corrected",
+            Self::Unverified => "its corrected bits differ from ours",
+            Self::NoKey => "its finite-key bound leaves no key",
+            Self::Unusable => "its raw data cannot be used",
+            Self::LengthsDiffer => "it reckons another key length",
+            Self::Random => "its source of randomness failed",
+            Self::Peer => "as we did",
+            Self::Cut => "its connection was lost",
+            Self::Unknown => "for a reason that this version does not know",
+        })
+    }
 }
 
 /// Why a stage cannot go on: nature took the block, or the peer broke the protocol.
@@ -338,6 +430,17 @@ pub enum Fault {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_reason_comes_back_from_the_wire() {
+        for reason in PEER_REASONS {
+            assert_eq!(PeerReason::from_number(reason.number()), reason, "{reason}");
+        }
+        for unknown in [0, 11, 255] {
+            assert_eq!(PeerReason::from_number(unknown), PeerReason::Unknown, "{unknown}");
+        }
+        assert_eq!(PeerReason::of(&Abort::Unverified).number(), 4, "as in earlier versions");
+    }
 
     #[test]
     fn scratch_memory_survives_from_job_to_job() {

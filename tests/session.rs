@@ -20,7 +20,7 @@ use keystill::reconcile::gaussian::Method as Gaussian;
 use keystill::session::{
     Config, Error, Event, Input, LinkState, Outcome, Output, Refused, SecretKey, Session, Ticket, Time, Work,
 };
-use keystill::stage::{Role, Workbench};
+use keystill::stage::{Abort, PeerReason, Role, Workbench};
 
 mod synthetic;
 use synthetic::{Lcg, cv_frames, cv_protocol, frames, modulated_cv_frames, protocol};
@@ -582,12 +582,19 @@ fn a_cv_channel_too_noisy_leaves_no_key_and_says_why() {
     let (end, [alice, bob]) = run_cv(0.3);
     assert!(matches!(end, End::Over), "the block ends, the session goes on: {end:?}");
     assert!(alice.keys.is_empty() && bob.keys.is_empty(), "nothing is released");
-    let reasons = alice.events.iter().filter_map(|event| match event {
-        Event::Block(report) => match &report.outcome {
-            Outcome::Aborted(abort) => Some(abort.to_string()),
-            Outcome::Key { .. } => None,
-        },
-        _ => None,
-    });
-    assert!(reasons.count() > 0, "a reason is given: {:?}", alice.events);
+    let abort = |party: &Party<Cv>| {
+        let mut aborts = party.events.iter().filter_map(|event| match event {
+            Event::Block(report) => match &report.outcome {
+                Outcome::Aborted(abort) => Some(abort.clone()),
+                Outcome::Key { .. } => None,
+            },
+            _ => None,
+        });
+        aborts.next_back().expect("the block is reported")
+    };
+    let (own, heard) = match (abort(&alice), abort(&bob)) {
+        (own, Abort::Peer { why }) | (Abort::Peer { why }, own) => (own, why),
+        both => panic!("one side gives up and the other hears of it: {both:?}"),
+    };
+    assert_eq!(PeerReason::of(&own), heard, "the peer is told why: {own}");
 }

@@ -11,7 +11,9 @@ use crate::ledger::{Disclosure, Ledger};
 use crate::protocol::{Course, Desk, Kept, KeyLength, Lesson, Party, Protocol, Wing};
 use crate::random::{Draw, Purpose};
 use crate::reconcile::{Reconciled, Task};
-use crate::stage::{Abort, Computation, Computed, Conversation, Fault, Next, Outbox, Side, converse};
+use crate::stage::{
+    Abort, Computation, Computed, Conversation, Fault, Next, Outbox, PeerReason, Side, converse,
+};
 use crate::verify::{self, Candidate, VerifiedBlock};
 use crate::wire::{Malformed, Reader, Writer};
 
@@ -219,9 +221,9 @@ impl<P: Protocol> Block<P> {
     /// Hears any message but a tag.
     pub(super) fn hear(&mut self, header: Header, mut reader: Reader<'_>) -> Effects {
         if header.kind == Kind::Abort {
-            reader.u8()?;
+            let why = PeerReason::from_number(reader.u8()?);
             reader.end()?;
-            return self.hear_abort();
+            return self.hear_abort(why);
         }
         if self.is_aborted() {
             return Ok(Vec::new());
@@ -516,7 +518,7 @@ impl<P: Protocol> Block<P> {
 
     /// Wipes the block.
     pub(super) fn abort(&mut self, abort: Abort) -> BlockReport {
-        let heard = matches!(abort, Abort::Peer | Abort::Cut);
+        let heard = matches!(abort, Abort::Peer { .. } | Abort::Cut);
         self.phase = Phase::Aborted { heard };
         self.talks.clear();
         self.frames.clear();
@@ -525,7 +527,7 @@ impl<P: Protocol> Block<P> {
         self.report(Outcome::Aborted(abort))
     }
 
-    fn hear_abort(&mut self) -> Effects {
+    fn hear_abort(&mut self, why: PeerReason) -> Effects {
         match &mut self.phase {
             Phase::Aborted { heard } => {
                 *heard = true;
@@ -533,7 +535,7 @@ impl<P: Protocol> Block<P> {
             }
             // Once its tags are out, only an authenticated word ends a block: the next connection's.
             _ if self.tags.transcript_heard.is_some() => Err(out_of_turn("abort")),
-            _ => Err(Abort::Peer.into()),
+            _ => Err(Abort::Peer { why }.into()),
         }
     }
 

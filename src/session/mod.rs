@@ -28,7 +28,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crate::auth::{AuthError, Pool, TAG_BITS, TAGS_PER_BLOCK, Tag, Transcript};
 use crate::protocol::{Course, Measured, Party, Protocol};
 use crate::random::RandomSource;
-use crate::stage::{Abort, Computation, Computed, Fault, Role};
+use crate::stage::{Abort, Computation, Computed, Fault, PeerReason, Role};
 use crate::wire::{Malformed, Reader, Writer};
 
 use block::{Block, Effect, Place};
@@ -409,7 +409,7 @@ impl<P: Protocol> Session<P> {
             self.remember(Entry::Cut { block: id });
         }
         self.hold(Output::Event(Event::Block(Box::new(report))));
-        vec![Effect::Send(Header::new(Kind::Abort, id), vec![abort_number(abort)])]
+        vec![Effect::Send(Header::new(Kind::Abort, id), vec![PeerReason::of(abort).number()])]
     }
 
     /// Sends the tags of the oldest blocks that are ready for them, and forgets blocks that are over.
@@ -591,21 +591,5 @@ fn role_number(role: Role) -> u8 {
     match role {
         Role::Alice => 0,
         Role::Bob => 1,
-    }
-}
-
-/// Why a block was given up, as the peer is told: nothing that depends on key bits.
-fn abort_number(abort: &Abort) -> u8 {
-    match abort {
-        Abort::TooNoisy { .. } => 1,
-        Abort::TooWeak { .. } => 2,
-        Abort::Uncorrected { .. } => 3,
-        Abort::Unverified => 4,
-        Abort::NoKey { .. } => 5,
-        Abort::Unusable { .. } => 6,
-        Abort::LengthsDiffer { .. } => 7,
-        Abort::Random(_) => 8,
-        Abort::Peer => 9,
-        Abort::Cut => 10,
     }
 }

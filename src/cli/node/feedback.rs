@@ -202,7 +202,7 @@ mod tests {
     fn report(block: u64) -> BlockReport {
         BlockReport {
             block,
-            outcome: Outcome::Aborted(Abort::Peer),
+            outcome: Outcome::Aborted(Abort::Unverified),
             figures: vec![("test_qber", 0.25)],
             feedback: vec![("test_qber_intensity_0_detector_1", 0.5)],
             choice: None,
