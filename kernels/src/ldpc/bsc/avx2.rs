@@ -135,13 +135,13 @@ pub(super) fn iterate(
     let mut violated = 0;
     for Told { edges, parity, word, messages: at } in graph.told(syndrome, halves) {
         let messages = &mut messages[at..];
-        let count = edges.len();
+        let limits = &graph.limits[edges.clone()];
         for (place, edge) in bench.places.iter_mut().zip(&graph.edges[edges.clone()]) {
             *place = (graph.place(*edge, word) * LANES) as u32;
         }
         for first in (0..LANES).step_by(WIDTH) {
             let parity = (parity >> first) as u32;
-            violated += check((count, parity, first), posteriors, messages, (tables, &mut bench));
+            violated += check((limits, parity, first), posteriors, messages, (tables, &mut bench));
         }
         let values = bench.places.iter().zip(&bench.values).zip(&graph.turns[edges]);
         for ((place, value), turn) in values {
@@ -158,12 +158,12 @@ pub(super) fn iterate(
 /// Thirty-two checks of a row, from lane `first` of the word: how many are violated.
 #[target_feature(enable = "avx2,popcnt")]
 fn check(
-    (count, parity, first): (usize, u32, usize),
+    (limits, parity, first): (&[u8], u32, usize),
     posteriors: &[i8],
     messages: &mut [i8],
     (tables, bench): (Tables, &mut Bench),
 ) -> usize {
-    let zero = _mm256_setzero_si256();
+    let (zero, count) = (_mm256_setzero_si256(), limits.len());
     let mut signs = spread(parity);
     let mut least = _mm256_set1_epi8(127);
     let [mut low, mut high] = [zero; 2];
@@ -181,10 +181,11 @@ fn check(
     let own = tables.phi(least);
     let all = tables.inverse([low, high]);
     let others = tables.inverse([_mm256_sub_epi16(low, own[0]), _mm256_sub_epi16(high, own[1])]);
-    for (number, value) in bench.values[..count].iter_mut().enumerate() {
+    for (number, (value, limit)) in bench.values[..count].iter_mut().zip(limits).enumerate() {
         let extrinsic = load(&value[first..]);
         let is_least = _mm256_cmpeq_epi8(_mm256_abs_epi8(extrinsic), least);
         let told = _mm256_blendv_epi8(all, others, is_least);
+        let told = _mm256_min_epu8(told, _mm256_set1_epi8(limit.cast_signed()));
         // The sign instruction needs a value that is not zero.
         let sign = _mm256_or_si256(_mm256_xor_si256(signs, extrinsic), _mm256_set1_epi8(1));
         let message = _mm256_sign_epi8(told, sign);

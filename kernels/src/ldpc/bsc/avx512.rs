@@ -127,7 +127,12 @@ pub(super) fn iterate(
         for (place, edge) in bench.places.iter_mut().zip(&graph.edges[edges.clone()]) {
             *place = graph.place(*edge, word) as u32;
         }
-        violated += check((&graph.turns[edges], parity), posteriors, messages, (tables, &mut bench));
+        violated += check(
+            (&graph.turns[edges.clone()], &graph.limits[edges], parity),
+            posteriors,
+            messages,
+            (tables, &mut bench),
+        );
     }
     violated
 }
@@ -135,7 +140,7 @@ pub(super) fn iterate(
 /// Sixty-four checks of a row: how many are violated.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 fn check(
-    (turns, parity): (&[u8], u64),
+    (turns, limits, parity): (&[u8], &[u8], u64),
     posteriors: &mut [Lanes],
     messages: &mut [Lanes],
     (tables, bench): (Tables, &mut Bench),
@@ -161,10 +166,11 @@ fn check(
     let own = tables.phi(least);
     let all = tables.inverse([even, odd]);
     let others = tables.inverse([_mm512_sub_epi16(even, own[0]), _mm512_sub_epi16(odd, own[1])]);
-    let edges = bench.places[..count].iter().zip(&bench.extrinsic).zip(messages.iter_mut()).zip(turns);
-    for (((place, value), message), turn) in edges {
+    let edges = bench.places[..count].iter().zip(&bench.extrinsic).zip(messages.iter_mut());
+    for (((place, value), message), (turn, limit)) in edges.zip(turns.iter().zip(limits)) {
         let is_least = _mm512_cmpeq_epu8_mask(_mm512_abs_epi8(*value), least);
         let told = _mm512_mask_blend_epi8(is_least, all, others);
+        let told = _mm512_min_epu8(told, _mm512_set1_epi8(limit.cast_signed()));
         let negative = _mm512_movepi8_mask(_mm512_xor_si512(signs, *value));
         let told = _mm512_mask_sub_epi8(told, negative, zero, told);
         store(message, told);

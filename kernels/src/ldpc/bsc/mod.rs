@@ -6,8 +6,8 @@
 //! Smith and Villasenor, MILCOM 2003) by sums: with φ(x) = −ln tanh(x/2) and Σ = Σ φ(|v|) over the edges of
 //! a check, its least reliable edges hear φ⁻¹(Σ − φ(least)), which is exact, and all others φ⁻¹(Σ).
 //!
-//! Values are in units of ¼: L = 4 ln(p₀/p₁). Those from checks are at most 32: at a lower limit frames stood
-//! still near their end, nearer to that of the posteriors, 127, a few wrong bits of degree 20 made them diverge.
+//! Values are in units of ¼: L = 4 ln(p₀/p₁). Those from checks are at most 32, and less to bits of many checks
+//! ([`limits`]): at a lower limit for all frames stood still near their end.
 //! φ is a table in units of 1/2048, summed in 16 bits with saturation at 2¹⁶ − 1, so that the order of the edges
 //! changes nothing; φ⁻¹ is a table of three steps.
 //!
@@ -37,6 +37,9 @@ pub const MOST_EDGES: usize = 192;
 
 /// Most words of a block.
 const MOST_WORDS: usize = 64;
+
+/// The largest message from a check.
+const MOST_TOLD: u8 = 32;
 
 /// φ of a magnitude, in units of 1/2048; 0 counts as 0.12 units, from 31 on it is 0.
 const PHI: [u16; 32] = [
@@ -79,6 +82,8 @@ pub struct Graph<'a> {
     pub firsts: &'a [u8],
     /// By edge, the lanes that the column's next edge turns it by beyond that: see [`turns`].
     pub turns: &'a [u8],
+    /// By edge, the largest message from its check, at most 32: see [`limits`].
+    pub limits: &'a [u8],
 }
 
 /// The bit of a block that an edge of this shift leads check `check` of a row to: the shift's words and its lanes are
@@ -108,6 +113,23 @@ pub fn turns(edges: &[(u32, u32)], firsts: &mut [u8], turns: &mut [u8]) {
         *turn = (*next + LANES as u8 - lanes(*shift)) % LANES as u8;
         *next = lanes(*shift);
     }
+}
+
+/// What all messages to a bit may add up to. From 140 to 180 decodes best: with more, frames diverge, with 110 they take
+/// a tenth more iterations, with 70 they stand still.
+const MOST_HEARD: usize = 180;
+
+/// The largest message of each edge, by the degree of its column: all that a bit hears is at most 180.
+///
+/// Posteriors saturate at 127. When a bit of degree 20 has heard 640 and some of its checks turn, what they take back is
+/// taken from 127: four wrong checks outvoted sixteen, and frames with a few wrong bits left diverged. Panics if an
+/// edge's column is none.
+#[must_use]
+pub fn limits(columns: usize, edges: &[(u32, u32)]) -> Vec<u8> {
+    let mut degrees = vec![0; columns];
+    edges.iter().for_each(|(column, _)| degrees[*column as usize] += 1);
+    let limit = |degree: usize| (MOST_HEARD / degree).min(usize::from(MOST_TOLD)) as u8;
+    edges.iter().map(|(column, _)| limit(degrees[*column as usize])).collect()
 }
 
 impl fmt::Debug for Graph<'_> {
@@ -159,6 +181,7 @@ impl Graph<'_> {
             |(column, shift): &(u32, u32)| (*column as usize) < self.columns && (*shift as usize) < self.lift;
         assert!(self.edges.iter().all(inside), "an edge leads out of the graph");
         assert!(self.firsts.len() == self.columns && self.turns.len() == edges, "turns");
+        assert!(self.limits.len() == edges, "limits");
     }
 }
 
@@ -322,9 +345,16 @@ mod tests {
         for (seed, lift) in [(1, 64), (2, 128), (3, 512)] {
             let mut rng = Lcg(seed);
             let (rows, edges) = code(&mut rng, lift as u64);
-            let (firsts, turns) = turned(&edges);
-            let graph =
-                Graph { lift, columns: 24, rows: &rows, edges: &edges, firsts: &firsts, turns: &turns };
+            let ((firsts, turns), limits) = (turned(&edges), limits(24, &edges));
+            let graph = Graph {
+                lift,
+                columns: 24,
+                rows: &rows,
+                edges: &edges,
+                firsts: &firsts,
+                turns: &turns,
+                limits: &limits,
+            };
             let bits: Vec<u64> =
                 (0..24 * lift / 64).map(|_| rng.next(1 << 30) << 34 ^ rng.next(1 << 34)).collect();
             let mut noisy = bits.clone();
@@ -382,11 +412,59 @@ mod tests {
     }
 
     #[test]
+    fn all_that_a_bit_hears_is_little_more_than_its_posterior_can_be() {
+        let edges: Vec<(u32, u32)> = [2, 3, 7, 8, 20]
+            .iter()
+            .zip(0..)
+            .flat_map(|(degree, column)| vec![(column, 0); *degree])
+            .collect();
+        let limits = limits(5, &edges);
+        let places = [0, 2, 5, 12, 20];
+        assert_eq!(places.map(|place| limits[place]), [32, 32, 25, 22, 9], "by degree");
+    }
+
+    #[test]
+    fn no_message_is_above_its_limit() {
+        let mut rng = Lcg(5);
+        let (rows, edges) = code(&mut rng, 64);
+        let (firsts, turns) = turned(&edges);
+        let limits: Vec<u8> = (0..edges.len()).map(|edge| 3 + (edge % 9) as u8).collect();
+        let graph = Graph {
+            lift: 64,
+            columns: 24,
+            rows: &rows,
+            edges: &edges,
+            firsts: &firsts,
+            turns: &turns,
+            limits: &limits,
+        };
+        for isa in Isa::available() {
+            let (mut posteriors, mut messages) = (vec![0; 24 * 64], vec![0; edges.len() * 64]);
+            prepare(isa, graph, &[0; 24], &[0; 24], 40, &mut posteriors);
+            (0..3).for_each(|_| _ = iterate(isa, graph, &[0; 6], &[], &mut posteriors, &mut messages));
+            for (limit, messages) in limits.iter().zip(messages.chunks(64)) {
+                assert!(
+                    messages.iter().all(|message| *message == *limit as i8),
+                    "{isa}: {limit}: {messages:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
     fn halves_add_up_to_the_checks_and_are_met_by_the_word() {
         let (lift, mut rng) = (128, Lcg(9));
         let (rows, edges) = code(&mut rng, lift as u64);
-        let (firsts, turns) = turned(&edges);
-        let graph = Graph { lift, columns: 24, rows: &rows, edges: &edges, firsts: &firsts, turns: &turns };
+        let ((firsts, turns), limits) = (turned(&edges), limits(24, &edges));
+        let graph = Graph {
+            lift,
+            columns: 24,
+            rows: &rows,
+            edges: &edges,
+            firsts: &firsts,
+            turns: &turns,
+            limits: &limits,
+        };
         let as_rows: Vec<u32> = rows.iter().flat_map(|row| [*row, *row]).skip(1).collect();
         let finer = Graph { rows: &as_rows, ..graph };
         let bits: Vec<u64> = (0..48).map(|_| rng.next(1 << 31) << 33 ^ rng.next(1 << 31)).collect();
@@ -423,8 +501,16 @@ mod tests {
     fn the_syndrome_is_its_definition() {
         let (lift, mut rng) = (192, Lcg(4));
         let (rows, edges) = code(&mut rng, lift as u64);
-        let (firsts, turns) = turned(&edges);
-        let graph = Graph { lift, columns: 24, rows: &rows, edges: &edges, firsts: &firsts, turns: &turns };
+        let ((firsts, turns), limits) = (turned(&edges), limits(24, &edges));
+        let graph = Graph {
+            lift,
+            columns: 24,
+            rows: &rows,
+            edges: &edges,
+            firsts: &firsts,
+            turns: &turns,
+            limits: &limits,
+        };
         let bits: Vec<u64> = (0..72).map(|_| rng.next(1 << 31) << 33 ^ rng.next(1 << 31)).collect();
         for isa in Isa::available() {
             let [mut whole, mut halves] = [0; 2].map(|_| vec![0; 18]);

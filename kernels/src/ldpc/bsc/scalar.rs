@@ -1,6 +1,6 @@
 //! The reference, lane by lane.
 
-use super::{CERTAIN, Graph, INVERSE, LANES, MOST_EDGES, MOST_WORDS, PHI, Told};
+use super::{CERTAIN, Graph, INVERSE, LANES, MOST_EDGES, MOST_TOLD, MOST_WORDS, PHI, Told};
 
 type Lanes = [i8; LANES];
 
@@ -82,10 +82,11 @@ fn check(
     for (number, (index, value)) in edges.zip(values.iter()).enumerate() {
         let message = &mut messages[number * LANES..][..LANES];
         let posterior = &mut posteriors[graph.place(graph.edges[index], word) * LANES..][..LANES];
+        let limit = graph.limits[index].min(MOST_TOLD).cast_signed();
         let mut heard = [0i8; LANES];
         for lane in 0..LANES {
             let is_least = value[lane].unsigned_abs() == least[lane];
-            let magnitude = if is_least { told[1][lane] } else { told[0][lane] };
+            let magnitude = if is_least { told[1][lane] } else { told[0][lane] }.min(limit);
             let negative = signs[lane] ^ value[lane] < 0;
             message[lane] = if negative { -magnitude } else { magnitude };
             heard[lane] = value[lane].saturating_add(message[lane]);

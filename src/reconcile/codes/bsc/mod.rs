@@ -10,7 +10,8 @@
 //!
 //! *Graph.* Columns are placed from the lightest up. Those of degree 2 form a zigzag through the rows, a
 //! long one instead of many short cycles; all others take the rows that are lightest so far, so that check
-//! degrees differ by little. A shift is redrawn until it closes no cycle of four edges. It is a pair, of the words of 64
+//! degrees differ by little. A shift is redrawn until it closes no cycle of four edges, and until no two columns of
+//! degree 3 meet the zigzag alike, which would make a word of few bits. It is a pair, of the words of 64
 //! bits in a block and of the bits in a word, each going round for itself
 //! ([`bit_of`](keystill_kernels::ldpc::bsc::bit_of)): a decoder of 64 lanes then reads and writes whole words.
 //!
@@ -23,12 +24,15 @@ pub mod table;
 
 use std::collections::HashSet;
 
-use keystill_kernels::ldpc::bsc::{Graph, MOST_EDGES, check_of, turns};
+use keystill_kernels::ldpc::bsc::{Graph, MOST_EDGES, bit_of, check_of, limits, turns};
 
 use table::{Row, TABLE};
 
 /// Block columns that degrees are designed for.
 const COLUMNS: u32 = 256;
+
+/// Columns of a higher degree make no weak words with the chain: too many of their checks would fail.
+const MOST_WEAK: u32 = 4;
 
 /// Shifts tried for an edge that closes no cycle of four.
 const SHIFT_TRIES: usize = 200;
@@ -44,6 +48,8 @@ pub struct Code {
     /// How the decoder turns lanes, by column and by edge.
     firsts: Vec<u8>,
     turns: Vec<u8>,
+    /// The largest message of each edge.
+    limits: Vec<u8>,
 }
 
 impl Code {
@@ -107,6 +113,7 @@ impl Code {
             edges: &self.edges,
             firsts: &self.firsts,
             turns: &self.turns,
+            limits: &self.limits,
         }
     }
 }
@@ -160,29 +167,53 @@ struct Builder {
     weights: Vec<u32>,
     /// Differences of shifts in use by pairs of rows: one twice is a cycle of four edges.
     differences: HashSet<(u32, u32, u32)>,
+    /// The turn of each row along the chain of columns of degree 2, from its first row on.
+    chain: Vec<u32>,
+    /// How columns of degree 3 meet the chain: two alike are a word of few bits.
+    meetings: HashSet<Meeting>,
 }
+
+/// Where the three edges of a column meet the chain, whatever the column's own turn: for each the row, or the first
+/// row for all that the chain joins, and the turn along it.
+type Meeting = [(u32, u32); 3];
 
 impl Builder {
     fn new(columns: usize, checks: usize, lift: usize, seed: u64) -> Self {
         let lift = u32::try_from(lift).unwrap_or(u32::MAX);
         let columns = vec![Vec::new(); columns];
-        Self { lift, rng: SplitMix(seed), columns, weights: vec![0; checks], differences: HashSet::new() }
+        Self {
+            lift,
+            rng: SplitMix(seed),
+            columns,
+            weights: vec![0; checks],
+            differences: HashSet::new(),
+            chain: vec![0],
+            meetings: HashSet::new(),
+        }
     }
 
     fn add(&mut self, column: usize, degree: u32) {
         let rows = if degree == 2 { self.zigzag(column) } else { self.lightest(degree) };
-        rows.into_iter().for_each(|row| self.join(column, row));
+        rows.into_iter().for_each(|row| self.join(column, degree, row));
+        match self.columns[column][..] {
+            [(row, first), (_, second)] => {
+                let turn = self.less(self.more(self.chain[row as usize], first), second);
+                self.chain.push(turn);
+            }
+            [first, second, third] => _ = self.meetings.insert(self.meeting([first, second, third])),
+            _ => {}
+        }
     }
 
-    /// Adds an edge, without a cycle of four if one of the shifts tried closes none.
-    fn join(&mut self, column: usize, row: u32) {
+    /// Adds an edge, of the first shift tried that closes no cycle of four and makes no word of few bits, if there
+    /// is one.
+    fn join(&mut self, column: usize, degree: u32, row: u32) {
         let mut shift = 0;
         for _ in 0..SHIFT_TRIES {
             shift = self.rng.below(self.lift);
-            if !self
-                .differences_of(column, row, shift)
-                .any(|difference| self.differences.contains(&difference))
-            {
+            let mut differences = self.differences_of(column, row, shift);
+            let closes = differences.any(|difference| self.differences.contains(&difference));
+            if !closes && (degree > MOST_WEAK || !self.is_weak(column, row, shift)) {
                 break;
             }
         }
@@ -190,6 +221,53 @@ impl Builder {
         self.differences.extend(taken);
         self.columns[column].push((row, shift));
         self.weights[row as usize] += 1;
+    }
+
+    /// Whether this edge makes, with the chain of columns of degree 2, a word of few bits or nearly one: bits that noise
+    /// turns together now and then, and that the decoder cannot turn back.
+    ///
+    /// A column that meets the chain twice at one place closes a cycle with the bits between; all its checks but those
+    /// beside hold. Two columns of degree 3 that meet it alike make a word of the code, each with the bits between
+    /// its checks and the other's.
+    fn is_weak(&self, column: usize, row: u32, shift: u32) -> bool {
+        let place = self.on_chain((row, shift));
+        let edges = &self.columns[column][..];
+        match edges {
+            [first, second] if self.meetings.contains(&self.meeting([*first, *second, (row, shift)])) => true,
+            _ => place.0 == 0 && edges.iter().any(|edge| self.on_chain(*edge) == place),
+        }
+    }
+
+    /// How three edges meet the chain.
+    fn meeting(&self, edges: [(u32, u32); 3]) -> Meeting {
+        let places = edges.map(|edge| self.on_chain(edge));
+        let seen_from = |(_, origin): (u32, u32)| {
+            let mut places = places.map(|(row, turn)| (row, self.less(turn, origin)));
+            places.sort_unstable();
+            places
+        };
+        let [first, second, third] = places.map(seen_from);
+        first.min(second).min(third)
+    }
+
+    /// Where an edge meets the chain: row and turn, whatever its column's own.
+    fn on_chain(&self, (row, shift): (u32, u32)) -> (u32, u32) {
+        match self.chain.get(row as usize) {
+            Some(turn) => (0, self.more(shift, *turn)),
+            None => (row, shift),
+        }
+    }
+
+    /// One shift and then another.
+    fn more(&self, shift: u32, other: u32) -> u32 {
+        let sum = bit_of(shift as usize, other as usize, self.lift as usize);
+        u32::try_from(sum).unwrap_or(u32::MAX)
+    }
+
+    /// A shift, and another taken back.
+    fn less(&self, shift: u32, other: u32) -> u32 {
+        let difference = check_of(shift as usize, other as usize, self.lift as usize);
+        u32::try_from(difference).unwrap_or(u32::MAX)
     }
 
     fn zigzag(&self, column: usize) -> Vec<u32> {
@@ -238,7 +316,8 @@ impl Builder {
         let (mut firsts, mut by_edge) = (vec![0; self.columns.len()], vec![0; edges.len()]);
         turns(&edges, &mut firsts, &mut by_edge);
         let (lift, columns) = (self.lift as usize, self.columns.len());
-        Some(Code { lift, columns, rows, edges, firsts, turns: by_edge })
+        let limits = limits(columns, &edges);
+        Some(Code { lift, columns, rows, edges, firsts, turns: by_edge, limits })
     }
 }
 
@@ -305,6 +384,45 @@ mod tests {
                     let is_new = seen.insert((first, second, difference));
                     assert!(is_new, "{} rows, lift {lift}: rows {first} and {second}", row.checks);
                 }
+            }
+        }
+    }
+
+    /// Row and shift of each column's edges.
+    fn columns(code: &Code) -> Vec<Vec<(usize, usize)>> {
+        let mut columns = vec![Vec::new(); code.columns];
+        for (row, halves) in code.rows.windows(3).step_by(2).enumerate() {
+            for (column, shift) in &code.edges[halves[0] as usize..halves[2] as usize] {
+                columns[*column as usize].push((row, *shift as usize));
+            }
+        }
+        columns
+    }
+
+    #[test]
+    fn light_columns_make_no_word_with_the_chain() {
+        for (row, lift) in TABLE.iter().flat_map(|row| [(row, 256), (row, 1024)]) {
+            let code = Code::build(256, row.checks as usize, lift, 1).expect("a code");
+            let columns = columns(&code);
+            // The first check of the chain that each check is in, bit by bit.
+            let mut chain: Vec<usize> = (0..code.checks()).collect();
+            for edges in &columns {
+                let [(row, shift), (next, by)] = edges[..] else { continue };
+                for bit in 0..lift {
+                    chain[next * lift + check_of(bit, by, lift)] =
+                        chain[row * lift + check_of(bit, shift, lift)];
+                }
+            }
+            let mut met = HashSet::new();
+            let light = columns.iter().filter(|edges| (3..=4).contains(&edges.len()));
+            for (edges, bit) in light.flat_map(|edges| (0..lift).map(move |bit| (edges, bit))) {
+                let first = |(row, shift): &(usize, usize)| chain[row * lift + check_of(bit, *shift, lift)];
+                let mut places: Vec<usize> = edges.iter().map(first).collect();
+                places.sort_unstable();
+                let degree = places.len();
+                places.dedup();
+                assert_eq!(places.len(), degree, "{} rows, lift {lift}: a cycle with the chain", row.checks);
+                assert!(degree > 3 || met.insert(places), "{} rows, lift {lift}: two alike", row.checks);
             }
         }
     }
