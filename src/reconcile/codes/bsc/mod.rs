@@ -13,7 +13,7 @@
 //! degrees differ by little. A shift is redrawn until it closes no cycle of four edges, and until no two columns of
 //! degree 3 meet the zigzag alike, which would make a word of few bits. It is a pair, of the words of 64
 //! bits in a block and of the bits in a word, each going round for itself
-//! ([`bit_of`](keystill_kernels::ldpc::bsc::bit_of)): a decoder of 64 lanes then reads and writes whole words.
+//! ([`bit_of`]): a decoder of 64 lanes then reads and writes whole words.
 //!
 //! *Halves.* The edges of a row take turns in two halves, so that degrees are alike in both. Telling the
 //! parity of a check's first half makes two checks of half the weight of it: between two numbers of rows,
