@@ -73,9 +73,9 @@ const EFFICIENCY: &[(f64, f64)] = &[
 ];
 /// What codes of each size need beyond it.
 const SHORTER: [f64; SIZES.len()] = [0.0, 0.0, 0.035, 0.05, 0.25];
-/// A first shot is for as many errors as the mean and so many standard deviations, by size: of the longest frames
-/// 0.6 % have more. In shorter ones a deviation is worth more than the increments of the 7 % that have more.
-const DEVIATIONS: [f64; SIZES.len()] = [2.5, 1.5, 1.5, 1.5, 2.5];
+/// A first shot is for as many errors as the mean and so many standard deviations: 0.6 % of the frames have
+/// more.
+const DEVIATIONS: f64 = 2.5;
 
 /// How frames are reconciled: both sides hold the same.
 #[derive(Clone, Debug)]
@@ -266,8 +266,7 @@ fn first_leak(qber: f64, size: usize, bits: f64) -> f64 {
     let toward = ((libm::log(qber) - libm::log(low)) / (libm::log(high) - libm::log(low))).clamp(0.0, 1.0);
     let efficiency = lower + (upper - lower) * toward + SHORTER[size.min(SIZES.len() - 1)];
     let deviation = libm::sqrt(qber * (1.0 - qber) / bits);
-    let most_errors = qber + DEVIATIONS[size.min(SIZES.len() - 1)] * deviation;
-    efficiency * entropy(most_errors.min(0.5)) * bits
+    efficiency * entropy((qber + DEVIATIONS * deviation).min(0.5)) * bits
 }
 
 /// The reference side of one frame.

@@ -35,7 +35,7 @@ const COLUMNS: u32 = 256;
 const MOST_WEAK: u32 = 4;
 
 /// Shifts tried for an edge that closes no cycle of four.
-const SHIFT_TRIES: usize = 200;
+const SHIFT_TRIES: usize = 2000;
 
 /// A code.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -205,18 +205,22 @@ impl Builder {
         }
     }
 
-    /// Adds an edge, of the first shift tried that closes no cycle of four and makes no word of few bits, if there
-    /// is one.
+    /// Adds an edge, of the first shift tried that closes no cycle of four and makes no word of few bits, or at least
+    /// closes no such cycle.
     fn join(&mut self, column: usize, degree: u32, row: u32) {
-        let mut shift = 0;
+        let (mut shift, mut open) = (0, None);
         for _ in 0..SHIFT_TRIES {
             shift = self.rng.below(self.lift);
             let mut differences = self.differences_of(column, row, shift);
-            let closes = differences.any(|difference| self.differences.contains(&difference));
-            if !closes && (degree > MOST_WEAK || !self.is_weak(column, row, shift)) {
+            if differences.any(|difference| self.differences.contains(&difference)) {
+                continue;
+            }
+            open = Some(shift);
+            if degree > MOST_WEAK || !self.is_weak(column, row, shift) {
                 break;
             }
         }
+        let shift = open.unwrap_or(shift);
         let taken: Vec<_> = self.differences_of(column, row, shift).collect();
         self.differences.extend(taken);
         self.columns[column].push((row, shift));
