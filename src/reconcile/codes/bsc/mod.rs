@@ -10,9 +10,9 @@
 //!
 //! *Graph.* Columns are placed from the lightest up. Those of degree 2 form a zigzag through the rows, a
 //! long one instead of many short cycles; all others take the rows that are lightest so far, so that check
-//! degrees differ by little. A shift is redrawn until it closes no cycle of four edges, and until no two columns of
-//! degree 3 meet the zigzag alike, which would make a word of few bits. It is a pair, of the words of 64
-//! bits in a block and of the bits in a word, each going round for itself
+//! degrees differ by little. A shift is redrawn until it closes no cycle of four edges and, of a column of degree
+//! 3 or 4, none with the zigzag, and until no two columns of degree 3 meet the zigzag alike, which would make a word of few
+//! bits. It is a pair, of the words of 64 bits in a block and of the bits in a word, each going round for itself
 //! ([`bit_of`]): a decoder of 64 lanes then reads and writes whole words.
 //!
 //! *Halves.* The edges of a row take turns in two halves, so that degrees are alike in both. Telling the
