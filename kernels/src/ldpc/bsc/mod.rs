@@ -340,21 +340,23 @@ mod tests {
         (firsts, by_edge)
     }
 
+    /// The graph of these parts: rows and edges, how lanes are turned, limits.
+    fn graph<'a>(
+        lift: usize,
+        (rows, edges): (&'a [u32], &'a [(u32, u32)]),
+        (firsts, turns): (&'a [u8], &'a [u8]),
+        limits: &'a [u8],
+    ) -> Graph<'a> {
+        Graph { lift, columns: 24, rows, edges, firsts, turns, limits }
+    }
+
     #[test]
     fn every_level_decodes_alike_and_right() {
         for (seed, lift) in [(1, 64), (2, 128), (3, 512)] {
             let mut rng = Lcg(seed);
             let (rows, edges) = code(&mut rng, lift as u64);
             let ((firsts, turns), limits) = (turned(&edges), limits(24, &edges));
-            let graph = Graph {
-                lift,
-                columns: 24,
-                rows: &rows,
-                edges: &edges,
-                firsts: &firsts,
-                turns: &turns,
-                limits: &limits,
-            };
+            let graph = graph(lift, (&rows, &edges), (&firsts, &turns), &limits);
             let bits: Vec<u64> =
                 (0..24 * lift / 64).map(|_| rng.next(1 << 30) << 34 ^ rng.next(1 << 34)).collect();
             let mut noisy = bits.clone();
@@ -429,15 +431,7 @@ mod tests {
         let (rows, edges) = code(&mut rng, 64);
         let (firsts, turns) = turned(&edges);
         let limits: Vec<u8> = (0..edges.len()).map(|edge| 3 + (edge % 9) as u8).collect();
-        let graph = Graph {
-            lift: 64,
-            columns: 24,
-            rows: &rows,
-            edges: &edges,
-            firsts: &firsts,
-            turns: &turns,
-            limits: &limits,
-        };
+        let graph = graph(64, (&rows, &edges), (&firsts, &turns), &limits);
         for isa in Isa::available() {
             let (mut posteriors, mut messages) = (vec![0; 24 * 64], vec![0; edges.len() * 64]);
             prepare(isa, graph, &[0; 24], &[0; 24], 40, &mut posteriors);
@@ -456,15 +450,7 @@ mod tests {
         let (lift, mut rng) = (128, Lcg(9));
         let (rows, edges) = code(&mut rng, lift as u64);
         let ((firsts, turns), limits) = (turned(&edges), limits(24, &edges));
-        let graph = Graph {
-            lift,
-            columns: 24,
-            rows: &rows,
-            edges: &edges,
-            firsts: &firsts,
-            turns: &turns,
-            limits: &limits,
-        };
+        let graph = graph(lift, (&rows, &edges), (&firsts, &turns), &limits);
         let as_rows: Vec<u32> = rows.iter().flat_map(|row| [*row, *row]).skip(1).collect();
         let finer = Graph { rows: &as_rows, ..graph };
         let bits: Vec<u64> = (0..48).map(|_| rng.next(1 << 31) << 33 ^ rng.next(1 << 31)).collect();
@@ -502,15 +488,7 @@ mod tests {
         let (lift, mut rng) = (192, Lcg(4));
         let (rows, edges) = code(&mut rng, lift as u64);
         let ((firsts, turns), limits) = (turned(&edges), limits(24, &edges));
-        let graph = Graph {
-            lift,
-            columns: 24,
-            rows: &rows,
-            edges: &edges,
-            firsts: &firsts,
-            turns: &turns,
-            limits: &limits,
-        };
+        let graph = graph(lift, (&rows, &edges), (&firsts, &turns), &limits);
         let bits: Vec<u64> = (0..72).map(|_| rng.next(1 << 31) << 33 ^ rng.next(1 << 31)).collect();
         for isa in Isa::available() {
             let [mut whole, mut halves] = [0; 2].map(|_| vec![0; 18]);
