@@ -9,6 +9,11 @@ pub(super) fn weave(dst: &mut [u64], src: &[u64], weave: &Weave) {
     scalar::weave(dst, src, weave);
 }
 
+#[target_feature(enable = "avx2,bmi1,bmi2")]
+pub(super) fn unweave(dst: &mut [u64], src: &[u64], weave: &Weave) {
+    scalar::unweave(dst, src, weave);
+}
+
 #[target_feature(enable = "avx2,popcnt")]
 pub(super) fn subset_parities(words: &[u64], draw: u32) -> u16 {
     scalar::subset_parities(words, draw)

@@ -26,6 +26,30 @@ pub(super) fn weave(dst: &mut [u64], src: &[u64], weave: &Weave) {
     }
 }
 
+#[target_feature(enable = "avx512f,avx512dq,avx512bw,avx512vl,avx512vbmi,gfni,avx2,bmi1,bmi2")]
+pub(super) fn unweave(dst: &mut [u64], src: &[u64], weave: &Weave) {
+    assert_eq!(dst.len(), weave.words(), "the string has another length");
+    assert_eq!(src.len(), weave.words(), "the woven string has another length");
+    let words = set(weave.words);
+    let step = set(8 * weave.stride % weave.words);
+    let lanes: [u64; 8] = std::array::from_fn(|i| (weave.offset + weave.stride * i as u64) % weave.words);
+    let mut word = load8(&lanes);
+    for group in src.as_chunks::<64>().0 {
+        let eights = group.as_chunks::<8>().0;
+        let rows = std::array::from_fn(|row| load8(&eights[row]));
+        for row in transpose(rows) {
+            let (mut places, mut bits) = ([0; 8], [0; 8]);
+            store8(&mut places, word);
+            store8(&mut bits, _mm512_rorv_epi64(row, turn(word, weave.salt)));
+            for (place, bits) in places.into_iter().zip(bits) {
+                dst[usize::try_from(place).unwrap_or_default()] = bits;
+            }
+            let next = _mm512_add_epi64(word, step);
+            word = _mm512_min_epu64(next, _mm512_sub_epi64(next, words));
+        }
+    }
+}
+
 /// [`Weave`]'s rotation of eight words.
 #[inline]
 #[target_feature(enable = "avx512f,avx512dq")]

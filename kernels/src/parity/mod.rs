@@ -185,6 +185,12 @@ kernel! {
     /// Time depends on the length only.
     pub fn weave(dst: &mut [u64], src: &[u64], weave: &Weave);
 
+    /// `dst` = what was woven to `src`: the inverse of [`weave`](fn@weave). Panics unless both have as many words as
+    /// the weave.
+    ///
+    /// Time depends on the length only.
+    pub fn unweave(dst: &mut [u64], src: &[u64], weave: &Weave);
+
     /// The parities of the sixteen subsets of a draw, that of subset 16·`draw` + t in bit t.
     ///
     /// Time depends on the length only.
@@ -225,6 +231,9 @@ mod tests {
                 for isa in Isa::available() {
                     let mut dst = vec![0; words];
                     weave(isa, &mut dst, &src, &weave_of);
+                    let mut back = vec![0; words];
+                    unweave(isa, &mut back, &dst, &weave_of);
+                    assert_eq!(back, src, "{isa}, {words} words: there and back");
                     for place in 0..words * 64 {
                         let to = weave_of.forward(place as u64);
                         assert_eq!(weave_of.backward(to), place as u64, "{words} words, place {place}");

@@ -18,6 +18,23 @@ pub(super) fn weave(dst: &mut [u64], src: &[u64], weave: &Weave) {
     }
 }
 
+#[inline]
+pub(super) fn unweave(dst: &mut [u64], src: &[u64], weave: &Weave) {
+    assert_eq!(dst.len(), weave.words(), "the string has another length");
+    assert_eq!(src.len(), weave.words(), "the woven string has another length");
+    let mut word = weave.offset;
+    for group in src.as_chunks::<64>().0 {
+        let mut group = *group;
+        transpose(&mut group);
+        for thread in group {
+            let at = usize::try_from(word).unwrap_or_default();
+            dst[at] = thread.rotate_right(u32::try_from(weave.turn(word)).unwrap_or_default());
+            word += weave.stride;
+            word -= if word >= weave.words { weave.words } else { 0 };
+        }
+    }
+}
+
 /// Transposes a 64 × 64 bit matrix: bit j of word i and bit i of word j change places.
 ///
 /// Warren, "Hacker's Delight" (2nd ed.), §7-3.
