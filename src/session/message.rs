@@ -26,7 +26,7 @@
 use crate::wire::{Malformed, Reader, Writer};
 
 /// The version of the wire format.
-pub const VERSION: u64 = 4;
+pub const VERSION: u64 = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Kind {

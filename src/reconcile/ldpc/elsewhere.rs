@@ -57,7 +57,7 @@ impl Shot {
     /// Whether bits have the syndrome that was told.
     fn is_met_by(&self, isa: Isa, bits: &BitBlock) -> bool {
         let checks = self.plan.code.checks();
-        let mut woven = self.plan.weave(bits);
+        let mut woven = self.plan.interleaver().weave(isa, bits);
         let mut own = BitBlock::zeros(2 * checks);
         own.edit(|out| {
             let (syndrome, halves) = out.split_at_mut(checks / 64);
