@@ -12,7 +12,7 @@
 //! long one instead of many short cycles; all others take the rows that are lightest so far, so that check
 //! degrees differ by little. A shift is redrawn until it closes no cycle of four edges and, of a column of degree
 //! 3 or 4, none with the zigzag, and until no two columns of degree 3 meet the zigzag alike, which would make a word of few
-//! bits. It is a pair, of the words of 64 bits in a block and of the bits in a word, each going round for itself
+//! bits, nor nearly so at two close places, which would hold few bits fast. It is a pair, of the words of 64 bits in a block and of the bits in a word, each going round for itself
 //! ([`bit_of`]): a decoder of 64 lanes then reads and writes whole words.
 //!
 //! *Halves.* The edges of a row take turns in two halves, so that degrees are alike in both. Telling the
@@ -22,7 +22,7 @@
 pub mod design;
 pub mod table;
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use keystill_kernels::ldpc::bsc::{Graph, MOST_EDGES, bit_of, check_of, limits, turns};
 
@@ -33,6 +33,10 @@ const COLUMNS: u32 = 256;
 
 /// Columns of a higher degree make no weak words with the chain: too many of their checks would fail.
 const MOST_WEAK: u32 = 4;
+
+/// Bits of the chain between two columns that meet it alike at two places: with no more, the decoder cannot turn them
+/// back.
+const NEAR: u32 = 4;
 
 /// Shifts tried for an edge that closes no cycle of four.
 const SHIFT_TRIES: usize = 2000;
@@ -157,6 +161,16 @@ fn node_shares(leak: f64) -> Vec<(u32, f64)> {
     shares
 }
 
+/// Few bits that noise turns together now and then, and that the decoder cannot turn back.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Weakness {
+    None,
+    /// Two checks are violated.
+    Near,
+    /// A word of the code, or a cycle with the chain.
+    Word,
+}
+
 /// Places columns one by one.
 struct Builder {
     lift: u32,
@@ -171,7 +185,13 @@ struct Builder {
     chain: Vec<u32>,
     /// How columns of degree 3 meet the chain: two alike are a word of few bits.
     meetings: HashSet<Meeting>,
+    /// The rows at which columns of degree 3 meet two places, by those places.
+    pairs: HashMap<Pair, Vec<[u32; 2]>>,
 }
+
+/// Where two edges of a column meet the chain, whatever the column's own turn: their rows, as in a [`Meeting`], and
+/// the turn from one to the other.
+type Pair = (u32, u32, u32);
 
 /// Where the three edges of a column meet the chain, whatever the column's own turn: for each the row, or the first
 /// row for all that the chain joins, and the turn along it.
@@ -189,6 +209,7 @@ impl Builder {
             differences: HashSet::new(),
             chain: vec![0],
             meetings: HashSet::new(),
+            pairs: HashMap::new(),
         }
     }
 
@@ -200,46 +221,65 @@ impl Builder {
                 let turn = self.less(self.more(self.chain[row as usize], first), second);
                 self.chain.push(turn);
             }
-            [first, second, third] => _ = self.meetings.insert(self.meeting([first, second, third])),
+            [first, second, third] => {
+                self.meetings.insert(self.meeting([first, second, third]));
+                for (one, other) in [(first, second), (first, third), (second, third)] {
+                    self.pairs.entry(self.pair(one, other)).or_default().push([one.0, other.0]);
+                    self.pairs.entry(self.pair(other, one)).or_default().push([other.0, one.0]);
+                }
+            }
             _ => {}
         }
     }
 
-    /// Adds an edge, of the first shift tried that closes no cycle of four and makes no word of few bits, or at least
-    /// closes no such cycle.
+    /// Adds an edge, of the first shift tried that closes no cycle of four and makes no weak word, or else of that which
+    /// makes the least weak one.
     fn join(&mut self, column: usize, degree: u32, row: u32) {
-        let (mut shift, mut open) = (0, None);
+        let (mut shift, mut best) = (0, None);
         for _ in 0..SHIFT_TRIES {
             shift = self.rng.below(self.lift);
             let mut differences = self.differences_of(column, row, shift);
             if differences.any(|difference| self.differences.contains(&difference)) {
                 continue;
             }
-            open = Some(shift);
-            if degree > MOST_WEAK || !self.is_weak(column, row, shift) {
+            let weakness =
+                if degree > MOST_WEAK { Weakness::None } else { self.weakness(column, row, shift) };
+            best = best.filter(|(least, _)| *least <= weakness).or(Some((weakness, shift)));
+            if weakness == Weakness::None {
                 break;
             }
         }
-        let shift = open.unwrap_or(shift);
+        let shift = best.map_or(shift, |(_, shift)| shift);
         let taken: Vec<_> = self.differences_of(column, row, shift).collect();
         self.differences.extend(taken);
         self.columns[column].push((row, shift));
         self.weights[row as usize] += 1;
     }
 
-    /// Whether this edge makes, with the chain of columns of degree 2, a word of few bits or nearly one: bits that noise
-    /// turns together now and then, and that the decoder cannot turn back.
+    /// What this edge makes with the chain of columns of degree 2.
     ///
     /// A column that meets the chain twice at one place closes a cycle with the bits between; all its checks but those
     /// beside hold. Two columns of degree 3 that meet it alike make a word of the code, each with the bits between
-    /// its checks and the other's.
-    fn is_weak(&self, column: usize, row: u32, shift: u32) -> bool {
-        let place = self.on_chain((row, shift));
-        let edges = &self.columns[column][..];
-        match edges {
-            [first, second] if self.meetings.contains(&self.meeting([*first, *second, (row, shift)])) => true,
-            _ => place.0 == 0 && edges.iter().any(|edge| self.on_chain(*edge) == place),
+    /// its checks and the other's. Two that meet it alike at two close places make nearly one.
+    fn weakness(&self, column: usize, row: u32, shift: u32) -> Weakness {
+        let (edge, edges) = ((row, shift), &self.columns[column][..]);
+        let place = self.on_chain(edge);
+        let is_cycle = place.0 == 0 && edges.iter().any(|edge| self.on_chain(*edge) == place);
+        let is_word = matches!(edges, [first, second] if self.meetings.contains(&self.meeting([*first, *second, edge])));
+        if is_cycle || is_word {
+            return Weakness::Word;
         }
+        let is_near = |own: &(u32, u32)| {
+            let others = self.pairs.get(&self.pair(*own, edge)).into_iter().flatten();
+            others.into_iter().any(|[one, other]| one.abs_diff(own.0) + other.abs_diff(row) <= NEAR)
+        };
+        if edges.iter().any(is_near) { Weakness::Near } else { Weakness::None }
+    }
+
+    /// How two edges meet the chain.
+    fn pair(&self, one: (u32, u32), other: (u32, u32)) -> Pair {
+        let (one, other) = (self.on_chain(one), self.on_chain(other));
+        (one.0, other.0, self.less(one.1, other.1))
     }
 
     /// How three edges meet the chain.
@@ -427,6 +467,29 @@ mod tests {
                 places.dedup();
                 assert_eq!(places.len(), degree, "{} rows, lift {lift}: a cycle with the chain", row.checks);
                 assert!(degree > 3 || met.insert(places), "{} rows, lift {lift}: two alike", row.checks);
+            }
+            // Of the shortest codes with few rows not all columns can stand apart.
+            let mut pairs: HashMap<[usize; 2], Vec<(usize, [usize; 2])>> = HashMap::new();
+            let threes = columns.iter().enumerate().filter(|(_, edges)| lift > 256 && edges.len() == 3);
+            for ((column, edges), bit) in threes.flat_map(|edges| (0..lift).map(move |bit| (edges, bit))) {
+                let first = |(row, shift): &(usize, usize)| chain[row * lift + check_of(bit, *shift, lift)];
+                for (one, other) in [(0, 1), (0, 2), (1, 2)] {
+                    let mut ends = [one, other].map(|end: usize| (first(&edges[end]), edges[end].0));
+                    ends.sort_unstable();
+                    pairs.entry(ends.map(|end| end.0)).or_default().push((column, ends.map(|end| end.1)));
+                }
+            }
+            for met in pairs.values() {
+                for ((one, rows), (other, others)) in
+                    met.iter().flat_map(|one| met.iter().map(move |other| (one, other)))
+                {
+                    let between = rows[0].abs_diff(others[0]) + rows[1].abs_diff(others[1]);
+                    assert!(
+                        one == other || between > 4,
+                        "{} rows: {one} and {other}, {between} bits",
+                        row.checks
+                    );
+                }
             }
         }
     }
