@@ -19,7 +19,6 @@
 mod places;
 
 use std::collections::{BTreeMap, VecDeque};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use zeroize::Zeroizing;
@@ -54,8 +53,24 @@ struct Waiting {
     returned: BTreeMap<store::KeyId, store::Key>,
 }
 
+/// The units of a key, in order.
+type Units = Vec<store::Key>;
+
 /// All units that a caller collects, or why there are none.
-type Fetched = Result<Vec<store::Key>, Unavailable>;
+type Fetched = Result<Units, Unavailable>;
+
+/// What a master asks for.
+#[derive(Clone, Copy, Debug)]
+struct Ask {
+    pair: usize,
+    /// Store keys for each key.
+    units: usize,
+    number: usize,
+    step: u32,
+}
+
+/// The units of each key of a request; `None` if the store has too few.
+type Pulled = Result<Option<Vec<Units>>, Unavailable>;
 
 /// Keys of a store, shared out among pairs.
 #[derive(Debug)]
@@ -65,8 +80,7 @@ pub struct Stored<K> {
     share: Share,
     capacity_bits: u64,
     waiting: Mutex<Waiting>,
-    /// Store keys that callers wait for: one sync serves them all.
-    wanted: AtomicUsize,
+    reserving: Together<Ask, Pulled>,
     collecting: Together<Vec<store::KeyId>, Fetched>,
 }
 
@@ -111,7 +125,7 @@ impl<K: KeyStore> Stored<K> {
             share,
             capacity_bits,
             waiting: Mutex::new(Waiting { pulled: queues(), ends: queues(), ..Waiting::default() }),
-            wanted: AtomicUsize::new(0),
+            reserving: Together::default(),
             collecting: Together::default(),
         })
     }
@@ -126,20 +140,37 @@ impl<K: KeyStore> Stored<K> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Pulls store keys for what is wanted now, and gives each to its pair's queue. False if there are none.
-    fn pull(&self, waiting: &mut Waiting, units: usize, pair: usize) -> Result<bool, Unavailable> {
-        let lanes = self.lanes.iter().filter(|lane| lane.master_here).count().max(1);
-        let others = self.wanted.load(Ordering::Relaxed);
-        // All pairs' places come in turn: as many are pulled for each of the others.
-        let most = (units * lanes + others * lanes).min(MOST_PULLED).max(lanes);
-        let keys = self.store().deliver_next(self.share, most).map_err(|error| failed(&error))?;
-        let any = !keys.is_empty();
-        for key in keys {
-            let place = Place::of_store(key.id).0.place;
-            let own = self.lanes.iter().position(|lane| lane.master_here && lane.holds(place));
-            waiting.pulled[own.unwrap_or(pair)].push_back(key);
+    /// Answers masters whose keys do not wait here: each gets all of its keys, or none. One sync serves them all.
+    fn pull(&self, asks: &[Ask]) -> Vec<Pulled> {
+        let mut answers: Vec<Pulled> = asks.iter().map(|_| Ok(None)).collect();
+        let mut lacking = self.waiting().answer(asks, &mut answers);
+        while lacking > 0 {
+            // The store syncs: who needs nothing of it goes on meanwhile.
+            let keys = match self.store().deliver_next(self.share, self.most(lacking)) {
+                Ok(keys) if keys.is_empty() => break,
+                Ok(keys) => keys,
+                Err(error) => {
+                    let unanswered = answers.iter_mut().filter(|answer| matches!(answer, Ok(None)));
+                    unanswered.for_each(|answer| *answer = Err(failed(&error)));
+                    break;
+                }
+            };
+            let mut waiting = self.waiting();
+            for key in keys {
+                let place = Place::of_store(key.id).0.place;
+                let own = self.lanes.iter().position(|lane| lane.master_here && lane.holds(place));
+                waiting.pulled[own.unwrap_or(asks[0].pair)].push_back(key);
+            }
+            // At once: nobody else can take what was pulled for these.
+            lacking = waiting.answer(asks, &mut answers);
         }
-        Ok(any)
+        answers
+    }
+
+    /// How many store keys to pull for so many that are lacking: all pairs' places come in turn.
+    fn most(&self, lacking: usize) -> usize {
+        let lanes = self.lanes.iter().filter(|lane| lane.master_here).count().max(1);
+        lacking.saturating_mul(lanes).clamp(lanes, MOST_PULLED.max(lanes))
     }
 }
 
@@ -165,6 +196,32 @@ impl Waiting {
             let end = self.pulled[pair].drain(..run);
             self.ends[pair].extend(end);
         }
+    }
+
+    /// All keys of a request if they are there, or how many units are lacking.
+    fn cut_all(&mut self, ask: Ask) -> Result<Vec<Units>, usize> {
+        let mut cuts = Vec::with_capacity(ask.number);
+        while cuts.len() < ask.number {
+            let Some(cut) = self.cut(ask.pair, ask.units, ask.step) else {
+                let lacking = ask.units.saturating_mul(ask.number - cuts.len());
+                self.put_back(ask.pair, cuts);
+                return Err(lacking);
+            };
+            cuts.push(cut);
+        }
+        Ok(cuts)
+    }
+
+    /// Answers whom it can, first come, first served. How many units the others lack.
+    fn answer(&mut self, asks: &[Ask], answers: &mut [Pulled]) -> usize {
+        let mut lacking = 0_usize;
+        for (ask, answer) in asks.iter().zip(answers).filter(|(_, answer)| matches!(answer, Ok(None))) {
+            match self.cut_all(*ask) {
+                Ok(cuts) => *answer = Ok(Some(cuts)),
+                Err(units) => lacking = lacking.saturating_add(units),
+            }
+        }
+        lacking
     }
 
     /// All keys of a request, or none: the good ones of a bad request wait here until they are asked for again.
@@ -233,25 +290,18 @@ impl<K: KeyStore> Keys for Stored<K> {
         let lane = self.lanes.get(pair).filter(|lane| lane.master_here && want.key_bytes <= MOST_BYTES);
         let lane = lane.ok_or(Unavailable::Short { available_bytes: 0, wanted_bytes })?;
         let units = want.key_bytes.div_ceil(UNIT).max(1);
-        let all = units.saturating_mul(want.number);
-        self.wanted.fetch_add(all, Ordering::Relaxed);
-        let mut waiting = self.waiting();
-        self.wanted.fetch_sub(all, Ordering::Relaxed);
-        let mut cuts = Vec::with_capacity(want.number);
-        while cuts.len() < want.number {
-            if let Some(cut) = waiting.cut(pair, units, lane.step) {
-                cuts.push(cut);
-                continue;
+        let ask = Ask { pair, units, number: want.number, step: lane.step };
+        let there = self.waiting().cut_all(ask).ok();
+        let cuts = match there {
+            Some(cuts) => Some(cuts),
+            None => {
+                let pulled = self.reserving.ask(ask, |asks| self.pull(&asks));
+                pulled.unwrap_or_else(|| Err(Unavailable::Failed { what: "a caller failed".into() }))?
             }
-            let lacking = units * (want.number - cuts.len());
-            let pulled = self.pull(&mut waiting, lacking, pair);
-            if pulled != Ok(true) {
-                waiting.put_back(pair, cuts);
-                drop(waiting);
-                let available_bytes = self.available_bytes(pair);
-                return Err(pulled.err().unwrap_or(Unavailable::Short { available_bytes, wanted_bytes }));
-            }
-        }
+        };
+        let Some(cuts) = cuts else {
+            return Err(Unavailable::Short { available_bytes: self.available_bytes(pair), wanted_bytes });
+        };
         let mut keys = Vec::with_capacity(cuts.len());
         for cut in cuts {
             let (place, _) = Place::of_store(cut[0].id);
@@ -259,7 +309,7 @@ impl<K: KeyStore> Keys for Stored<K> {
             let id = id.ok_or_else(|| Unavailable::Failed { what: "a block beyond all bounds".into() })?;
             let bytes = joined(&cut, want.key_bytes);
             if lane.both_here {
-                waiting.copies.insert((pair, id), bytes.clone());
+                self.waiting().copies.insert((pair, id), bytes.clone());
             }
             keys.push(Key { id, bytes });
         }

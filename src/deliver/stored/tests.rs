@@ -1,3 +1,5 @@
+use std::sync::mpsc::{Receiver, Sender, channel};
+
 use super::*;
 
 /// A store of blocks of 32 keys, with the store's own IDs.
@@ -147,24 +149,12 @@ fn one_node_serves_both_sides_of_a_pair() {
     assert_eq!(stored.collect(0, &ids(&keys)).err(), Some(Unavailable::NotFound), "once");
 }
 
-#[test]
-fn callers_who_wait_share_a_sync() {
-    let pairs = pairs(&[("alice", "bob", "a", "b")]);
-    let store = Blocks::new(4);
-    let stored = Stored::new(store.clone(), "a", &pairs, 1 << 20).expect("one master");
-    stored.wanted.fetch_add(63, Ordering::Relaxed);
-    for _ in 0..64 {
-        stored.reserve(0, Want { number: 1, key_bytes: 32 }).expect("enough");
-    }
-    assert_eq!(store.lock().expect("not poisoned").calls, 1, "one pull for all");
-}
-
-/// A store that tells when it is asked by ID, and answers when it is let.
+/// A store that tells when it is asked, and answers when it is let.
 #[derive(Debug)]
 struct Held {
     blocks: Blocks,
-    asked: std::sync::mpsc::Sender<()>,
-    go: std::sync::mpsc::Receiver<()>,
+    asked: Sender<()>,
+    go: Receiver<()>,
 }
 
 impl KeyStore for Held {
@@ -173,6 +163,7 @@ impl KeyStore for Held {
     }
 
     fn deliver_next(&mut self, share: Share, most: usize) -> Result<Vec<store::Key>, StoreError> {
+        self.wait();
         self.blocks.deliver_next(share, most)
     }
 
@@ -184,10 +175,110 @@ impl KeyStore for Held {
         &mut self,
         ids: &[store::KeyId],
     ) -> Result<Vec<Result<store::Key, StoreError>>, StoreError> {
-        self.asked.send(()).expect("the test listens");
-        self.go.recv().expect("the test answers");
+        self.wait();
         self.blocks.deliver_each(ids)
     }
+}
+
+impl Held {
+    /// The store, what it tells, and what lets it answer.
+    fn new(blocks: u64) -> (Arc<Mutex<Self>>, Receiver<()>, Sender<()>) {
+        let ((told, asked), (let_go, go)) = (channel(), channel());
+        let blocks = std::mem::take(&mut *Blocks::new(blocks).lock().expect("not poisoned"));
+        (Arc::new(Mutex::new(Self { blocks, asked: told, go })), asked, let_go)
+    }
+
+    fn wait(&self) {
+        self.asked.send(()).expect("the test listens");
+        self.go.recv().expect("the test answers");
+    }
+}
+
+/// Whether two callers come to wait together.
+fn two_wait<Q, A>(together: &Together<Q, A>) -> bool {
+    (0..2000).any(|_| {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        format!("{together:?}").contains("2 waiting")
+    })
+}
+
+#[test]
+fn masters_who_come_during_a_sync_share_the_next_one() {
+    let (held, asked, let_go) = Held::new(1);
+    let pairs = pairs(&[("alice", "bob", "a", "b")]);
+    let master = Stored::new(held.clone(), "a", &pairs, 1 << 20).expect("one master");
+    std::thread::scope(|scope| {
+        let reserve = |number| {
+            let master = &master;
+            scope.spawn(move || master.reserve(0, Want { number, key_bytes: 32 }).map(|keys| ids(&keys)))
+        };
+        let first = reserve(1);
+        asked.recv().expect("it asks");
+        let others = [reserve(2), reserve(3)];
+        let queued = two_wait(&master.reserving);
+        (0..3).for_each(|_| let_go.send(()).expect("it waits"));
+        assert!(queued, "both wait together while the first one's sync runs");
+        let mut got: Vec<KeyId> = first.join().expect("no panic").expect("enough");
+        for other in others {
+            got.extend(other.join().expect("no panic").expect("enough"));
+        }
+        got.sort_unstable();
+        got.dedup();
+        assert_eq!(got.len(), 6, "to each the own keys");
+    });
+    assert_eq!(held.lock().expect("not poisoned").blocks.calls, 2, "one sync for both");
+}
+
+#[test]
+fn whose_keys_are_here_waits_for_no_sync() {
+    let (held, asked, let_go) = Held::new(1);
+    let pairs = pairs(&[("alice", "bob", "a", "b"), ("carol", "dave", "a", "b")]);
+    let master = Stored::new(held, "a", &pairs, 1 << 20).expect("one master");
+    let want = Want { number: 1, key_bytes: 32 };
+    std::thread::scope(|scope| {
+        let reserve = |pair| {
+            let master = &master;
+            scope.spawn(move || master.reserve(pair, want).map(|keys| keys.len()))
+        };
+        let first = reserve(0);
+        asked.recv().expect("it asks");
+        let_go.send(()).expect("it waits");
+        assert_eq!(first.join().expect("no panic"), Ok(1), "alice's key; one of carol's came with it");
+        let second = reserve(0);
+        asked.recv().expect("it asks");
+        let other = reserve(1);
+        let done = (0..2000).any(|_| {
+            std::thread::sleep(std::time::Duration::from_millis(5));
+            other.is_finished()
+        });
+        (0..3).for_each(|_| let_go.send(()).expect("it waits"));
+        assert!(done, "carol's key was there");
+        assert_eq!(other.join().expect("no panic"), Ok(1), "hers");
+        assert_eq!(second.join().expect("no panic"), Ok(1), "alice's second");
+    });
+}
+
+#[test]
+fn who_asks_for_too_much_takes_nothing_from_who_does_not() {
+    let (held, asked, let_go) = Held::new(1);
+    let pairs = pairs(&[("alice", "bob", "a", "b")]);
+    let master = Stored::new(held, "a", &pairs, 1 << 20).expect("one master");
+    std::thread::scope(|scope| {
+        let reserve = |number| {
+            let master = &master;
+            scope.spawn(move || master.reserve(0, Want { number, key_bytes: 32 }).map(|keys| keys.len()))
+        };
+        let first = reserve(1);
+        asked.recv().expect("it asks");
+        let others = [reserve(32), reserve(31)];
+        let queued = two_wait(&master.reserving);
+        (0..9).for_each(|_| let_go.send(()).expect("it waits"));
+        assert!(queued, "both wait together");
+        assert_eq!(first.join().expect("no panic"), Ok(1), "of 32");
+        let [too_much, rest] = others.map(|other| other.join().expect("no panic"));
+        assert!(matches!(too_much, Err(Unavailable::Short { wanted_bytes: 1024, .. })), "{too_much:?}");
+        assert_eq!(rest, Ok(31), "all that is left");
+    });
 }
 
 #[test]
@@ -195,9 +286,7 @@ fn who_comes_during_a_sync_waits_in_the_next_ones_queue() {
     let pairs = pairs(&[("alice", "bob", "a", "b")]);
     let master = Stored::new(Blocks::new(1), "a", &pairs, 1 << 20).expect("one master");
     let keys = master.reserve(0, Want { number: 3, key_bytes: 32 }).expect("enough");
-    let ((told, asked), (let_go, go)) = (std::sync::mpsc::channel(), std::sync::mpsc::channel());
-    let blocks = std::mem::take(&mut *Blocks::new(1).lock().expect("not poisoned"));
-    let held = Arc::new(Mutex::new(Held { blocks, asked: told, go }));
+    let (held, asked, let_go) = Held::new(1);
     let slave = Stored::new(held.clone(), "b", &pairs, 1 << 20).expect("one master");
     std::thread::scope(|scope| {
         let collect = |key: &Key| {
@@ -207,10 +296,7 @@ fn who_comes_during_a_sync_waits_in_the_next_ones_queue() {
         let first = collect(&keys[0]);
         asked.recv().expect("it asks");
         let others = [collect(&keys[1]), collect(&keys[2])];
-        let queued = (0..2000).any(|_| {
-            std::thread::sleep(std::time::Duration::from_millis(5));
-            format!("{:?}", slave.collecting).contains("2 waiting")
-        });
+        let queued = two_wait(&slave.collecting);
         // More than there should be, so that a failure ends, too.
         (0..3).for_each(|_| let_go.send(()).expect("it waits"));
         assert!(queued, "both wait together while the first one's sync runs");
