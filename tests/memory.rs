@@ -1,4 +1,7 @@
-//! Memory: flat after warm-up, and below what the configuration says.
+//! Memory: flat after warm-up, below what the configuration says, and nothing left of a block that is over.
+
+use std::sync::{Mutex, PoisonError};
+
 use keystill::Isa;
 use keystill::pipeline::{Actor, News, Workers, drive};
 use keystill::session::Event;
@@ -10,6 +13,9 @@ mod synthetic;
 
 #[global_allocator]
 static MEMORY: PeakAlloc = PeakAlloc;
+
+/// One test at a time: memory is the process' own.
+static ALONE: Mutex<()> = Mutex::new(());
 
 const BLOCKS: u64 = 12;
 
@@ -40,8 +46,48 @@ fn hold(what: &str, ends: [(Box<dyn Actor>, usize); 2], workers: &Workers) {
     assert!(*late < early + early / 4, "{what}: memory grows: {peaks:?}");
 }
 
+/// Bytes that both ends still hold when so many blocks are over.
+fn left(mut actors: [Box<dyn Actor>; 2], workers: &Workers) -> usize {
+    let before = MEMORY.current_usage();
+    drive(&mut actors, workers, &mut |_, _| true).expect("no fault");
+    MEMORY.current_usage().saturating_sub(before)
+}
+
+/// A little more than queues and scratch memory differ from run to run, and less than a report of each block.
+const MOST_LEFT: usize = 640 * LATER;
+/// Blocks of a short run, and how many more a long one has.
+const EARLY: usize = 8;
+const LATER: usize = 64;
+
+#[test]
+fn nothing_is_left_of_blocks_that_are_over() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let workers = Workers::new(2, Isa::best()).expect("threads");
+    links::make_frames();
+    let bb84 = |blocks: usize| [Role::Alice, Role::Bob].map(|role| links::bb84(role, 9, blocks as u64));
+    let cv = |blocks: usize| {
+        [Role::Alice, Role::Bob].map(|role| {
+            let source = Box::new(CvFrames { role, blocks: blocks as u64 });
+            links::party(links::end(role, 9, synthetic::cv_protocol(role)), source)
+        })
+    };
+    let runs = [EARLY, EARLY, EARLY + LATER];
+    let found = [
+        ("bb84", runs.map(|blocks| left(bb84(blocks), &workers))),
+        ("cv", runs.map(|blocks| left(cv(blocks), &workers))),
+    ];
+    for (what, [_, short, long]) in found {
+        println!("{what}: {short} bytes after {EARLY} blocks, {long} after {LATER} more");
+        assert!(
+            long < short + MOST_LEFT,
+            "{what}: {short} bytes after {EARLY} blocks, {long} after {LATER} more"
+        );
+    }
+}
+
 #[test]
 fn memory_is_flat_after_warm_up_and_below_the_bound() {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let workers = Workers::new(2, Isa::best()).expect("threads");
     links::make_frames();
     let bb84 = |role| {

@@ -6,6 +6,7 @@ mod metrics;
 mod offload;
 mod status;
 
+use std::fmt;
 use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -219,8 +220,8 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if let Some(failure) = told.stopped.take() {
         return Err(failure);
     }
-    if !door.stopped() && told.blocks > 0 && told.blocks == told.without.len() {
-        return Err(Failure::new(Exit::NoKey, anyhow!("no secure key: {}", told.without.join("; "))));
+    if !door.stopped() && told.blocks > 0 && told.blocks == told.without.blocks {
+        return Err(Failure::new(Exit::NoKey, anyhow!("no secure key: {}", told.without)));
     }
     Ok(())
 }
@@ -399,11 +400,41 @@ impl Door {
     }
 }
 
+/// Blocks that left no key.
+#[derive(Debug, Default)]
+struct Without {
+    blocks: u64,
+    /// Why, of the first ones: a node whose fibre is cut runs on.
+    reasons: Vec<String>,
+}
+
+impl Without {
+    /// Reasons kept.
+    const REASONS: usize = 8;
+
+    fn add(&mut self, reason: impl FnOnce() -> String) {
+        self.blocks += 1;
+        if self.reasons.len() < Self::REASONS {
+            self.reasons.push(reason());
+        }
+    }
+}
+
+impl fmt::Display for Without {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reasons.join("; "))?;
+        match self.blocks - self.reasons.len() as u64 {
+            0 => Ok(()),
+            more => write!(f, "; and {more} more"),
+        }
+    }
+}
+
 /// What a node says.
 struct Told {
     json: bool,
-    blocks: usize,
-    without: Vec<String>,
+    blocks: u64,
+    without: Without,
     status: Status,
     delivery: Delivery,
     offload: Offload,
@@ -418,7 +449,7 @@ struct Told {
 impl Told {
     fn new(json: bool, status: Status, (delivery, offload): (Delivery, Offload)) -> Self {
         let (feedback, metrics) = (Feedback::default(), TextFile::default());
-        let (without, real) = (Vec::new(), Vec::new());
+        let (without, real) = (Without::default(), Vec::new());
         Self { json, blocks: 0, without, status, delivery, offload, real, feedback, metrics, stopped: None }
     }
 
@@ -442,7 +473,7 @@ impl Told {
                 self.blocks += 1;
                 self.feedback.tell(protocol, &report);
                 if let Outcome::Aborted(abort) = &report.outcome {
-                    self.without.push(format!("{protocol}, block {}: {abort}", report.block));
+                    self.without.add(|| format!("{protocol}, block {}: {abort}", report.block));
                 }
                 if self.json {
                     println!("{}", block_json(protocol, &report, None));
@@ -487,6 +518,15 @@ mod tests {
         let config: Config = toml::from_str(text).expect("it is read");
         assert_eq!(config.source.protocols(), ["bb84"], "one source");
         assert!(world(&config).is_ok(), "the world can be built");
+    }
+
+    #[test]
+    fn however_many_blocks_leave_no_key_few_reasons_are_kept() {
+        let mut without = Without::default();
+        (0..2_000).for_each(|block| without.add(|| format!("block {block}")));
+        assert_eq!((without.blocks, without.reasons.len()), (2_000, 8), "all counted, eight told");
+        let told = without.to_string();
+        assert!(told.starts_with("block 0; block 1;") && told.ends_with("block 7; and 1992 more"), "{told}");
     }
 
     #[test]
