@@ -8,8 +8,8 @@
 //!
 //! The rate fits the error rate, not the other way round: a code is built for every number of block rows
 //! ([`codes::bsc`](super::codes::bsc)), and some of its half checks are told too, so that between 0.3 % and
-//! 11 % the leak follows the estimate in steps of 64 bits. A frame shorter than its code is filled up with
-//! known zeros.
+//! 11 % the leak follows the estimate in steps of 64 bits. So does the length: a code has 256 to 511 block columns, fewer
+//! below 65 536 bits, whose lift goes with the frame, and what is missing up to the next 4096 bits is filled up with known zeros.
 //!
 //! *Interleaving.* The bits of a frame are spread over the code word so that bursts, and bits that are known, fall on
 //! all block columns alike ([`interleaver`]).
@@ -42,12 +42,18 @@ use interleaver::Interleaver;
 
 /// The highest error rate that is tried.
 pub const MOST_QBER: f64 = 0.12;
-/// Block columns and lift of the codes, longest first.
-const SIZES: [(usize, usize); 5] = [(256, 4096), (256, 1024), (256, 256), (128, 128), (64, 64)];
+/// The longest code word.
+const MOST_BITS: usize = 1 << 20;
+/// Code words are a multiple of this, as the interleaver wants it.
+const GRAIN: usize = 4096;
+/// Most block columns. Half as many would be too few at low error rates: columns of degree 20 need more rows.
+const MOST_COLUMNS: usize = 511;
 /// Seed of the codes in use.
 const SEED: u64 = 1;
 /// Iterations of one shot.
 const MOST_ITERATIONS: u32 = 80;
+/// A shot ends when in so many iterations no fewer checks were violated: of a hundred such shots one or two would have decoded.
+const PATIENCE: u32 = 12;
 /// Whether a word is found is looked at when one check in so many was violated during a pass.
 const FEW: usize = 32;
 /// Increments of syndrome, in units of 1/64 of the first shot.
@@ -71,16 +77,15 @@ const EFFICIENCY: &[(f64, f64)] = &[
     (0.110, 1.13),
     (0.120, 1.14),
 ];
-/// What codes of each size need beyond it.
-const SHORTER: [f64; SIZES.len()] = [0.0, 0.0, 0.035, 0.05, 0.25];
-/// By size: a first shot is for as many errors as the mean and so many standard deviations. 7 % of the frames of middling
-/// sizes have more, most of which decode all the same; where an increment costs much, 0.6 %.
-const DEVIATIONS: [f64; SIZES.len()] = [2.5, 1.5, 1.5, 1.5, 2.5];
+/// What code words of fewer bits need beyond it.
+const SHORTER: &[(f64, f64)] = &[(4096.0, 0.12), (16_384.0, 0.04), (65_536.0, 0.02), (262_144.0, 0.0)];
+/// A first shot is for as many errors as the mean and so many standard deviations: 0.6 % of the frames have
+/// more.
+const DEVIATIONS: f64 = 2.5;
 
 /// How frames are reconciled: both sides hold the same.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    size: usize,
     /// Checks and half checks of the first shot, 64 a word.
     words: usize,
     frame_bits: usize,
@@ -103,30 +108,30 @@ impl Plan {
         if qber > MOST_QBER {
             return Err(Abort::TooNoisy { qber, limit: MOST_QBER });
         }
-        let (size, frame_bits) = cut(available_bits);
+        let frame_bits = cut(available_bits);
+        let shape = Shape::of(frame_bits);
         let qber = qber.max(EFFICIENCY[0].0);
-        let leak = first_leak(qber, size, frame_bits as f64) / 64.0;
+        let leak = first_leak(qber, frame_bits as f64) / 64.0;
         #[expect(
             clippy::cast_possible_truncation,
             clippy::cast_sign_loss,
             reason = "at most the words of a frame"
         )]
-        let words = (libm::ceil(leak) as usize).clamp(least_words(size), most_words(size));
+        let words = (libm::ceil(leak) as usize).clamp(shape.least_words(), shape.most_words());
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "at most 120 000")]
         let qber_ppm = libm::round(qber * 1e6) as u32;
-        Self::build(size, words, frame_bits, qber_ppm).ok_or_else(|| Abort::Unusable {
+        Self::build(words, frame_bits, qber_ppm).ok_or_else(|| Abort::Unusable {
             reason: format!("no code of {words} words of syndrome for error rate {qber}"),
         })
     }
 
-    fn build(size: usize, words: usize, frame_bits: usize, qber_ppm: u32) -> Option<Self> {
-        let (columns, lift) = *SIZES.get(size)?;
+    fn build(words: usize, frame_bits: usize, qber_ppm: u32) -> Option<Self> {
+        let Shape { columns, lift } = Shape::of(frame_bits);
         // A row too heavy for the decoder becomes lighter with more rows.
         let code = (words * 64 / lift..=columns * 3 / 4)
             .find_map(|checks| Code::build(columns, checks, lift, SEED))?;
         let words = words.max(code.checks() / 64);
-        let inside = (1..=code.bits()).contains(&frame_bits);
-        inside.then(|| Self { size, words, frame_bits, qber_ppm, code: Arc::new(code) })
+        Some(Self { words, frame_bits, qber_ppm, code: Arc::new(code) })
     }
 
     /// Bits of a frame; a shorter one is filled up.
@@ -163,9 +168,9 @@ impl Plan {
         f64::from(self.qber_ppm) * 1e-6
     }
 
-    /// Writes the plan: size, words of syndrome, frame length, error rate in parts per million.
+    /// Writes the plan: words of syndrome, frame length, error rate in parts per million.
     pub fn write(&self, writer: &mut Writer) {
-        writer.count(self.size).count(self.words).count(self.frame_bits).u32(self.qber_ppm);
+        writer.count(self.words).count(self.frame_bits).u32(self.qber_ppm);
     }
 
     /// Reads a plan.
@@ -174,15 +179,14 @@ impl Plan {
     /// [`Malformed`] if no honest side makes such a plan.
     pub fn read(reader: &mut Reader<'_>) -> Result<Self, Malformed> {
         let malformed = Malformed::Field { field: "ldpc plan" };
-        let size = reader.count(SIZES.len() - 1, "ldpc plan")?;
-        let (columns, lift) = SIZES[size];
-        let words = reader.count(most_words(size), "ldpc plan")?;
-        let frame_bits = reader.count(columns * lift, "ldpc plan")?;
+        let words = reader.count(MOST_BITS / 64, "ldpc plan")?;
+        let frame_bits = reader.count(MOST_BITS, "ldpc plan")?;
         let qber_ppm = reader.u32()?;
-        if words < least_words(size) {
+        let shape = Shape::of(frame_bits);
+        if frame_bits == 0 || !(shape.least_words()..=shape.most_words()).contains(&words) {
             return Err(malformed);
         }
-        let plan = Self::build(size, words, frame_bits, qber_ppm).filter(|plan| plan.words == words);
+        let plan = Self::build(words, frame_bits, qber_ppm).filter(|plan| plan.words == words);
         plan.filter(|plan| plan.qber() > 0.0 && plan.qber() <= MOST_QBER).ok_or(malformed)
     }
 
@@ -200,33 +204,45 @@ impl Plan {
     }
 }
 
-/// Size of the code, and length of a frame, for so many bits.
-fn cut(available_bits: usize) -> (usize, usize) {
-    let fits = |(columns, lift): &(usize, usize)| columns * lift <= available_bits;
-    let size = SIZES.iter().position(fits).unwrap_or(SIZES.len() - 1);
-    let longest = SIZES[size].0 * SIZES[size].1;
-    let frames = available_bits.div_ceil(longest);
-    (size, available_bits.div_ceil(frames.max(1)))
+/// Block columns and lift of a code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Shape {
+    columns: usize,
+    lift: usize,
+}
+
+impl Shape {
+    /// Of the code for a frame: its bits up to the next 4096. There are at most twice as many columns as a block has
+    /// bits, or cycles of four edges could not be avoided.
+    fn of(frame_bits: usize) -> Self {
+        let bits = frame_bits.clamp(1, MOST_BITS).next_multiple_of(GRAIN);
+        let lift = (bits / 2).isqrt().max(bits.div_ceil(MOST_COLUMNS)).next_power_of_two();
+        Self { columns: bits / lift, lift }
+    }
+
+    /// The fewest words of syndrome: four block rows.
+    fn least_words(self) -> usize {
+        self.lift / 64 * 4
+    }
+
+    /// The most words of syndrome: three quarters of the code word.
+    fn most_words(self) -> usize {
+        self.columns * self.lift / 64 * 3 / 4
+    }
+}
+
+/// Length of a frame of so many bits.
+fn cut(available_bits: usize) -> usize {
+    available_bits.div_ceil(available_bits.div_ceil(MOST_BITS).max(1))
 }
 
 /// Bits that the first shots for `available_bits` of error rate `qber` tell, foretold without building a code:
 /// what [`Plan::choose`] aims at, in bits.
 #[must_use]
 pub fn expected_leak_bits(qber: f64, available_bits: usize) -> f64 {
-    let (size, frame_bits) = cut(available_bits);
-    let share =
-        first_leak(qber.clamp(EFFICIENCY[0].0, MOST_QBER), size, frame_bits as f64) / frame_bits as f64;
+    let frame_bits = cut(available_bits) as f64;
+    let share = first_leak(qber.clamp(EFFICIENCY[0].0, MOST_QBER), frame_bits) / frame_bits;
     share * available_bits as f64
-}
-
-/// The fewest words of syndrome at a size: four block rows.
-fn least_words(size: usize) -> usize {
-    SIZES[size].1 / 64 * 4
-}
-
-/// The most words of syndrome at a size: three quarters of the code word.
-fn most_words(size: usize) -> usize {
-    SIZES[size].0 * SIZES[size].1 / 64 * 3 / 4
 }
 
 /// A stride near the golden section of a length that visits every place.
@@ -244,14 +260,18 @@ fn entropy(p: f64) -> f64 {
 }
 
 /// Bits that the first shot for a frame of `bits` tells.
-fn first_leak(qber: f64, size: usize, bits: f64) -> f64 {
-    let above = EFFICIENCY.iter().position(|(own, _)| *own >= qber).unwrap_or(EFFICIENCY.len() - 1).max(1);
-    let ((low, lower), (high, upper)) = (EFFICIENCY[above - 1], EFFICIENCY[above]);
-    let toward = ((libm::log(qber) - libm::log(low)) / (libm::log(high) - libm::log(low))).clamp(0.0, 1.0);
-    let size = size.min(SIZES.len() - 1);
-    let efficiency = lower + (upper - lower) * toward + SHORTER[size];
+fn first_leak(qber: f64, bits: f64) -> f64 {
+    let efficiency = between(EFFICIENCY, qber) + between(SHORTER, bits);
     let deviation = libm::sqrt(qber * (1.0 - qber) / bits);
-    efficiency * entropy((qber + DEVIATIONS[size] * deviation).min(0.5)) * bits
+    efficiency * entropy((qber + DEVIATIONS * deviation).min(0.5)) * bits
+}
+
+/// The value of a table at x: between two rows straight in ln x, before the first and behind the last theirs.
+fn between(table: &[(f64, f64)], x: f64) -> f64 {
+    let above = table.iter().position(|(own, _)| *own >= x).unwrap_or(table.len() - 1).max(1);
+    let ((low, lower), (high, upper)) = (table[above - 1], table[above]);
+    let toward = ((libm::log(x) - libm::log(low)) / (libm::log(high) - libm::log(low))).clamp(0.0, 1.0);
+    lower + (upper - lower) * toward
 }
 
 /// The reference side of one frame.
@@ -455,8 +475,10 @@ impl Shot {
         let (syndrome, halves) = self.syndrome.words().split_at(graph.syndrome_words());
         let few = 64 * (syndrome.len() + halves.len()) / FEW;
         let (mut iterations, mut violated) = (0, few);
+        // The fewest checks that an iteration left violated, and the iterations since.
+        let (mut fewest, mut since) = (usize::MAX, 0);
         let met = loop {
-            let is_last = iterations == MOST_ITERATIONS;
+            let is_last = iterations == MOST_ITERATIONS || since == PATIENCE;
             if violated <= few || is_last {
                 kernel::decide(isa, graph, posteriors, words);
                 let is_met = kernel::is_satisfied(isa, graph, syndrome, halves, words);
@@ -471,6 +493,8 @@ impl Shot {
             }
             violated = kernel::iterate(isa, graph, syndrome, halves, posteriors, messages);
             iterations += 1;
+            since = if violated < fewest { 0 } else { since + 1 };
+            fewest = fewest.min(violated);
         };
         let bits = met.then(|| self.plan.interleaver().unweave(isa, &scratch.words, self.bits.len()));
         scratch.wipe();

@@ -165,8 +165,25 @@ fn plans_lead_back_from_the_wire_and_nonsense_does_not() {
         "the same"
     );
     assert_eq!(read.code(), plan.code(), "the same code");
-    assert!(Plan::read(&mut Reader::new(&[9, 1, 1, 0, 0, 0, 0])).is_err(), "no such size");
+    assert!(Plan::read(&mut Reader::new(&[1, 100, 0, 0, 0, 1])).is_err(), "too few checks");
+    assert!(Plan::read(&mut Reader::new(&[4, 0, 0, 0, 0, 1])).is_err(), "no bits");
     assert!(matches!(Plan::choose(0.2, 1000), Err(Abort::TooNoisy { .. })), "too noisy");
+}
+
+#[test]
+fn codes_are_as_long_as_frames_up_to_4096_bits() {
+    for available in [1, 4096, 4097, 16_384, 65_537, 300_000, 999_983, 1 << 20, 3_000_001] {
+        for qber in [0.003, 0.03, 0.11] {
+            let plan = Plan::choose(qber, available).expect("a plan");
+            let (code, frame) = (plan.code().bits(), plan.frame_bits());
+            assert!((frame..frame + 4096).contains(&code), "{available} bits at {qber}: {code} for {frame}");
+            let frames = available.div_ceil(frame);
+            assert!(
+                frames == available.div_ceil(1 << 20) && frames * frame < available + frames,
+                "{available} bits in {frames}"
+            );
+        }
+    }
 }
 
 #[test]
