@@ -10,11 +10,11 @@
 //! they are the reference side's is what verification shows, wherever they were found. An answer without
 //! bits costs an increment, as a failed shot does.
 
-use keystill_kernels::Isa;
 use keystill_kernels::ldpc::bsc as kernel;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
-use super::{MOST_ITERATIONS, Plan, Shot};
+use super::shot::{MOST_ITERATIONS, Scratch};
+use super::{Plan, Shot};
 use crate::bits::BitBlock;
 use crate::stage::{Elsewhere, Workbench};
 use crate::wire::{Malformed, Reader, Writer};
@@ -35,9 +35,15 @@ pub fn answer(question: &[u8], bench: &mut Workbench) -> Result<Zeroizing<Vec<u8
 
 impl Shot {
     /// Has the frame decoded elsewhere. `None` if nobody did, or not rightly.
-    pub(super) fn ask(&self, elsewhere: &dyn Elsewhere, isa: Isa) -> Option<(Option<BitBlock>, u32)> {
+    pub(super) fn ask(
+        &self,
+        elsewhere: &dyn Elsewhere,
+        bench: &mut Workbench,
+    ) -> Option<(Option<BitBlock>, u32)> {
         let answer = elsewhere.ask(&self.write())?;
-        self.hear(&answer).ok().filter(|(bits, _)| bits.as_ref().is_none_or(|bits| self.is_met_by(isa, bits)))
+        self.hear(&answer)
+            .ok()
+            .filter(|(bits, _)| bits.as_ref().is_none_or(|bits| self.is_met_by(bench, bits)))
     }
 
     fn hear(&self, answer: &[u8]) -> Result<(Option<BitBlock>, u32), Malformed> {
@@ -55,16 +61,15 @@ impl Shot {
     }
 
     /// Whether bits have the syndrome that was told.
-    fn is_met_by(&self, isa: Isa, bits: &BitBlock) -> bool {
-        let checks = self.plan.code.checks();
-        let mut woven = self.plan.interleaver().weave(isa, bits);
-        let mut own = BitBlock::zeros(2 * checks);
-        own.edit(|out| {
-            let (syndrome, halves) = out.split_at_mut(checks / 64);
-            kernel::syndrome(isa, self.plan.code.graph(), &woven, syndrome, halves);
-        });
-        woven.zeroize();
-        self.syndrome.words().iter().zip(own.words()).all(|(told, own)| told == own)
+    fn is_met_by(&self, bench: &mut Workbench, bits: &BitBlock) -> bool {
+        let isa = bench.isa();
+        let scratch = bench.scratch::<Scratch>();
+        self.plan.interleaver().weave(isa, bits, &mut scratch.between, &mut scratch.words);
+        let graph = self.plan.code().graph();
+        let (syndrome, halves) = self.syndrome.words().split_at(graph.syndrome_words());
+        let is_met = kernel::is_satisfied(isa, graph, syndrome, halves, &scratch.words);
+        scratch.wipe();
+        is_met
     }
 
     fn write(&self) -> Zeroizing<Vec<u8>> {
@@ -81,8 +86,8 @@ impl Shot {
         let wrong = Malformed::Field { field: "ldpc question" };
         let mut reader = Reader::new(question);
         let plan = Plan::read(&mut reader)?;
-        let bits = reader.bits(plan.frame_bits, "ldpc question")?;
-        let syndrome = reader.bits(2 * plan.code.checks(), "ldpc question")?;
+        let bits = reader.bits(plan.frame_bits(), "ldpc question")?;
+        let syndrome = reader.bits(2 * plan.code().checks(), "ldpc question")?;
         if bits.is_empty() || syndrome.len() < plan.syndrome_bits() || !syndrome.len().is_multiple_of(64) {
             return Err(wrong);
         }
@@ -100,6 +105,8 @@ impl Shot {
 #[cfg(test)]
 mod tests {
     use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use keystill_kernels::Isa;
 
     use super::*;
     use crate::stage::Job;
@@ -141,7 +148,7 @@ mod tests {
         let (shot, truth) = shot();
         let here = shot.decode(&mut Workbench::new(Isa::best()));
         let site = Site(|_| (), AtomicUsize::new(0));
-        let (bits, iterations) = shot.ask(&site, Isa::best()).expect("a good answer");
+        let (bits, iterations) = shot.ask(&site, &mut Workbench::new(Isa::best())).expect("a good answer");
         assert_eq!((&bits, iterations), (&here.0, here.1), "bits and iterations");
         assert_eq!(bits, Some(truth), "and they are right");
     }

@@ -7,7 +7,6 @@
 
 use keystill_kernels::Isa;
 use keystill_kernels::parity::{self, Weave};
-use zeroize::Zeroize;
 
 use crate::bits::BitBlock;
 
@@ -30,25 +29,24 @@ impl Interleaver {
         (usize::try_from(place / 64).unwrap_or_default(), 1 << (place % 64))
     }
 
-    /// The code word of a frame; bits beyond the frame are 0.
-    pub(super) fn weave(self, isa: Isa, bits: &BitBlock) -> Vec<u64> {
+    /// `woven` = the code word of a frame; bits beyond the frame are 0. `between` is scratch memory.
+    pub(super) fn weave(self, isa: Isa, bits: &BitBlock, between: &mut Vec<u64>, woven: &mut Vec<u64>) {
         let [first, second] = &self.0;
-        let (mut woven, mut between) = (vec![0; first.words()], vec![0; first.words()]);
-        woven[..bits.words().len()].copy_from_slice(bits.words());
-        parity::weave(isa, &mut between, &woven, first);
-        parity::weave(isa, &mut woven, &between, second);
-        between.zeroize();
-        woven
+        between.resize(first.words(), 0);
+        woven.clear();
+        woven.extend_from_slice(bits.words());
+        woven.resize(first.words(), 0);
+        parity::weave(isa, between, woven, first);
+        parity::weave(isa, woven, between, second);
     }
 
-    /// The frame of `length` bits in a code word.
-    pub(super) fn unweave(self, isa: Isa, code_word: &[u64], length: usize) -> BitBlock {
+    /// The frame of `length` bits in a code word. `between` is scratch memory.
+    pub(super) fn unweave(self, isa: Isa, woven: &[u64], between: &mut Vec<u64>, length: usize) -> BitBlock {
         let [first, second] = &self.0;
-        let (mut frame, mut between) = (vec![0; first.words()], vec![0; first.words()]);
-        parity::unweave(isa, &mut between, code_word, second);
-        parity::unweave(isa, &mut frame, &between, first);
-        between.zeroize();
-        frame.truncate(length.div_ceil(64));
+        let mut frame = vec![0; first.words()];
+        between.resize(first.words(), 0);
+        parity::unweave(isa, between, woven, second);
+        parity::unweave(isa, &mut frame, between, first);
         BitBlock::from_words(frame, length)
     }
 }
@@ -70,9 +68,11 @@ mod tests {
                 want[word] |= mask;
             }
             for isa in Isa::available() {
-                let woven = interleaver.weave(isa, &frame);
+                let (mut between, mut woven) = (vec![7; 3], vec![7; 3]);
+                interleaver.weave(isa, &frame, &mut between, &mut woven);
                 assert_eq!(woven, want, "{isa}, {bits} bits");
-                assert_eq!(interleaver.unweave(isa, &woven, length), frame, "{isa}, {bits} bits: back");
+                let back = interleaver.unweave(isa, &woven, &mut between, length);
+                assert_eq!(back, frame, "{isa}, {bits} bits: back");
             }
         }
     }

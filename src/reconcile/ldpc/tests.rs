@@ -2,7 +2,11 @@ use keystill_kernels::Isa;
 use proptest::prelude::*;
 
 use super::*;
-use crate::stage::{Next, converse};
+use crate::bits::{BitBlock, Llrs};
+use crate::ledger::Disclosure;
+use crate::reconcile::Reconciled;
+use crate::stage::{Next, Outbox, Workbench, converse};
+use crate::wire::{Reader, Writer};
 
 struct Lcg(u64);
 
@@ -88,6 +92,17 @@ fn a_wrong_estimate_costs_increments_not_correctness() {
 }
 
 #[test]
+fn far_more_errors_than_planned_for_are_not_decoded_in_vain() {
+    let plan = Plan::choose(0.03, 65_536).expect("a plan");
+    let (bits, noisy) = pair(65_536, 0.045, 3);
+    let want = BitBlock::from_words(bits.words().to_vec(), bits.len());
+    let end = reconcile(&plan, bits, noisy).expect("no fault");
+    let effort = end.corrector.effort;
+    assert_eq!(end.corrector.bits, Some(want), "corrected");
+    assert!(effort.increments >= 5 && effort.iterations < 2 * 80, "{effort:?}");
+}
+
+#[test]
 fn strings_that_have_nothing_in_common_are_given_up() {
     let plan = Plan::choose(0.03, 4096).expect("a plan");
     let (bits, _) = pair(4096, 0.0, 1);
@@ -113,6 +128,15 @@ fn increments(plan: &Plan, places: &dyn Fn(usize) -> Vec<usize>) -> u32 {
         end.corrector.effort.increments
     };
     (0..24).map(of_frame).sum()
+}
+
+#[test]
+fn long_strings_that_have_nothing_in_common_are_not_decoded_at_all() {
+    let plan = Plan::choose(0.03, 65_536).expect("a plan");
+    let [bits, noise] = [1, 2].map(|seed| pair(65_536, 0.0, seed).0);
+    let end = reconcile(&plan, bits, noise).expect("no fault");
+    assert_eq!(end.corrector.bits, None, "given up");
+    assert_eq!(end.corrector.effort.iterations, 0, "the syndrome tells");
 }
 
 #[test]
