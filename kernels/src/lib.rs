@@ -17,7 +17,7 @@
 //! | [`noise`] | counter-mode random words and Gaussian samples for the simulated world |
 //! | [`parity`] | parities of ranges and subsets, woven permutations of bits |
 //! | [`wipe`] | overwriting that is not optimised away |
-//! | [`os`] | read-only file maps, huge pages, locked memory |
+//! | [`os`] | read-only file maps, huge pages, locked memory, the allocator's settings |
 
 #![allow(
     clippy::cast_possible_truncation,

@@ -1,9 +1,10 @@
-//! Read-only file maps, huge pages and locked memory: the only `unsafe` besides SIMD.
+//! Read-only file maps, huge pages, locked memory and the allocator's settings: the only `unsafe` besides SIMD.
 //!
 //! A map of a file that somebody truncates is a `SIGBUS`. So only recordings and inputs are
 //! mapped, never secrets in use, and [`FileMap::open`] takes a shared lock first and checks the
 //! length that the caller expects; a writer of ours takes the exclusive lock.
 
+mod heap;
 mod locked;
 
 use std::fs::{File, TryLockError};
@@ -12,6 +13,7 @@ use std::ops::Deref;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
+pub use heap::give_back_large_buffers;
 pub use locked::Locked;
 
 /// A file mapped read-only for as long as the value lives; derefs to its bytes.

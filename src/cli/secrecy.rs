@@ -13,12 +13,15 @@ pub(crate) struct Guarded {
 /// error: hash keys and pads are locked apart from this, and `keystill doctor` tells the rest.
 ///
 /// All memory is locked only where its amount is not limited: at a limit the next allocation would fail.
-/// Pages are locked as they are touched, so that room which is only reserved takes no memory.
+/// Pages are locked as they are touched, so that room which is only reserved takes no memory. They leave only with
+/// their mapping, so large buffers get mappings of their own.
 #[cfg(target_os = "linux")]
 pub(crate) fn guard() -> Guarded {
+    use keystill_kernels::os::give_back_large_buffers;
     use rustix::mm::{MlockAllFlags, mlockall};
     use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpable_behavior, setrlimit};
 
+    give_back_large_buffers();
     let none = Rlimit { current: Some(0), maximum: Some(0) };
     let limited = setrlimit(Resource::Core, none).is_ok();
     // A handler of dumps that the kernel pipes to does not heed the limit.
