@@ -1,7 +1,7 @@
 //! The correcting side.
 
 use super::plan::MOST_INCREMENTS;
-use super::shot::{Decoded, Shot};
+use super::shot::{Decoded, End, Shot};
 use super::{Plan, wrong_length};
 use crate::bits::{BitBlock, Llrs};
 use crate::ledger::Disclosure;
@@ -61,18 +61,21 @@ impl Stage for Corrector {
         self.iterations += decoded.iterations;
         self.messages += 1;
         out.ledger.disclose(Disclosure::Verdict, 1);
+        let Decoded { task, end, .. } = decoded;
         // A word that meets the syndrome but not the bits revealed is not the reference side's.
-        let agrees =
-            |bits: &BitBlock| decoded.task.certain.iter().all(|(place, value)| bits.bit(*place) == *value);
-        let bits = decoded.bits.filter(agrees);
-        if bits.is_none() && self.increments < MOST_INCREMENTS {
-            out.send(vec![1]);
-            self.task = Some(decoded.task);
-            return Ok(Step::Listen(self));
-        }
+        let agrees = |bits: &BitBlock| task.certain.iter().all(|(place, value)| bits.bit(*place) == *value);
+        let bits = match end {
+            End::Found(bits) if agrees(&bits) => Some(bits),
+            End::Found(_) | End::More if self.increments < MOST_INCREMENTS => {
+                out.send(vec![1]);
+                self.task = Some(task);
+                return Ok(Step::Listen(self));
+            }
+            _ => None,
+        };
         out.send(vec![if bits.is_some() { 0 } else { 2 }]);
         let distance = |bits: &BitBlock| {
-            let pairs = bits.words().iter().zip(decoded.task.bits.words());
+            let pairs = bits.words().iter().zip(task.bits.words());
             pairs.map(|(a, b)| u64::from((a ^ b).count_ones())).sum()
         };
         let effort = Effort {

@@ -3,17 +3,17 @@
 //!
 //! ```text
 //! question = plan · own bits: bit string · syndrome: bit string · count · (place: varint, value: u8)…
-//! answer   = iterations: u32 · 0, or 1 and the corrected bits: bit string
+//! answer   = iterations: u32 · 0 more, 2 too many errors, or 1 and the corrected bits: bit string
 //! ```
 //!
 //! An answer with bits counts only if they meet the syndrome, which costs a fraction of finding them; that
 //! they are the reference side's is what verification shows, wherever they were found. An answer without
-//! bits costs an increment, as a failed shot does.
+//! bits costs an increment or the frame, as a failed shot does.
 
 use keystill_kernels::ldpc::bsc as kernel;
 use zeroize::Zeroizing;
 
-use super::shot::{MOST_ITERATIONS, Scratch};
+use super::shot::{End, MOST_ITERATIONS, Scratch};
 use super::{Plan, Shot};
 use crate::bits::BitBlock;
 use crate::stage::{Elsewhere, Workbench};
@@ -24,40 +24,42 @@ use crate::wire::{Malformed, Reader, Writer};
 /// # Errors
 /// [`Malformed`] if it is not one.
 pub fn answer(question: &[u8], bench: &mut Workbench) -> Result<Zeroizing<Vec<u8>>, Malformed> {
-    let (bits, iterations) = Shot::read(question)?.decode(bench);
+    let (end, iterations) = Shot::read(question)?.decode(bench);
     let mut writer = Writer::new();
-    writer.u32(iterations).u8(u8::from(bits.is_some()));
-    bits.iter().for_each(|bits| {
-        writer.bits(bits);
-    });
+    writer.u32(iterations);
+    match &end {
+        End::More => writer.u8(0),
+        End::Found(bits) => writer.u8(1).bits(bits),
+        End::Beyond => writer.u8(2),
+    };
     Ok(Zeroizing::new(writer.finish()))
 }
 
 impl Shot {
     /// Has the frame decoded elsewhere. `None` if nobody did, or not rightly.
-    pub(super) fn ask(
-        &self,
-        elsewhere: &dyn Elsewhere,
-        bench: &mut Workbench,
-    ) -> Option<(Option<BitBlock>, u32)> {
+    pub(super) fn ask(&self, elsewhere: &dyn Elsewhere, bench: &mut Workbench) -> Option<(End, u32)> {
         let answer = elsewhere.ask(&self.write())?;
-        self.hear(&answer)
-            .ok()
-            .filter(|(bits, _)| bits.as_ref().is_none_or(|bits| self.is_met_by(bench, bits)))
+        let (end, iterations) = self.hear(&answer).ok()?;
+        let is_right = match &end {
+            End::Found(bits) => self.is_met_by(bench, bits),
+            End::More | End::Beyond => true,
+        };
+        is_right.then_some((end, iterations))
     }
 
-    fn hear(&self, answer: &[u8]) -> Result<(Option<BitBlock>, u32), Malformed> {
+    fn hear(&self, answer: &[u8]) -> Result<(End, u32), Malformed> {
         let wrong = Malformed::Field { field: "ldpc answer" };
         let mut reader = Reader::new(answer);
         let iterations = reader.u32()?;
-        let found = match reader.u8()? {
-            0 => None,
-            1 => Some(reader.bits(self.bits.len(), "ldpc answer")?),
+        let end = match reader.u8()? {
+            0 => End::More,
+            1 => End::Found(reader.bits(self.bits.len(), "ldpc answer")?),
+            2 => End::Beyond,
             _ => return Err(wrong),
         };
         reader.end()?;
-        let whole = found.as_ref().is_none_or(|bits| bits.len() == self.bits.len());
-        if whole && iterations <= MOST_ITERATIONS { Ok((found, iterations)) } else { Err(wrong) }
+        let whole = !matches!(&end, End::Found(bits) if bits.len() != self.bits.len());
+        if whole && iterations <= MOST_ITERATIONS { Ok((end, iterations)) } else { Err(wrong) }
     }
 
     /// Whether bits have the syndrome that was told.
@@ -148,9 +150,9 @@ mod tests {
         let (shot, truth) = shot();
         let here = shot.decode(&mut Workbench::new(Isa::best()));
         let site = Site(|_| (), AtomicUsize::new(0));
-        let (bits, iterations) = shot.ask(&site, &mut Workbench::new(Isa::best())).expect("a good answer");
-        assert_eq!((&bits, iterations), (&here.0, here.1), "bits and iterations");
-        assert_eq!(bits, Some(truth), "and they are right");
+        let there = shot.ask(&site, &mut Workbench::new(Isa::best())).expect("a good answer");
+        assert_eq!(there, here, "end and iterations");
+        assert_eq!(there.0, End::Found(truth), "and the bits are right");
     }
 
     #[test]
@@ -165,7 +167,7 @@ mod tests {
             let (shot, truth) = shot();
             let site = std::sync::Arc::new(Site(wrong, AtomicUsize::new(0)));
             let decoded = shot.run(&mut Workbench::with_elsewhere(Isa::best(), Some(site.clone())));
-            assert_eq!(decoded.bits, Some(truth), "answer {number}");
+            assert_eq!(decoded.end, End::Found(truth), "answer {number}");
             assert_eq!(site.1.load(Ordering::Relaxed), 1, "asked once");
         }
     }

@@ -2,8 +2,8 @@
 //!
 //! How many checks the own bits violate tells how many of them are wrong, before any decoding: of checks of d bits,
 //! each wrong with probability q, a share (1 − (1 − 2q)^d) / 2 is violated (Gallager, "Low-Density Parity-Check Codes" (1963), Lemma 4.1).
-//! So a frame with far more errors than planned for asks for more at once instead of decoding in vain, strings that
-//! have nothing in common are given up without decoding at all, and the decoder is told the frame's own error rate.
+//! So a frame with far more errors than planned for asks for more at once instead of decoding in vain, one with more than
+//! leave any key is given up, and the decoder is told the frame's own error rate.
 
 use keystill_kernels::Isa;
 use keystill_kernels::ldpc::bsc as kernel;
@@ -22,6 +22,8 @@ const PATIENCE: u32 = 12;
 const FEW: usize = 32;
 /// No code decodes with less than this, in units of h₂ of the errors that are there.
 const LEAST_EFFICIENCY: f64 = 1.05;
+/// Frames of a higher error rate are given up: no BB84 key is left, and what they would need is nearly the frame.
+const BEYOND: f64 = 0.18;
 /// How sure the least error rate is, in standard deviations of the violated checks.
 const SURE: f64 = 2.0;
 
@@ -72,9 +74,19 @@ impl Scratch {
 #[derive(Debug)]
 pub struct Decoded {
     pub(super) task: Shot,
-    /// The frame's bits, if the decoder met the syndrome.
-    pub(super) bits: Option<BitBlock>,
+    pub(super) end: End,
     pub(super) iterations: u32,
+}
+
+/// How a run of the decoder ends.
+#[derive(Debug, PartialEq)]
+pub(super) enum End {
+    /// The frame's bits, which meet the syndrome.
+    Found(BitBlock),
+    /// More has to be told.
+    More,
+    /// The frame has too many errors.
+    Beyond,
 }
 
 impl Job for Shot {
@@ -82,8 +94,8 @@ impl Job for Shot {
 
     fn run(self, bench: &mut Workbench) -> Decoded {
         let elsewhere = bench.elsewhere().and_then(|elsewhere| self.ask(&*elsewhere, bench));
-        let (bits, iterations) = elsewhere.unwrap_or_else(|| self.decode(bench));
-        Decoded { task: self, bits, iterations }
+        let (end, iterations) = elsewhere.unwrap_or_else(|| self.decode(bench));
+        Decoded { task: self, end, iterations }
     }
 }
 
@@ -105,19 +117,24 @@ impl Outlook {
 }
 
 impl Shot {
-    /// Runs the decoder: the frame's bits, if it met the syndrome, and its iterations.
-    pub(super) fn decode(&self, bench: &mut Workbench) -> (Option<BitBlock>, u32) {
+    /// Runs the decoder, if the syndrome does not foretell that it fails: how it ends, and its iterations.
+    pub(super) fn decode(&self, bench: &mut Workbench) -> (End, u32) {
         let isa = bench.isa();
         let scratch = bench.scratch::<Scratch>();
         self.load(isa, scratch);
         let outlook = self.outlook(isa, scratch);
         let (is_met, iterations) =
             if self.is_hopeless(&outlook) { (false, 0) } else { self.iterate(isa, scratch, outlook.likely) };
-        let found = is_met.then(|| {
-            self.plan.interleaver().unweave(isa, &scratch.words, &mut scratch.between, self.bits.len())
-        });
+        let end = if is_met {
+            let Scratch { words, between, .. } = scratch;
+            End::Found(self.plan.interleaver().unweave(isa, words, between, self.bits.len()))
+        } else if outlook.least > BEYOND {
+            End::Beyond
+        } else {
+            End::More
+        };
         scratch.wipe();
-        (found, iterations)
+        (end, iterations)
     }
 
     /// Iterates from the loaded bits on: whether their place was taken by bits that meet the syndrome, and after how
@@ -205,10 +222,10 @@ impl Shot {
         (self.bits.len() - self.certain.len()) as f64
     }
 
-    /// Whether even the least error rate is too high for what was told.
+    /// Whether even the least error rate is too high for what was told, or altogether.
     fn is_hopeless(&self, outlook: &Outlook) -> bool {
         let needed = LEAST_EFFICIENCY * entropy(outlook.least) * self.unknown_bits();
-        outlook.least > 0.0 && (self.syndrome.len() as f64) < needed
+        outlook.least > BEYOND || outlook.least > 0.0 && (self.syndrome.len() as f64) < needed
     }
 }
 
