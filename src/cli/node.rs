@@ -4,6 +4,7 @@ mod delivery;
 mod feedback;
 mod metrics;
 mod offload;
+mod silence;
 mod status;
 
 use std::fmt;
@@ -34,6 +35,7 @@ use delivery::Delivery;
 use feedback::Feedback;
 use metrics::TextFile;
 use offload::Offload;
+use silence::Silence;
 use status::Status;
 
 /// Run one node over TCP, both protocols at once.
@@ -220,6 +222,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     if let Some(failure) = told.stopped.take() {
         return Err(failure);
     }
+    if !door.stopped() && told.blocks == 0 && !told.real.is_empty() {
+        let why = "the source ended before another block was whole; check what writes it";
+        return Err(Failure::new(Exit::NoKey, anyhow!("no secure key: {why}")));
+    }
     if !door.stopped() && told.blocks > 0 && told.blocks == told.without.blocks {
         return Err(Failure::new(Exit::NoKey, anyhow!("no secure key: {}", told.without)));
     }
@@ -369,6 +375,7 @@ impl Door {
         if let Way::Listen(_, address) = &self.way {
             eprintln!("keystill: waiting for the peer at {address}");
         }
+        let mut told = false;
         let began = Instant::now();
         while !self.stopped() {
             let tried = match &self.way {
@@ -383,7 +390,17 @@ impl Door {
                     eprintln!("keystill: {peer} is here");
                     return Ok(Some(stream));
                 }
-                Err(_) if began.elapsed() < self.patience => std::thread::sleep(Duration::from_millis(50)),
+                Err(error) if began.elapsed() < self.patience => {
+                    if let Way::Connect(address) = &self.way
+                        && !std::mem::replace(&mut told, true)
+                    {
+                        let patience_s = self.patience.as_secs();
+                        eprintln!(
+                            "keystill: nobody answers at {address} yet ({error}); trying for {patience_s} s"
+                        );
+                    }
+                    std::thread::sleep(Duration::from_millis(50));
+                }
                 Err(error) => return Err(Failure::new(Exit::Peer, self.nobody(&error))),
             }
         }
@@ -444,18 +461,33 @@ struct Told {
     metrics: TextFile,
     /// Why the first protocol that stopped did.
     stopped: Option<Failure>,
+    silence: Silence,
 }
 
 impl Told {
     fn new(json: bool, status: Status, (delivery, offload): (Delivery, Offload)) -> Self {
         let (feedback, metrics) = (Feedback::default(), TextFile::default());
         let (without, real) = (Without::default(), Vec::new());
-        Self { json, blocks: 0, without, status, delivery, offload, real, feedback, metrics, stopped: None }
+        let (stopped, silence) = (None, Silence::default());
+        Self {
+            json,
+            blocks: 0,
+            without,
+            status,
+            delivery,
+            offload,
+            real,
+            feedback,
+            metrics,
+            stopped,
+            silence,
+        }
     }
 
     fn now_and_then(&mut self, actors: &[Box<dyn Actor>]) {
         if self.status.is_due() {
             self.tell(actors, "running");
+            self.silence.tell(actors, &self.real);
         }
     }
 

@@ -26,8 +26,9 @@ impl Silence {
     /// Says once a frame which of the `real` sources keep the node waiting.
     pub(super) fn tell(&mut self, actors: &[Box<dyn Actor>], real: &[&'static str]) {
         for actor in actors.iter().filter(|actor| real.contains(&actor.protocol())) {
-            // Frames that wait here wait for the session, not for the source.
-            let frame = (actor.queues().frames == 0).then(|| actor.progress().0);
+            // Frames that wait here wait for the session, and a source that ended has none.
+            let (next, all) = actor.progress();
+            let frame = (actor.queues().frames == 0 && next < all).then_some(next);
             if self.is_news(actor.protocol(), frame, Instant::now()) {
                 let (protocol, seconds) = (actor.protocol(), PATIENCE.as_secs());
                 eprintln!(
