@@ -412,9 +412,17 @@ fn syntax(origin: &str, text: &str, error: &toml::de::Error) -> ScenarioError {
     }
 }
 
+/// A message of serde's without names of Rust's types.
+fn plain(message: &str) -> String {
+    let integers = ["u8", "u32", "u64", "usize"].map(|name| format!("expected {name}"));
+    let message = message.replace("expected f64", "expected a number");
+    integers.iter().fold(message, |message, name| message.replace(name, "expected a whole number"))
+}
+
 /// A message of serde's, and the name that was meant if it speaks of an unknown one.
 fn with_suggestion(message: &str) -> String {
-    suggestion(message).map_or(message.to_owned(), |meant| format!("{message}; did you mean `{meant}`?"))
+    let message = plain(message);
+    suggestion(&message).map_or(message.clone(), |meant| format!("{message}; did you mean `{meant}`?"))
 }
 
 /// Replaces one value; it must be there already, on the `second` fibre or on the first.

@@ -128,7 +128,7 @@ fn single(protocol: Protocol, explain: bool) -> Result<(), Failure> {
     let mut text = String::new();
     std::io::stdin().lock().read_to_string(&mut text).or_exit(Exit::Storage)?;
     let value: Value = serde_json::from_str(&text)
-        .context("standard input is not one JSON object")
+        .context("standard input is not one JSON object: send one in, as the example of --help does")
         .or_exit(Exit::Configuration)?;
     let (formula, mode, terms) = answer(protocol, &value).or_exit(Exit::Configuration)?;
     if explain {

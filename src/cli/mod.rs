@@ -188,7 +188,14 @@ impl<T, E: Into<anyhow::Error>> OrExit<T> for Result<T, E> {
 /// Runs the command line and turns its outcome into an exit code.
 pub(crate) fn main() -> ExitCode {
     leave_with_the_reader();
-    let cli = Cli::from_arg_matches(&command().get_matches()).unwrap_or_else(|error| error.exit());
+    let matches = command().try_get_matches().unwrap_or_else(|error| {
+        if let Some(feature) = std::env::args().nth(1).and_then(|name| feature_of(&name)) {
+            eprintln!("keystill: this build has no such command: cargo build --release --features {feature}");
+            std::process::exit(i32::from(Exit::Usage as u8));
+        }
+        error.exit()
+    });
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
     match check_isa().and_then(|()| run(cli.command)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) if failure.is_of_the_reader() => ExitCode::SUCCESS,
@@ -196,6 +203,15 @@ pub(crate) fn main() -> ExitCode {
             eprintln!("keystill: {}", failure.words());
             ExitCode::from(failure.exit as u8)
         }
+    }
+}
+
+/// The feature that brings a command, where it was left out of this build.
+fn feature_of(command: &str) -> Option<&'static str> {
+    match command {
+        "certs" | "serve" if !cfg!(feature = "serve") => Some("serve"),
+        "worker" if !cfg!(feature = "nats") => Some("nats"),
+        _ => None,
     }
 }
 
@@ -294,7 +310,7 @@ fn check_isa() -> Result<(), Failure> {
 mod tests {
     use clap::Command;
 
-    use super::{Exit, Failure, command, one_line_a_paragraph, remedy};
+    use super::{Exit, Failure, command, feature_of, one_line_a_paragraph, remedy};
 
     /// Every command with its full name, `keystill` first.
     fn all(command: &Command, name: &str) -> Vec<(String, String)> {
@@ -329,6 +345,16 @@ mod tests {
                 "no example of `{name} --help` calls `{name}`:\n{after}"
             );
         }
+    }
+
+    #[test]
+    fn a_command_that_was_left_out_names_its_feature() {
+        let there = command();
+        for name in ["certs", "serve", "worker"] {
+            let left_out = there.find_subcommand(name).is_none();
+            assert_eq!(feature_of(name).is_some(), left_out, "{name}");
+        }
+        assert_eq!(feature_of("run"), None, "always there");
     }
 
     #[test]

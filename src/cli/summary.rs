@@ -229,9 +229,6 @@ impl Summary {
         row("net of authentication", si(self.sums.delivered_bits as f64, "bit"));
         row("keys equal", if self.keys_equal { "yes".into() } else { "NO".into() });
         row("real-time factor", format!("{:.2}", self.link_time() / elapsed.as_secs_f64().max(1e-9)));
-        if let Some(why) = &self.why_none {
-            row("blocks without key", format!("{}: {why}", self.blocks - self.blocks_with_key));
-        }
         rows
     }
 }
@@ -325,6 +322,13 @@ pub(crate) fn table(summaries: &[Summary], elapsed: Duration) -> String {
         text += &format!("\n{name:<24}");
         for column in &columns {
             text += &format!("{:<34}", cell(column, &name));
+        }
+    }
+    // Reasons are longer than a column.
+    for summary in summaries {
+        if let Some(why) = &summary.why_none {
+            let (name, count) = (summary.protocol.to_uppercase(), summary.blocks - summary.blocks_with_key);
+            text += &format!("\n{name}, {count} of {} blocks without key, the last: {why}", summary.blocks);
         }
     }
     text
