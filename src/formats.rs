@@ -50,10 +50,10 @@
 //!
 //! | file | an object is |
 //! |---|---|
-//! | `run.json` | the machine, the configuration, and under `expected` what the channel model expects, as `link --json` prints it |
+//! | `run.json` | the machine, the configuration, and under `expected` what the channel model expects, as `link --json` prints it; under `course` what it expects over the link's time, where that changes |
 //! | `blocks.ndjson` | a block: when it ended on the link (`link_time_s`), what was estimated, `disclosed` bits and `epsilons` by name, `terms` of the key length, `secret_bits`, `stage_s` (seconds of computing by stage on the correcting side, summed over threads) |
 //! | `summary.json` | the whole run, a member of `protocols` for each |
-//! | `events.ndjson` | something that happened on the link, what the scenario has happen first: `link_time_s` and `name`; `report` marks it |
+//! | `events.ndjson` | something that happened on the link, what the scenario has happen first: `link_time_s`, `name` and, where it does, how long it lasts, `duration_s`, or which `protocol` noticed it; `report` marks it |
 //!
 //! # A scenario
 //!

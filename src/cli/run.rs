@@ -317,9 +317,8 @@ impl Console {
                     .with_context(|| path.display().to_string())
                     .or_exit(Exit::Storage)?;
                 // Events of an older run are not this one's.
-                let happenings = world.happenings().into_iter().fold(String::new(), |text, (at_s, name)| {
-                    text + &format!("{}\n", json!({ "event": "scenario", "link_time_s": at_s, "name": name }))
-                });
+                let happenings: String =
+                    world.happenings().iter().map(|happening| format!("{happening}\n")).collect();
                 let path = folder.join("events.ndjson");
                 std::fs::write(&path, happenings)
                     .with_context(|| path.display().to_string())

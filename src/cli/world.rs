@@ -12,7 +12,7 @@ use keystill::bb84::frame::{AliceFrame, Settings};
 use keystill::bb84::security::Vacuum;
 use keystill::bb84::settings::settings_at;
 use keystill::bb84::{self, Bb84};
-use keystill::channel::{Scenario, budget};
+use keystill::channel::{Course, Event, Scenario, budget};
 use keystill::cv::frame::CalibrationRecord;
 use keystill::cv::{self, Cv};
 use keystill::pipeline::{
@@ -158,6 +158,9 @@ pub(crate) struct World {
     sources: Sources,
 }
 
+/// Moments of the link's time for which the model is asked.
+const COURSE_POINTS: u32 = 600;
+
 /// A node's durable store, shared by its protocols.
 pub(crate) type NodeStore = Arc<Mutex<Store<Folder>>>;
 
@@ -211,14 +214,42 @@ impl World {
                 "cv_block_s": self.scenario.cv.block_s,
             },
             "expected": expected.collect::<Vec<_>>(),
+            "course": self.course(),
         })
     }
 
-    /// What the scenario has happen within the run: when, in s, and in words.
-    pub(crate) fn happenings(&self) -> Vec<(f64, String)> {
+    /// What the model expects over the link's time, drift and events included; nothing where nothing ever changes.
+    fn course(&self) -> Vec<Value> {
+        let course = Course::new(&self.scenario, self.args.seed);
+        if course.is_steady() {
+            return Vec::new();
+        }
+        let apart_s = self.args.duration.as_secs_f64() / f64::from(COURSE_POINTS);
+        let point = |number: u32| {
+            let at_s = apart_s * (f64::from(number) + 0.5);
+            let (bb84, cv) = (course.bb84(at_s), course.cv(at_s));
+            json!({
+                "link_time_s": at_s,
+                "bb84": { "qber": bb84.qber },
+                "cv": {
+                    "transmittance": cv.transmittance, "excess_noise_input_snu": cv.excess_noise_input_snu,
+                    "snr": cv.snr,
+                },
+            })
+        };
+        (0..COURSE_POINTS).map(point).collect()
+    }
+
+    /// What the scenario has happen within the run, a record each.
+    pub(crate) fn happenings(&self) -> Vec<Value> {
         let events = self.scenario.event.iter();
         let within = events.filter(|event| event.at_s < self.args.duration.as_secs_f64());
-        within.map(|event| (event.at_s, event.words())).collect()
+        let record = |event: &Event| {
+            json!({
+                "event": "scenario", "link_time_s": event.at_s, "duration_s": event.duration_s, "name": event.words(),
+            })
+        };
+        within.map(record).collect()
     }
 
     pub(crate) fn scenario_name(&self) -> &str {

@@ -1,5 +1,6 @@
 //! One value over the link's time, as inline SVG: a step a block, a band for its uncertainty, a dashed
-//! line for what the model expected, a numbered line for each event.
+//! line for what the model expected, a numbered line for each event and a shade while it lasts, a tick on the axis
+//! for what was noticed.
 
 use std::fmt::Write as _;
 
@@ -11,6 +12,8 @@ const LEFT: f64 = 58.0;
 const RIGHT: f64 = 12.0;
 const TOP: f64 = 16.0;
 const BOTTOM: f64 = 30.0;
+/// Pixels of a tick for what was noticed.
+const TICK: f64 = 7.0;
 /// Pixels that an event's number takes.
 const MARK_WIDTH: f64 = 22.0;
 /// So many values tell which of them are far from the others.
@@ -39,7 +42,11 @@ pub(crate) struct Chart<'a> {
     pub(crate) class: &'a str,
     pub(crate) steps: Vec<Step>,
     pub(crate) expected: Option<f64>,
+    /// What was expected over time, when in s, instead of one value.
+    pub(crate) course: Vec<(f64, f64)>,
     pub(crate) marks: &'a [Mark],
+    /// When something was noticed, in s.
+    pub(crate) noticed: Vec<f64>,
     /// The lowest value that the axis must show.
     pub(crate) floor: Option<f64>,
 }
@@ -80,7 +87,9 @@ impl Chart<'_> {
             self.title,
             self.described(&steps)
         );
+        text += &self.lasting(x);
         text += &self.grid(x, y);
+        text += &self.expectation(x, y);
         text += &self.lines(&steps, x, y);
         text + "</svg></figure>"
     }
@@ -98,7 +107,8 @@ impl Chart<'_> {
         let (least, most) = reach(steps);
         let within = steps.iter().filter(|step| (least..=most).contains(&step.value));
         let ends = within.flat_map(|step| [step.low.max(least), step.value, step.high.min(most)]);
-        let shown = ends.chain(self.expected).chain(self.floor);
+        let expected = self.expected.filter(|_| self.course.is_empty());
+        let shown = ends.chain(expected).chain(self.usual_course()).chain(self.floor);
         let (mut low, mut high) = shown
             .filter(|value| value.is_finite())
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), value| (low.min(value), high.max(value)));
@@ -173,15 +183,48 @@ impl Chart<'_> {
             }
         }
         let _ = write!(text, "<path class=\"line\" d=\"{line}\"/></g>");
-        if let Some(expected) = self.expected {
-            let _ = write!(
-                text,
-                "<path class=\"expected\" d=\"M{LEFT} {:.1}H{:.1}\"/>",
-                y.at(expected),
-                WIDTH - RIGHT
-            );
+        for at_s in self.noticed.iter().filter(|at_s| **at_s <= x.to) {
+            let (place, foot) = (x.at(*at_s), HEIGHT - BOTTOM);
+            let _ = write!(text, "<path class=\"noticed\" d=\"M{place:.1} {foot:.1}v-{TICK}\"/>");
         }
         text + &self.events(x)
+    }
+
+    /// The ends of what was expected most of the time: within an outage it may be anything.
+    fn usual_course(&self) -> impl Iterator<Item = f64> {
+        let mut values: Vec<f64> = self.course.iter().map(|(_, value)| *value).collect();
+        values.sort_by(f64::total_cmp);
+        let tenth = values.len() / 10;
+        [values.get(tenth).copied(), values.iter().rev().nth(tenth).copied()].into_iter().flatten()
+    }
+
+    /// What was expected: one value, or its course where that lies within the axes.
+    fn expectation(&self, x: Axis, y: Axis) -> String {
+        let mut line = String::new();
+        if let Some(expected) = self.expected.filter(|_| self.course.is_empty()) {
+            let _ = write!(line, "M{LEFT} {:.1}H{:.1}", y.at(expected), WIDTH - RIGHT);
+        }
+        let inside = |(at_s, value): &(f64, f64)| *at_s <= x.to && (y.from..=y.to).contains(value);
+        for run in self.course.chunk_by(|one, next| inside(one) == inside(next)).filter(|run| inside(&run[0]))
+        {
+            for (number, (at_s, value)) in run.iter().enumerate() {
+                let pen = if number == 0 { 'M' } else { 'L' };
+                let _ = write!(line, "{pen}{:.1} {:.1}", x.at(*at_s), y.at(*value));
+            }
+        }
+        if line.is_empty() { line } else { format!("<path class=\"expected\" d=\"{line}\"/>") }
+    }
+
+    /// A shade while an event lasts.
+    fn lasting(&self, x: Axis) -> String {
+        let shown = self.marks.iter().filter(|mark| mark.duration_s > 0.0 && mark.link_time_s <= x.to);
+        shown.fold(String::new(), |mut text, mark| {
+            let (from, to) = (x.at(mark.link_time_s), x.at(mark.link_time_s + mark.duration_s));
+            let foot = HEIGHT - BOTTOM;
+            let _ =
+                write!(text, "<path class=\"lasting\" d=\"M{from:.1} {TOP}H{to:.1}V{foot:.1}H{from:.1}Z\"/>");
+            text
+        })
     }
 
     /// A line each, and a number where there is room for one; neighbours share theirs.
@@ -321,7 +364,9 @@ mod tests {
             class: "bb84",
             steps,
             expected: Some(0.04),
+            course: Vec::new(),
             marks: &[],
+            noticed: Vec::new(),
             floor: None,
         }
     }
@@ -377,14 +422,34 @@ mod tests {
     }
 
     #[test]
+    fn what_was_expected_is_followed_but_for_outages() {
+        let course: Vec<(f64, f64)> = (0..40)
+            .map(|half| (f64::from(half) / 2.0, if (15..18).contains(&half) { 0.5 } else { 0.033 }))
+            .collect();
+        let svg = Chart { course, ..chart(steps(20)) }.figure();
+        let line = svg.split("class=\"expected\" d=\"").nth(1).and_then(|rest| rest.split('"').next());
+        let line = line.unwrap_or_default();
+        assert_eq!((line.matches('M').count(), line.matches('L').count()), (2, 35), "two pieces: {line}");
+        assert!(
+            svg.contains(">0.036</text>") && !svg.contains(">0.1</text>"),
+            "the axis is that of the rest: {svg}"
+        );
+    }
+
+    #[test]
     fn events_at_one_time_share_a_number() {
-        let at = |link_time_s| Mark { link_time_s, name: "it happened".into() };
-        let marks = [at(1.0), at(10.0), at(10.1), at(19.0)];
-        let svg = Chart { marks: &marks, ..chart(steps(20)) }.figure();
+        let at = |link_time_s, duration_s| Mark { link_time_s, duration_s, ..Mark::default() };
+        let marks = [at(1.0, 0.0), at(10.0, 0.0), at(10.1, 5.0), at(19.0, 100.0)];
+        let noticed = vec![3.0, 4.0, 21.0];
+        let svg = Chart { marks: &marks, noticed, ..chart(steps(20)) }.figure();
         for number in [">1</text>", ">2–3</text>", ">4</text>"] {
             assert!(svg.contains(number), "{number}: {svg}");
         }
-        assert_eq!(svg.matches("V180").count(), 4, "a line each: {svg}");
+        assert_eq!(svg.matches("V180.0\"").count(), 4, "a line each: {svg}");
+        assert_eq!(svg.matches("class=\"lasting\"").count(), 2, "a shade while two of them last: {svg}");
+        let right = WIDTH - RIGHT;
+        assert!(svg.contains(&format!("H{right:.1}V180.0H")), "to the axis' end, not beyond: {svg}");
+        assert_eq!(svg.matches("class=\"noticed\"").count(), 2, "what was noticed in this time: {svg}");
     }
 
     #[test]

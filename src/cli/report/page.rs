@@ -10,8 +10,11 @@ use super::record::{Block, Mark, Recorded};
 
 const STYLE: &str = include_str!("page.css");
 
-/// Blocks listed that left no key, at most.
+/// Rows of blocks that left no key, at most.
 const MOST_FAILURES: usize = 50;
+
+/// What the parties noticed is listed, at most.
+const MOST_NOTICED: usize = 100;
 
 /// Carriers listed as the noise's origin.
 const CARRIERS: usize = 8;
@@ -24,8 +27,9 @@ pub(crate) fn html(recorded: &Recorded) -> String {
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\
          <title>keystill: {0}</title><style>\n{STYLE}</style></head><body><main>\
          <h1>{0}</h1><p class=\"quiet\">{1}</p>\
-         <p class=\"quiet\">Dashed: what the channel model expects. Band: one standard error, or the range of \
-         blocks drawn together. Numbered: events. All times are the link's.</p>",
+         <p class=\"quiet\">Dashed: what the channel model expects, of the key rate as the link starts. Band: one standard \
+         error, or the range of blocks drawn together. Numbered: events, shaded while they last. Ticks on the \
+         axis: what the parties noticed. All times are the link's.</p>",
         escaped(scenario),
         escaped(&told(recorded)),
     );
@@ -34,7 +38,7 @@ pub(crate) fn html(recorded: &Recorded) -> String {
     for protocol in &protocols {
         text += &protocol.section();
     }
-    text += &events(&recorded.marks);
+    text += &events(recorded);
     text += &failures(&protocols);
     text += &books(&protocols);
     text += &budget(&protocols);
@@ -154,28 +158,29 @@ impl Protocol<'_> {
             floor: Some(0.0),
             ..self.chart("secret key rate", "bit/s", rate)
         }];
-        let mut add = |title, unit, expected: Option<f64>, value: &dyn Fn(&Block) -> Option<(f64, f64)>| {
+        let mut add = |title, unit, name: &str, value: &dyn Fn(&Block) -> Option<(f64, f64)>| {
             let chart = self.chart(title, unit, value);
             if !chart.steps.is_empty() {
-                charts.push(Chart { expected, ..chart });
+                let scale = if unit == "%" { 100.0 } else { 1.0 };
+                let expected = self.expected(name).map(|value| scale * value);
+                let course = self.recorded.course(self.name, name);
+                let course = course.into_iter().map(|(at_s, value)| (at_s, scale * value)).collect();
+                charts.push(Chart { expected, course, ..chart });
             }
         };
-        add("QBER", "%", self.expected("qber").map(|qber| 100.0 * qber), &|block| {
+        add("QBER", "%", "qber", &|block| {
             let qber = block.qber?;
             let error = (qber * (1.0 - qber) / block.kept_bits.max(1) as f64).sqrt();
             Some((100.0 * qber, 100.0 * error))
         });
-        add("transmittance T", "", self.expected("transmittance"), &|block| {
+        add("transmittance T", "", "transmittance", &|block| {
             Some((block.transmittance?, block.transmittance_error.unwrap_or(0.0)))
         });
-        add(
-            "excess noise ξ",
-            "SNU at the channel's input",
-            self.expected("excess_noise_input_snu"),
-            &|block| Some((block.excess_noise_snu?, block.excess_noise_error_snu.unwrap_or(0.0))),
-        );
-        add("signal-to-noise ratio", "a quadrature", self.expected("snr"), &|block| Some((block.snr?, 0.0)));
-        add("disclosed", "bits for each bit kept", None, &|block| {
+        add("excess noise ξ", "SNU at the channel's input", "excess_noise_input_snu", &|block| {
+            Some((block.excess_noise_snu?, block.excess_noise_error_snu.unwrap_or(0.0)))
+        });
+        add("signal-to-noise ratio", "a quadrature", "snr", &|block| Some((block.snr?, 0.0)));
+        add("disclosed", "bits for each bit kept", "", &|block| {
             let told: u64 = block.disclosed.values().sum();
             (block.kept_bits > 0).then(|| (told as f64 / block.kept_bits as f64, 0.0))
         });
@@ -195,7 +200,19 @@ impl Protocol<'_> {
             Some(Step { from_s: to_s - block_s, to_s, value, low: value - error, high: value + error })
         });
         let (steps, marks) = (steps.collect(), &*self.recorded.marks);
-        Chart { title, unit, class: self.name, steps, expected: None, marks, floor: None }
+        let own = self.recorded.noticed.iter().filter(|mark| mark.protocol.as_deref() == Some(self.name));
+        let noticed = own.map(|mark| mark.link_time_s).collect();
+        Chart {
+            title,
+            unit,
+            class: self.name,
+            steps,
+            expected: None,
+            course: Vec::new(),
+            marks,
+            noticed,
+            floor: None,
+        }
     }
 
     fn expected(&self, name: &str) -> Option<f64> {
@@ -216,17 +233,44 @@ impl Protocol<'_> {
     }
 }
 
-fn events(marks: &[Mark]) -> String {
-    if marks.is_empty() {
-        return String::new();
+fn events(recorded: &Recorded) -> String {
+    let mut text = String::new();
+    if !recorded.marks.is_empty() {
+        let row = |(number, mark): (usize, &Mark)| {
+            vec![(number + 1).to_string(), clock(mark.link_time_s), escaped(&mark.name)]
+        };
+        let rows = recorded.marks.iter().enumerate().map(row);
+        text += &format!("<h2>Events</h2>{}", table(&["", "at", "what"], rows));
     }
-    let rows = marks
-        .iter()
-        .enumerate()
-        .map(|(number, mark)| vec![(number + 1).to_string(), span(mark.link_time_s), escaped(&mark.name)]);
-    format!("<h2>Events</h2>{}", table(&["", "at", "what"], rows))
+    if !recorded.noticed.is_empty() {
+        let shown = recorded.noticed.iter().take(MOST_NOTICED);
+        let rows = shown.map(|mark| vec![clock(mark.link_time_s), escaped(&mark.name)]);
+        let table = table(&["by", "what"], rows);
+        let _ = write!(
+            text,
+            "<details><summary>Noticed by the parties: {}{}</summary>{table}</details>",
+            recorded.noticed.len(),
+            first(MOST_NOTICED, recorded.noticed.len())
+        );
+    }
+    text
 }
 
+/// A moment of the link as hours, minutes and seconds.
+fn clock(seconds: f64) -> String {
+    let whole = seconds.floor();
+    let (hours, minutes) = ((whole / 3600.0).floor(), (whole / 60.0).floor() % 60.0);
+    let rest = seconds - 3600.0 * hours - 60.0 * minutes;
+    let tenths = if rest.fract() == 0.0 { format!("{rest:02.0}") } else { format!("{rest:04.1}") };
+    format!("{hours:.0}:{minutes:02.0}:{tenths}")
+}
+
+/// Words about a list that is cut.
+fn first(most: usize, all: usize) -> String {
+    if all > most { format!(", the first {most} rows of them listed") } else { String::new() }
+}
+
+/// Blocks without key; neighbours that fail alike share a row.
 fn failures(protocols: &[Protocol<'_>]) -> String {
     let failed: Vec<&Block> = protocols
         .iter()
@@ -236,13 +280,20 @@ fn failures(protocols: &[Protocol<'_>]) -> String {
     if failed.is_empty() {
         return String::new();
     }
-    let rows = failed.iter().take(MOST_FAILURES).map(|block| {
-        let ended = block.link_time_s.map_or_else(String::new, span);
-        let reason = block.reason.as_deref().unwrap_or_default();
-        vec![escaped(&block.protocol), block.block.to_string(), ended, escaped(reason)]
+    let alike = |one: &&Block, next: &&Block| {
+        (&one.protocol, one.block + 1, &one.reason) == (&next.protocol, next.block, &next.reason)
+    };
+    let runs: Vec<&[&Block]> = failed.chunk_by(alike).collect();
+    let rows = runs.iter().take(MOST_FAILURES).map(|run| {
+        let (one, last) = (run[0], run[run.len() - 1]);
+        let blocks =
+            if run.len() == 1 { one.block.to_string() } else { format!("{}–{}", one.block, last.block) };
+        let ended = last.link_time_s.map_or_else(String::new, clock);
+        let reason = one.reason.as_deref().unwrap_or_default();
+        vec![escaped(&one.protocol), blocks, ended, escaped(reason)]
     });
-    let table = table(&["protocol", "block", "ended at", "reason"], rows);
-    format!("<h2>Blocks without key: {}</h2>{table}", failed.len())
+    let table = table(&["protocol", "blocks", "ended at", "reason"], rows);
+    format!("<h2>Blocks without key: {}{}</h2>{table}", failed.len(), first(MOST_FAILURES, runs.len()))
 }
 
 /// Every disclosed bit and every ε, by protocol.
@@ -318,7 +369,7 @@ fn budget(protocols: &[Protocol<'_>]) -> String {
             let value = expected[name].as_f64();
             rows.extend(value.map(|value| vec![shown.to_owned(), short(value), String::new()]));
         }
-        let table = table(&["", "expected", "measured"], rows.into_iter());
+        let table = table(&["", "expected at first", "measured"], rows.into_iter());
         let _ = write!(text, "<section><h3>{}</h3>{table}{}</section>", protocol.title(), origins(expected));
     }
     if text.is_empty() { text } else { format!("<h2>Noise budget</h2><div class=\"cards\">{text}</div>") }
@@ -463,7 +514,7 @@ mod tests {
             kept_bits: 1000,
             secret_bits: 100 * number,
             qber: Some(0.03),
-            reason: (number == 0).then(|| "<script>alert(1)</script>".into()),
+            reason: (number < 2).then(|| "<script>alert(1)</script>".into()),
             disclosed: [("syndrome".to_owned(), 200)].into(),
             epsilons: [("correctness".to_owned(), 1e-12), ("calibration".to_owned(), 0.0)].into(),
             stage_s: [("verify".to_owned(), 0.0521), ("reconcile".to_owned(), 14.73)].into(),
@@ -473,7 +524,11 @@ mod tests {
             run: json!({ "configuration": { "scenario": "a & b", "bb84_block_s": 10.0 } }),
             summary: Value::Null,
             blocks: [("bb84".to_owned(), (0..3).map(block).collect())].into(),
-            marks: vec![Mark { link_time_s: 12.0, name: "carrier off".into() }],
+            marks: vec![Mark { link_time_s: 12.0, name: "carrier off".into(), ..Mark::default() }],
+            noticed: vec![
+                Mark { protocol: Some("bb84".into()), name: "it moved".into(), ..Mark::default() },
+                Mark { protocol: Some("cv".into()), name: "that too".into(), ..Mark::default() },
+            ],
         }
     }
 
@@ -498,8 +553,10 @@ mod tests {
             "<td class=\"one\">calibration</td><td class=\"one\">0</td>",
             "52.1 ms",
             "14.73 s",
-            "carrier off",
-            "Blocks without key: 1",
+            "<td class=\"one\">0:00:12</td><td>carrier off</td>",
+            "Noticed by the parties: 2<",
+            "Blocks without key: 2<",
+            "<td class=\"one\">0–1</td><td class=\"one\">0:00:20</td>",
         ] {
             assert!(page.contains(told), "`{told}` is not told");
         }

@@ -22,6 +22,8 @@ pub(crate) struct Recorded {
     pub(crate) blocks: BTreeMap<String, Vec<Block>>,
     /// What happened on the link, in order.
     pub(crate) marks: Vec<Mark>,
+    /// What a protocol's parties noticed, in order.
+    pub(crate) noticed: Vec<Mark>,
 }
 
 /// A block's record, as far as it is shown.
@@ -57,7 +59,11 @@ pub(crate) struct Block {
 #[serde(default)]
 pub(crate) struct Mark {
     pub(crate) link_time_s: f64,
+    /// How long it lasted; 0 for a moment, or for ever after.
+    pub(crate) duration_s: f64,
     pub(crate) name: String,
+    /// Whose parties noticed it; nobody's if it is what happened itself.
+    pub(crate) protocol: Option<String>,
 }
 
 impl Recorded {
@@ -86,9 +92,10 @@ impl Recorded {
         recorded.order();
         let events = folder.join("events.ndjson");
         if events.is_file() {
-            recorded.marks = lines::<Mark>(&events)?;
-            recorded.marks.retain(|mark| !mark.name.is_empty());
-            recorded.marks.sort_by(|a, b| a.link_time_s.total_cmp(&b.link_time_s));
+            let mut marks = lines::<Mark>(&events)?;
+            marks.retain(|mark| !mark.name.is_empty());
+            marks.sort_by(|a, b| a.link_time_s.total_cmp(&b.link_time_s));
+            (recorded.noticed, recorded.marks) = marks.into_iter().partition(|mark| mark.protocol.is_some());
         }
         Ok(recorded)
     }
@@ -114,6 +121,13 @@ impl Recorded {
     /// What the model expected of a protocol.
     pub(crate) fn expected(&self, protocol: &str) -> Option<&Value> {
         self.run["expected"].as_array()?.iter().find(|record| record["protocol"] == protocol)
+    }
+
+    /// What the model expected over the link's time: when, in s, and the value. Empty where nothing changed.
+    pub(crate) fn course(&self, protocol: &str, name: &str) -> Vec<(f64, f64)> {
+        let points = self.run["course"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let value = |point: &Value| Some((point["link_time_s"].as_f64()?, point[protocol][name].as_f64()?));
+        points.iter().filter_map(value).collect()
     }
 
     /// The summary of a protocol.
