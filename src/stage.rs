@@ -254,6 +254,11 @@ impl Outbox {
         self.messages.push(body);
     }
 
+    /// Takes the messages one by one, in order, and keeps the box's memory.
+    pub(crate) fn drain(&mut self) -> impl Iterator<Item = Vec<u8>> + '_ {
+        self.messages.drain(..)
+    }
+
     /// Takes the messages, in order.
     pub fn take(&mut self) -> Vec<Vec<u8>> {
         std::mem::take(&mut self.messages)

@@ -164,23 +164,37 @@ impl<'a> Reader<'a> {
 /// Bytes that stand before a body, at most: see `session::message`.
 pub(crate) const HEADER_ROOM: usize = 24;
 
+/// Bytes of a short body: most have no more, so that writing one asks for memory once.
+const SHORT: usize = 40;
+
 /// Writes the fields of one message.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Writer {
     bytes: Vec<u8>,
+}
+
+impl Default for Writer {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Writer {
     /// An empty message.
     #[must_use]
     pub fn new() -> Self {
-        Self::default()
+        Self::with_capacity(SHORT)
     }
 
     /// An empty message with room for so many bytes, and for the header that a session sets before them.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes + HEADER_ROOM) }
+    }
+
+    /// Goes on behind what is written.
+    pub(crate) fn after(bytes: Vec<u8>) -> Self {
+        Self { bytes }
     }
 
     /// Appends bytes.

@@ -127,6 +127,8 @@ pub(super) struct Block<P: Protocol> {
     frames: BTreeMap<u32, Option<BitBlock>>,
     /// Messages of frames that our wing has not handed over yet.
     early: BTreeMap<u32, Vec<u8>>,
+    /// What it wants of its session, not carried out yet.
+    effects: Vec<Effect>,
     /// The peer's "fixed": which frames it kept.
     peer_fixed: Option<BitBlock>,
     tags: Tags,
@@ -153,7 +155,8 @@ impl<P: Protocol> std::fmt::Debug for Block<P> {
     }
 }
 
-type Effects = Result<Vec<Effect>, Fault>;
+/// A step of a block; what it wants is among its effects.
+type Stepped = Result<(), Fault>;
 
 fn out_of_turn(field: &'static str) -> Fault {
     Fault::Peer(Malformed::Field { field })
@@ -177,6 +180,7 @@ impl<P: Protocol> Block<P> {
             kept_bits: BTreeMap::new(),
             frames: BTreeMap::new(),
             early: BTreeMap::new(),
+            effects: Vec::new(),
             peer_fixed: None,
             tags: Tags::default(),
             key_length: None,
@@ -191,6 +195,24 @@ impl<P: Protocol> Block<P> {
 
     pub(super) fn id(&self) -> u64 {
         self.party.block
+    }
+
+    /// Takes what it wants of its session, in order.
+    pub(super) fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// Keeps the memory of effects that were carried out.
+    pub(super) fn keep_room(&mut self, effects: Vec<Effect>) {
+        self.effects = effects;
+    }
+
+    fn send(&mut self, kind: Kind, body: Vec<u8>) {
+        self.effects.push(Effect::Send(Header::new(kind, self.id()), body));
+    }
+
+    fn compute(&mut self, place: Place, computation: Computation) {
+        self.effects.push(Effect::Compute(place, computation));
     }
 
     pub(super) fn course(&self) -> Option<Course> {
@@ -209,9 +231,9 @@ impl<P: Protocol> Block<P> {
         self.is_aborted() || self.wing.has_room()
     }
 
-    pub(super) fn offer(&mut self, frame: P::Frame) -> Effects {
+    pub(super) fn offer(&mut self, frame: P::Frame) -> Stepped {
         if self.is_aborted() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         let mut desk = Desk::new();
         self.wing.offer(frame, &mut desk)?;
@@ -219,14 +241,14 @@ impl<P: Protocol> Block<P> {
     }
 
     /// Hears any message but a tag.
-    pub(super) fn hear(&mut self, header: Header, mut reader: Reader<'_>) -> Effects {
+    pub(super) fn hear(&mut self, header: Header, mut reader: Reader<'_>) -> Stepped {
         if header.kind == Kind::Abort {
             let why = PeerReason::from_number(reader.u8()?);
             reader.end()?;
             return self.hear_abort(why);
         }
         if self.is_aborted() {
-            return Ok(Vec::new());
+            return Ok(());
         }
         // Nothing may follow what the peer's tag closed: no tag would cover it.
         if self.tags.transcript_heard.is_some() {
@@ -247,7 +269,7 @@ impl<P: Protocol> Block<P> {
         }
     }
 
-    pub(super) fn done(&mut self, place: Place, result: Computed) -> Effects {
+    pub(super) fn done(&mut self, place: Place, result: Computed) -> Stepped {
         match place {
             Place::Wing => {
                 let mut desk = Desk::new();
@@ -255,12 +277,12 @@ impl<P: Protocol> Block<P> {
                 self.clear(desk)
             }
             Place::Frame(frame) => {
-                let Some(mut talk) = self.talks.remove(&frame) else { return Ok(Vec::new()) };
+                let Some(mut talk) = self.talks.remove(&frame) else { return Ok(()) };
                 let next = talk.conversation.done(result, &mut talk.out)?;
                 self.step_frame(frame, talk, next)
             }
             Place::Verification => {
-                let Phase::Verifying(talk) = &mut self.phase else { return Ok(Vec::new()) };
+                let Phase::Verifying(talk) = &mut self.phase else { return Ok(()) };
                 let next = talk.conversation.done(result, &mut talk.out)?;
                 self.step_verification(next)
             }
@@ -272,63 +294,55 @@ impl<P: Protocol> Block<P> {
     // ---- reconciliation
 
     /// Carries out what the wing put on its desk.
-    fn clear(&mut self, desk: Desk) -> Effects {
-        let id = self.id();
+    fn clear(&mut self, desk: Desk) -> Stepped {
         self.ledger.absorb(&desk.ledger);
-        let mut effects: Vec<Effect> = Vec::new();
-        effects.extend(desk.messages.into_iter().map(|body| Effect::Send(Header::new(Kind::Wing, id), body)));
-        effects.extend(desk.computations.into_iter().map(|job| Effect::Compute(Place::Wing, job)));
+        desk.messages.into_iter().for_each(|body| self.send(Kind::Wing, body));
+        desk.computations.into_iter().for_each(|job| self.compute(Place::Wing, job));
         for (frame, task) in desk.tasks {
-            effects.extend(self.open_frame(frame, task)?);
+            self.open_frame(frame, task)?;
         }
-        effects.extend(self.fix_if_complete()?);
-        Ok(effects)
+        self.fix_if_complete()
     }
 
-    fn open_frame(&mut self, frame: u32, task: Task) -> Effects {
+    fn open_frame(&mut self, frame: u32, task: Task) -> Stepped {
         if self.kept_bits.insert(frame, task.kept_bits()).is_some() || self.kept_bits.len() > MOST_FRAMES {
             return Err(out_of_turn("frame"));
         }
         let mut talk = Talk::new(task.converse());
         let next = talk.conversation.start(&mut talk.out)?;
-        let mut effects = self.step_frame(frame, talk, next)?;
-        if let Some(body) = self.early.remove(&frame) {
-            effects.extend(self.hear_frame(frame, Reader::new(&body))?);
+        self.step_frame(frame, talk, next)?;
+        match self.early.remove(&frame) {
+            Some(body) => self.hear_frame(frame, Reader::new(&body)),
+            None => Ok(()),
         }
-        Ok(effects)
     }
 
-    fn hear_frame(&mut self, frame: u32, mut reader: Reader<'_>) -> Effects {
+    fn hear_frame(&mut self, frame: u32, mut reader: Reader<'_>) -> Stepped {
         let Some(mut talk) = self.talks.remove(&frame) else {
             let early = !self.kept_bits.contains_key(&frame) && self.early.len() < MOST_FRAMES;
             let body = reader.bytes(reader.remaining())?.to_vec();
             if !early || self.early.insert(frame, body).is_some() {
                 return Err(out_of_turn("frame"));
             }
-            return Ok(Vec::new());
+            return Ok(());
         };
         let next = talk.conversation.hear(reader, &mut talk.out)?;
         self.step_frame(frame, talk, next)
     }
 
-    fn step_frame(&mut self, frame: u32, mut talk: Talk<Reconciled>, next: Next<Reconciled>) -> Effects {
+    fn step_frame(&mut self, frame: u32, mut talk: Talk<Reconciled>, next: Next<Reconciled>) -> Stepped {
         let header = Header { kind: Kind::Reconciliation, block: self.id(), frame };
-        let send = |body| Effect::Send(header, body);
-        let mut effects: Vec<Effect> = talk.out.take().into_iter().map(send).collect();
+        self.effects.extend(talk.out.drain().map(|body| Effect::Send(header, body)));
         match next {
-            Next::Listen => {
-                self.talks.insert(frame, talk);
-            }
-            Next::Compute(job) => {
-                self.talks.insert(frame, talk);
-                effects.push(Effect::Compute(Place::Frame(frame), job));
-            }
-            Next::Leave(outcome) => effects.extend(self.frame_left(frame, &talk.out.ledger, outcome)?),
+            Next::Listen => {}
+            Next::Compute(job) => self.compute(Place::Frame(frame), job),
+            Next::Leave(outcome) => return self.frame_left(frame, &talk.out.ledger, outcome),
         }
-        Ok(effects)
+        self.talks.insert(frame, talk);
+        Ok(())
     }
 
-    fn frame_left(&mut self, frame: u32, books: &Ledger, outcome: Reconciled) -> Effects {
+    fn frame_left(&mut self, frame: u32, books: &Ledger, outcome: Reconciled) -> Stepped {
         let mut desk = Desk::new();
         self.wing.reconciled(frame, &outcome, &mut desk)?;
         self.iterations += u64::from(outcome.effort.iterations);
@@ -347,24 +361,23 @@ impl<P: Protocol> Block<P> {
     }
 
     /// Says "fixed" once every frame of the block has ended one way or the other.
-    fn fix_if_complete(&mut self) -> Effects {
+    fn fix_if_complete(&mut self) -> Stepped {
         let ready = matches!(self.phase, Phase::Reconciling { said_fixed: false })
             && self.wing.is_complete()
             && self.frames.len() == self.kept_bits.len();
         if !ready {
-            return Ok(Vec::new());
+            return Ok(());
         }
         self.phase = Phase::Reconciling { said_fixed: true };
         let kept: Vec<bool> = self.frames.values().map(Option::is_some).collect();
         self.frames_in_all = u32::try_from(kept.len()).unwrap_or(u32::MAX);
         let mut writer = Writer::new();
         writer.bits(&BitBlock::from_bools(&kept));
-        let mut effects = vec![Effect::Send(Header::new(Kind::Fixed, self.id()), writer.finish())];
-        effects.extend(self.verify_if_both_fixed()?);
-        Ok(effects)
+        self.send(Kind::Fixed, writer.finish());
+        self.verify_if_both_fixed()
     }
 
-    fn hear_fixed(&mut self, mut reader: Reader<'_>) -> Effects {
+    fn hear_fixed(&mut self, mut reader: Reader<'_>) -> Stepped {
         let kept = reader.bits(MOST_FRAMES, "fixed")?;
         reader.end()?;
         if self.peer_fixed.replace(kept).is_some() {
@@ -375,9 +388,9 @@ impl<P: Protocol> Block<P> {
 
     // ---- verification
 
-    fn verify_if_both_fixed(&mut self) -> Effects {
-        let Phase::Reconciling { said_fixed: true } = self.phase else { return Ok(Vec::new()) };
-        let Some(theirs) = &self.peer_fixed else { return Ok(Vec::new()) };
+    fn verify_if_both_fixed(&mut self) -> Stepped {
+        let Phase::Reconciling { said_fixed: true } = self.phase else { return Ok(()) };
+        let Some(theirs) = &self.peer_fixed else { return Ok(()) };
         let ours: Vec<bool> = self.frames.values().map(Option::is_some).collect();
         if *theirs != BitBlock::from_bools(&ours) {
             return Err(out_of_turn("fixed"));
@@ -399,32 +412,33 @@ impl<P: Protocol> Block<P> {
         self.step_verification(next)
     }
 
-    fn hear_verification(&mut self, reader: Reader<'_>) -> Effects {
+    fn hear_verification(&mut self, reader: Reader<'_>) -> Stepped {
         let Phase::Verifying(talk) = &mut self.phase else { return Err(out_of_turn("verification")) };
         let next = talk.conversation.hear(reader, &mut talk.out)?;
         self.step_verification(next)
     }
 
-    fn step_verification(&mut self, next: Next<VerifiedBlock>) -> Effects {
-        let id = self.id();
-        let Phase::Verifying(talk) = &mut self.phase else { return Ok(Vec::new()) };
-        let send = |body| Effect::Send(Header::new(Kind::Verification, id), body);
-        let mut effects: Vec<Effect> = talk.out.take().into_iter().map(send).collect();
+    fn step_verification(&mut self, next: Next<VerifiedBlock>) -> Stepped {
+        let header = Header::new(Kind::Verification, self.id());
+        let Phase::Verifying(talk) = &mut self.phase else { return Ok(()) };
+        self.effects.extend(talk.out.drain().map(|body| Effect::Send(header, body)));
         match next {
-            Next::Listen => {}
-            Next::Compute(job) => effects.push(Effect::Compute(Place::Verification, job)),
+            Next::Listen => Ok(()),
+            Next::Compute(job) => {
+                self.compute(Place::Verification, job);
+                Ok(())
+            }
             Next::Leave(verified) => {
                 self.ledger.absorb(&talk.out.ledger);
-                effects.extend(self.size(verified)?);
+                self.size(verified)
             }
         }
-        Ok(effects)
     }
 
     // ---- length and seed
 
     /// Reckons the key length. The reference side tells it and goes on to the seed.
-    fn size(&mut self, verified: VerifiedBlock) -> Effects {
+    fn size(&mut self, verified: VerifiedBlock) -> Stepped {
         self.ledger.consume_pad((TAGS_PER_BLOCK * TAG_BITS) as u64);
         let passed = u32::try_from(verified.frames().len()).unwrap_or(u32::MAX);
         self.frames_failed = self.frames_in_all.saturating_sub(passed);
@@ -442,22 +456,23 @@ impl<P: Protocol> Block<P> {
         self.key_length = Some(length);
         if self.party.side::<P>() == Side::Corrector {
             self.phase = Phase::Sizing(verified);
-            return Ok(Vec::new());
+            return Ok(());
         }
         self.refill_bits = self.refill_bits.min(secret_bits / PAIR_BITS * PAIR_BITS);
         let mut writer = Writer::new();
         writer.varint(secret_bits).varint(self.refill_bits);
         let seed = self.draw_seed(&verified)?;
         self.phase = Phase::Seeding(verified);
-        let length = Effect::Send(Header::new(Kind::Length, self.id()), writer.finish());
-        Ok(vec![length, Effect::Compute(Place::Seed, seed)])
+        self.send(Kind::Length, writer.finish());
+        self.compute(Place::Seed, seed);
+        Ok(())
     }
 
     pub(super) fn secret_bits(&self) -> u64 {
         self.key_length.as_ref().map_or(0, |length| length.secret_bits)
     }
 
-    fn hear_length(&mut self, mut reader: Reader<'_>) -> Effects {
+    fn hear_length(&mut self, mut reader: Reader<'_>) -> Stepped {
         let theirs = reader.varint()?;
         let refill_bits = reader.varint()?;
         reader.end()?;
@@ -469,7 +484,7 @@ impl<P: Protocol> Block<P> {
         match std::mem::replace(&mut self.phase, Phase::Amplifying) {
             Phase::Sizing(verified) if ours == theirs => {
                 self.phase = Phase::Seeding(verified);
-                Ok(Vec::new())
+                Ok(())
             }
             Phase::Sizing(_) => Err(Abort::LengthsDiffer { ours, theirs }.into()),
             _ => Err(out_of_turn("length")),
@@ -492,18 +507,17 @@ impl<P: Protocol> Block<P> {
             .map_err(|error| Abort::NoKey { reason: error.to_string() }.into())
     }
 
-    fn seed_drawn(&mut self, result: Computed) -> Effects {
+    fn seed_drawn(&mut self, result: Computed) -> Stepped {
         type Drawn = Result<BitBlock, crate::random::RandomFailure>;
         let drawn = result.downcast::<Drawn>().expect("the result of the job of this place");
         let seed = drawn.map_err(Abort::from)?;
-        let mut writer = Writer::new();
+        let mut writer = Writer::with_capacity(11 + seed.len() / 8);
         writer.bits(&seed);
-        let mut effects = vec![Effect::Send(Header::new(Kind::Seed, self.id()), writer.finish())];
-        effects.extend(self.amplify(seed)?);
-        Ok(effects)
+        self.send(Kind::Seed, writer.finish());
+        self.amplify(seed)
     }
 
-    fn hear_seed(&mut self, mut reader: Reader<'_>) -> Effects {
+    fn hear_seed(&mut self, mut reader: Reader<'_>) -> Stepped {
         let Phase::Seeding(verified) = &self.phase else { return Err(out_of_turn("seed")) };
         let wanted = self.seed_bits(verified)?;
         let seed = reader.bits(wanted, "seed")?;
@@ -523,15 +537,16 @@ impl<P: Protocol> Block<P> {
         self.talks.clear();
         self.frames.clear();
         self.early.clear();
+        self.effects.clear();
         self.peer_fixed = None;
         self.report(Outcome::Aborted(abort))
     }
 
-    fn hear_abort(&mut self, why: PeerReason) -> Effects {
+    fn hear_abort(&mut self, why: PeerReason) -> Stepped {
         match &mut self.phase {
             Phase::Aborted { heard } => {
                 *heard = true;
-                Ok(Vec::new())
+                Ok(())
             }
             // Once its tags are out, only an authenticated word ends a block: the next connection's.
             _ if self.tags.transcript_heard.is_some() => Err(out_of_turn("abort")),

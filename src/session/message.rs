@@ -88,15 +88,17 @@ impl Header {
         Ok(Self { kind, block, frame })
     }
 
-    /// The whole message.
-    pub(super) fn message(self, mut body: Vec<u8>) -> Vec<u8> {
-        let mut header = Writer::new();
-        header.u8(self.kind as u8).varint(self.block);
+    /// The whole message. Takes no memory of its own where the body has room for a header.
+    pub(super) fn message(self, body: Vec<u8>) -> Vec<u8> {
+        let body_bytes = body.len();
+        let mut writer = Writer::after(body);
+        writer.u8(self.kind as u8).varint(self.block);
         if self.kind == Kind::Reconciliation {
-            header.varint(self.frame.into());
+            writer.varint(self.frame.into());
         }
-        body.splice(0..0, header.finish());
-        body
+        let mut message = writer.finish();
+        message.rotate_left(body_bytes);
+        message
     }
 }
 

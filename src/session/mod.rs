@@ -159,8 +159,8 @@ impl<P: Protocol> Session<P> {
             }
             let mut block = self.take(id);
             if block.has_room() {
-                let effects = block.offer(frame);
-                self.put(block, effects).map_err(Refused::Closed)?;
+                let stepped = block.offer(frame);
+                self.put(block, stepped).map_err(Refused::Closed)?;
             } else {
                 self.blocks.insert(id, block);
                 return Err(Refused::Full(frame));
@@ -307,19 +307,22 @@ impl<P: Protocol> Session<P> {
         }
         let mut block = self.take(header.block);
         block.absorb_received(header.kind, number, message);
-        let effects = match header.kind {
-            Kind::TranscriptTag | Kind::AcceptTag => self.hear_tag(&mut block, header, reader)?,
+        let stepped = match header.kind {
+            Kind::TranscriptTag | Kind::AcceptTag => {
+                self.hear_tag(&mut block, header, reader)?;
+                Ok(())
+            }
             _ => block.hear(header, reader),
         };
-        self.put(block, effects)
+        self.put(block, stepped)
     }
 
     fn finish(&mut self, ticket: u64, result: Computed) -> Result<(), Error> {
         // Work of a block that was aborted meanwhile comes back to nobody.
         let Some((id, place)) = self.tickets.take(ticket) else { return Ok(()) };
         let Some(mut block) = self.blocks.remove(&id) else { return Ok(()) };
-        let effects = block.done(place, result);
-        self.put(block, effects)
+        let stepped = block.done(place, result);
+        self.put(block, stepped)
     }
 
     /// Takes a block out of the table, or opens it.
@@ -357,30 +360,26 @@ impl<P: Protocol> Session<P> {
     }
 
     /// Carries out what a block wants and puts it back, unless it is over.
-    fn put(&mut self, mut block: Block<P>, effects: Result<Vec<Effect>, Fault>) -> Result<(), Error> {
+    fn put(&mut self, mut block: Block<P>, stepped: Result<(), Fault>) -> Result<(), Error> {
         let id = block.id();
-        let mut effects = effects;
-        loop {
-            match effects {
-                Ok(list) => {
-                    for effect in list {
-                        self.carry_out(&mut block, effect);
-                    }
-                    break;
-                }
-                Err(Fault::Abort(abort)) => effects = Ok(self.abort(&mut block, &abort)),
-                Err(Fault::Peer(source)) => return Err(Error::Malformed { block: id, source }),
-            }
+        match stepped {
+            Ok(()) => self.carry_out(&mut block),
+            Err(Fault::Abort(abort)) => self.abort(&mut block, &abort),
+            Err(Fault::Peer(source)) => return Err(Error::Malformed { block: id, source }),
         }
         self.blocks.insert(id, block);
         self.close_in_order()
     }
 
-    fn carry_out(&mut self, block: &mut Block<P>, effect: Effect) {
-        match effect {
-            Effect::Send(header, body) => self.transmit(block, header, body),
-            Effect::Compute(place, computation) => self.compute(block.id(), place, computation),
+    fn carry_out(&mut self, block: &mut Block<P>) {
+        let mut effects = block.take_effects();
+        for effect in effects.drain(..) {
+            match effect {
+                Effect::Send(header, body) => self.transmit(block, header, body),
+                Effect::Compute(place, computation) => self.compute(block.id(), place, computation),
+            }
         }
+        block.keep_room(effects);
     }
 
     fn transmit(&mut self, block: &mut Block<P>, header: Header, body: Vec<u8>) {
@@ -400,7 +399,7 @@ impl<P: Protocol> Session<P> {
         self.outputs.push_back(Output::Compute(Work { ticket, block, stage: place.stage(), computation }));
     }
 
-    fn abort(&mut self, block: &mut Block<P>, abort: &Abort) -> Vec<Effect> {
+    fn abort(&mut self, block: &mut Block<P>, abort: &Abort) {
         let id = block.id();
         self.tickets.forget(id);
         self.tell_course(id, block.course());
@@ -409,7 +408,7 @@ impl<P: Protocol> Session<P> {
             self.remember(Entry::Cut { block: id });
         }
         self.hold(Output::Event(Event::Block(Box::new(report))));
-        vec![Effect::Send(Header::new(Kind::Abort, id), vec![PeerReason::of(abort).number()])]
+        self.transmit(block, Header::new(Kind::Abort, id), vec![PeerReason::of(abort).number()]);
     }
 
     /// Sends the tags of the oldest blocks that are ready for them, and forgets blocks that are over.
@@ -539,13 +538,13 @@ impl<P: Protocol> Session<P> {
         block: &mut Block<P>,
         header: Header,
         mut reader: Reader<'_>,
-    ) -> Result<Result<Vec<Effect>, Fault>, Error> {
+    ) -> Result<(), Error> {
         let id = header.block;
         let malformed = |source| Error::Malformed { block: id, source };
         let (index, tag) = read_tag(&mut reader).map_err(malformed)?;
         reader.end().map_err(malformed)?;
         if block.is_aborted() {
-            return Ok(Ok(Vec::new()));
+            return Ok(());
         }
         let in_turn = id == self.first_open && block.awaits_tag(header.kind);
         let transcript = match header.kind {
@@ -566,7 +565,7 @@ impl<P: Protocol> Session<P> {
             Kind::TranscriptTag => block.transcript_heard(tag),
             _ => block.accept_heard(),
         }
-        Ok(Ok(Vec::new()))
+        Ok(())
     }
 }
 

@@ -69,18 +69,21 @@ impl Request {
 
 /// A message without fields.
 pub(super) fn write_bare(kind: u8) -> Vec<u8> {
-    vec![kind]
+    let mut writer = Writer::new();
+    writer.u8(kind);
+    writer.finish()
 }
 
 pub(super) fn write_descend(right: &BitBlock) -> Vec<u8> {
-    let mut writer = Writer::new();
+    let mut writer = Writer::with_capacity(12 + right.len() / 8);
     writer.u8(DESCEND).bits(right);
     writer.finish()
 }
 
 pub(super) fn write_search(phase: &Phase) -> Vec<u8> {
-    let mut writer = Writer::new();
     let level = phase.level();
+    // Most nodes are a byte or two from the one before.
+    let mut writer = Writer::with_capacity(40 + 2 * phase.nodes().len());
     writer.u8(SEARCH).u8(phase.layer).u8(level.to_le_bytes()[0]);
     let mut nodes = phase.nodes();
     for log2 in (1..=level).rev() {
@@ -134,7 +137,7 @@ fn read_phase(reader: &mut Reader<'_>, bounds: Bounds) -> Result<Phase, Malforme
 
 /// The parities asked for.
 pub(super) fn write_answers(parities: &BitBlock) -> Vec<u8> {
-    let mut writer = Writer::new();
+    let mut writer = Writer::with_capacity(11 + parities.len() / 8);
     writer.bits(parities);
     writer.finish()
 }

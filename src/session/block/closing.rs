@@ -13,10 +13,10 @@ use super::super::certificate::{Certificate, Issuer};
 use super::super::event::{BlockReport, Outcome, SecretKey};
 use super::super::message::Kind;
 use super::super::record::Accepted;
-use super::{Block, Effect, Effects, Phase, Place, out_of_turn};
+use super::{Block, Phase, Place, Stepped, out_of_turn};
 
 impl<P: Protocol> Block<P> {
-    pub(super) fn amplify(&mut self, seed: BitBlock) -> Effects {
+    pub(super) fn amplify(&mut self, seed: BitBlock) -> Stepped {
         let Phase::Seeding(verified) = std::mem::replace(&mut self.phase, Phase::Amplifying) else {
             return Err(out_of_turn("seed"));
         };
@@ -24,15 +24,16 @@ impl<P: Protocol> Block<P> {
         let amplification = Amplification { verified, secret_bits: self.secret_bits(), seed };
         let job: Computation =
             Box::new(move |bench| Box::new(amplification.run(bench.scratch::<Amplifier>())));
-        Ok(vec![Effect::Compute(Place::Amplification, job)])
+        self.compute(Place::Amplification, job);
+        Ok(())
     }
 
-    pub(super) fn amplified(&mut self, result: Computed) -> Effects {
+    pub(super) fn amplified(&mut self, result: Computed) -> Stepped {
         type Amplified = Result<AmplifiedBlock, crate::amplify::Error>;
         let amplified = result.downcast::<Amplified>().expect("the result of the job of this place");
         let amplified = amplified.map_err(|error| Abort::NoKey { reason: error.to_string() })?;
         self.phase = Phase::Closing(amplified);
-        Ok(Vec::new())
+        Ok(())
     }
 
     pub(in crate::session) fn absorb_sent(&mut self, kind: Kind, number: u64, message: &[u8]) {
