@@ -9,13 +9,12 @@ use keystill_kernels::Isa;
 use crate::auth::{AuthError, Pool};
 use crate::protocol::Protocol;
 use crate::session::{
-    Config, Error, Event, Finished, Input, LinkState, Output, Refused, Remembered, SecretKey, Session, Time,
-    Work,
+    Config, Error, Event, Input, LinkState, Output, Refused, Remembered, SecretKey, Session, Time,
 };
-use crate::stage::{Computed, Role};
+use crate::stage::{Computed, Role, Workbench};
 use crate::store::{Forgetful, Keeper, StoreError};
 
-use super::workers::Workers;
+use super::workers::{Arrived, Job, Kind, Workers};
 
 /// Raw frames asked of the source before they are needed.
 const AHEAD: u64 = 12;
@@ -207,7 +206,7 @@ pub trait Actor: Send + fmt::Debug {
     ///
     /// # Errors
     /// As [`Actor::advance`].
-    fn arrived(&mut self, result: Computed) -> Result<(), ActorError>;
+    fn arrived(&mut self, result: Arrived) -> Result<(), ActorError>;
 
     /// Takes the messages for the peer, in order.
     fn take_messages(&mut self) -> Vec<Vec<u8>>;
@@ -262,9 +261,12 @@ pub struct Party<P: Protocol> {
     stage_s: BTreeMap<u64, BTreeMap<&'static str, f64>>,
 }
 
-enum Arrived<F> {
-    Frame { reopened: u64, index: u64, frame: Result<F, SourceError>, took: Duration },
-    Work { restarts: u64, finished: Finished, block: u64, stage: &'static str, took: Duration },
+/// A raw frame that was asked for.
+struct Made<F> {
+    reopened: u64,
+    index: u64,
+    frame: Result<F, SourceError>,
+    took: Duration,
 }
 
 impl<P: Protocol> Party<P> {
@@ -426,11 +428,12 @@ impl<P: Protocol> Party<P> {
             }
             let index = self.requested;
             let (job, reopened) = (self.source.frame(index), self.reopened);
-            workers.spawn(number, move |bench| {
+            let made = move |bench: &mut Workbench| -> Computed {
                 let began = Instant::now();
                 let frame = job(bench.isa());
-                Box::new(Arrived::Frame { reopened, index, frame, took: began.elapsed() })
-            });
+                Box::new(Made { reopened, index, frame, took: began.elapsed() })
+            };
+            workers.spawn(number, Job::Frame(Box::new(made)));
             self.requested += 1;
             moved = true;
         }
@@ -471,7 +474,7 @@ impl<P: Protocol> Party<P> {
         loop {
             match self.session.poll() {
                 Output::Transmit(message) => self.messages.push(message),
-                Output::Compute(work) => self.spawn(number, workers, work),
+                Output::Compute(work) => workers.spawn(number, Job::Work { restarts: self.restarts, work }),
                 Output::Key(key) => self.news.push(News::Key(key)),
                 Output::Event(event) => {
                     self.was_live |= matches!(event, Event::PeerReady { .. });
@@ -500,13 +503,18 @@ impl<P: Protocol> Party<P> {
         }
     }
 
-    fn spawn(&self, number: usize, workers: &Workers, work: Work) {
-        let restarts = self.restarts;
-        workers.spawn(number, move |bench| {
-            let (block, stage, began) = (work.block(), work.stage(), Instant::now());
-            let finished = work.run(bench);
-            Box::new(Arrived::<P::Frame>::Work { restarts, finished, block, stage, took: began.elapsed() })
-        });
+    fn take_frame(&mut self, made: Made<P::Frame>) -> Result<(), ActorError> {
+        if made.reopened != self.reopened {
+            return Ok(());
+        }
+        self.book_time(made.index / self.config.protocol.frames_per_block(), "source", made.took);
+        match made.frame {
+            Ok(frame) => {
+                self.ready.insert(made.index, frame);
+                Ok(())
+            }
+            Err(error) => self.rest(error),
+        }
     }
 
     fn book_time(&mut self, block: u64, stage: &'static str, took: Duration) {
@@ -585,24 +593,17 @@ impl<P: Protocol> Actor for Party<P> {
         self.handle(Input::Received(message))
     }
 
-    fn arrived(&mut self, result: Computed) -> Result<(), ActorError> {
-        let arrived = result.downcast::<Arrived<P::Frame>>();
-        match *arrived.expect("the pool returns to an actor what that actor asked for") {
-            Arrived::Frame { reopened, index, frame, took } if reopened == self.reopened => {
-                self.book_time(index / self.config.protocol.frames_per_block(), "source", took);
-                match frame {
-                    Ok(frame) => {
-                        self.ready.insert(index, frame);
-                        Ok(())
-                    }
-                    Err(error) => self.rest(error),
-                }
+    fn arrived(&mut self, result: Arrived) -> Result<(), ActorError> {
+        match result.0 {
+            Kind::Frame(made) => {
+                let made = made.downcast::<Made<P::Frame>>();
+                self.take_frame(*made.expect("the pool returns to an actor what that actor asked for"))
             }
-            Arrived::Work { restarts, finished, block, stage, took } if restarts == self.restarts => {
+            Kind::Work { restarts, finished, block, stage, took } if restarts == self.restarts => {
                 self.book_time(block, stage, took);
                 self.handle(Input::Finished(finished))
             }
-            Arrived::Frame { .. } | Arrived::Work { .. } => Ok(()),
+            Kind::Work { .. } => Ok(()),
         }
     }
 

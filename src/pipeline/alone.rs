@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use crate::session::LinkState;
-use crate::stage::{Computed, Role};
+use crate::stage::Role;
 
 use super::actor::{Actor, ActorError, Condition, News, Queues, Reserves};
-use super::workers::Workers;
+use super::workers::{Arrived, Workers};
 
 /// An actor whose failures stop nobody else, but for those of the storage that all share.
 #[derive(Debug)]
@@ -68,7 +68,7 @@ impl Actor for Alone {
         self.act(|actor| actor.deliver(message))
     }
 
-    fn arrived(&mut self, result: Computed) -> Result<(), ActorError> {
+    fn arrived(&mut self, result: Arrived) -> Result<(), ActorError> {
         self.act(|actor| actor.arrived(result))
     }
 

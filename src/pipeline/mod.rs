@@ -27,4 +27,4 @@ pub use recording::{Description, Recorder, RecordingError, Replay};
 pub use reopening::Reopening;
 pub use stream::{QUEUE as STREAM_QUEUE, Stream, StreamError, StreamWriter};
 pub use tcp::{Limits, NodeError, drive_over};
-pub use workers::{NoThreads, Workers};
+pub use workers::{Arrived, NoThreads, Workers};

@@ -10,16 +10,46 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use keystill_kernels::Isa;
 
+use crate::session::{Finished, Work};
 use crate::stage::{Computed, Elsewhere, Workbench};
 
 /// A finished piece of work and the actor that it belongs to.
 pub(super) struct Arrival {
     pub(super) actor: usize,
-    pub(super) result: Computed,
+    pub(super) result: Arrived,
 }
 
-/// A job that waits.
-type Job = Box<dyn FnOnce(&mut Workbench) -> Computed + Send>;
+/// What an actor has computed.
+pub(super) enum Job {
+    /// A raw frame, of the actor's own type.
+    Frame(Box<dyn FnOnce(&mut Workbench) -> Computed + Send>),
+    /// What the actor's session asked for; `restarts` tells of which session.
+    Work { restarts: u64, work: Work },
+}
+
+impl Job {
+    fn run(self, bench: &mut Workbench) -> Arrived {
+        match self {
+            Self::Frame(job) => Arrived(Kind::Frame(job(bench))),
+            Self::Work { restarts, work } => {
+                let (block, stage, began) = (work.block(), work.stage(), Instant::now());
+                let finished = work.run(bench);
+                Arrived(Kind::Work { restarts, finished, block, stage, took: began.elapsed() })
+            }
+        }
+    }
+}
+
+/// The result of a job, on its way to the actor that asked for it.
+#[derive(Debug)]
+pub struct Arrived(pub(super) Kind);
+
+/// What came back.
+#[derive(Debug)]
+pub(super) enum Kind {
+    Frame(Computed),
+    Work { restarts: u64, finished: Finished, block: u64, stage: &'static str, took: Duration },
+}
 
 /// Jobs of one actor.
 #[derive(Default)]
@@ -132,8 +162,8 @@ impl Workers {
     }
 
     /// Runs a job on the pool; its result arrives for the actor.
-    pub(super) fn spawn(&self, actor: usize, job: impl FnOnce(&mut Workbench) -> Computed + Send + 'static) {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner).push(actor, Box::new(job));
+    pub(super) fn spawn(&self, actor: usize, job: Job) {
+        self.queues.lock().unwrap_or_else(PoisonError::into_inner).push(actor, job);
         let (benches, queues, sender) = (self.benches.clone(), self.queues.clone(), self.sender.clone());
         let (isa, elsewhere) = (self.isa, self.elsewhere.clone());
         // One of these for each job, whichever it then takes.
@@ -144,7 +174,7 @@ impl Workers {
             let bench = lock().pop();
             let mut bench = bench.unwrap_or_else(|| Workbench::with_elsewhere(isa, elsewhere));
             let began = Instant::now();
-            let result = job(&mut bench);
+            let result = job.run(&mut bench);
             waiting().took(actor, began.elapsed());
             lock().push(bench);
             // Nobody listens any more once a run has ended early.
@@ -176,7 +206,7 @@ mod tests {
     #[test]
     fn short_jobs_do_not_wait_for_a_queue_of_long_ones() {
         let mut queues = Queues::default();
-        let job = || -> Job { Box::new(|_| Box::new(())) };
+        let job = || Job::Frame(Box::new(|_| Box::new(())));
         (0..4).for_each(|_| queues.push(0, job()));
         assert_eq!(taken(&mut queues, [10, 1], 2), [0, 0], "alone");
         (0..9).for_each(|_| queues.push(1, job()));
