@@ -208,8 +208,8 @@ pub trait Actor: Send + fmt::Debug {
     /// As [`Actor::advance`].
     fn arrived(&mut self, result: Arrived) -> Result<(), ActorError>;
 
-    /// Takes the messages for the peer, in order.
-    fn take_messages(&mut self) -> Vec<Vec<u8>>;
+    /// Appends the messages for the peer, in order, to what the caller sends.
+    fn take_messages(&mut self, sent: &mut Vec<Vec<u8>>);
 
     /// Takes what there is to say.
     fn take_news(&mut self) -> Vec<News>;
@@ -607,8 +607,8 @@ impl<P: Protocol> Actor for Party<P> {
         }
     }
 
-    fn take_messages(&mut self) -> Vec<Vec<u8>> {
-        std::mem::take(&mut self.messages)
+    fn take_messages(&mut self, sent: &mut Vec<Vec<u8>>) {
+        sent.append(&mut self.messages);
     }
 
     fn take_news(&mut self) -> Vec<News> {

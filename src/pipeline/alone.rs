@@ -72,8 +72,10 @@ impl Actor for Alone {
         self.act(|actor| actor.arrived(result))
     }
 
-    fn take_messages(&mut self) -> Vec<Vec<u8>> {
-        if self.stopped { Vec::new() } else { self.actor.take_messages() }
+    fn take_messages(&mut self, sent: &mut Vec<Vec<u8>>) {
+        if !self.stopped {
+            self.actor.take_messages(sent);
+        }
     }
 
     fn take_news(&mut self) -> Vec<News> {

@@ -19,6 +19,7 @@ pub fn drive(actors: &mut [Box<dyn Actor>], workers: &Workers, told: Told<'_>) -
     for actor in actors.iter_mut() {
         actor.link(LinkState::Up)?;
     }
+    let mut messages = Vec::new();
     loop {
         let mut moved = false;
         for number in 0..actors.len() {
@@ -26,9 +27,9 @@ pub fn drive(actors: &mut [Box<dyn Actor>], workers: &Workers, told: Told<'_>) -
             if actors[number].take_hangup() {
                 reconnect(actors, number)?;
             }
-            let messages = actors[number].take_messages();
+            actors[number].take_messages(&mut messages);
             moved |= !messages.is_empty();
-            for message in messages {
+            for message in messages.drain(..) {
                 actors[number ^ 1].deliver(&message)?;
             }
             for news in actors[number].take_news() {

@@ -156,6 +156,8 @@ struct Wire {
     incoming: Receiver<Result<Frame, NodeError>>,
     outgoing: Option<Sender<Frame>>,
     pending: VecDeque<Frame>,
+    /// Empty but for a moment: what an actor has to say.
+    messages: Vec<Vec<u8>>,
     lanes: Vec<Lane>,
     /// When we last said anything.
     spoke: Instant,
@@ -175,6 +177,7 @@ impl Wire {
             incoming,
             outgoing: Some(outgoing),
             pending: VecDeque::new(),
+            messages: Vec::new(),
             lanes: vec![Lane::NEW; protocols],
             spoke: Instant::now(),
             writer: Some(writer),
@@ -199,11 +202,15 @@ impl Wire {
 
     /// Sends what an actor has to say; begins and ends its link as it wants. Whether anything moved.
     fn tend(&mut self, number: usize, actor: &mut dyn Actor) -> Result<bool, ActorError> {
-        let messages = actor.take_messages();
+        let mut messages = std::mem::take(&mut self.messages);
+        actor.take_messages(&mut messages);
         let mut moved = !messages.is_empty();
+        // Where there is no link they are nobody's.
         if self.lanes[number].is_up() {
-            messages.into_iter().for_each(|message| self.say(Frame::Message(number, message)));
+            messages.drain(..).for_each(|message| self.say(Frame::Message(number, message)));
         }
+        messages.clear();
+        self.messages = messages;
         let wants = actor.condition() == Condition::Running;
         if (actor.take_hangup() || !wants) && self.lanes[number].end() {
             self.say(Frame::Signal(number, Signal::End));
