@@ -12,10 +12,11 @@
 //! below 65 536 bits, whose lift goes with the frame, and what is missing up to the next 4096 bits is filled up with known zeros.
 //!
 //! *Interleaving.* The bits of a frame are spread over the code word so that bursts, and bits that are known, fall on
-//! all block columns alike ([`interleaver`]).
+//! all block columns alike.
 //!
-//! *Books.* The syndrome's bits are [`Disclosure::Syndrome`]; those of increments [`Disclosure::Increment`]; each
-//! answer of the correcting side, that it is done, wants more or gives up, one bit: [`Disclosure::Verdict`].
+//! *Books.* The syndrome's bits are [`Disclosure::Syndrome`](crate::ledger::Disclosure::Syndrome); those of increments
+//! [`Increment`](crate::ledger::Disclosure::Increment); each answer of the correcting side, that it is done, wants
+//! more or gives up, one bit: [`Verdict`](crate::ledger::Disclosure::Verdict).
 //! Each is booked by who sends and by who receives.
 //!
 //! ```text
