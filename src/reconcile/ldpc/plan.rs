@@ -2,8 +2,9 @@
 
 #![expect(clippy::cast_possible_truncation, reason = "places in a code word are far below 2^32")]
 
+use std::collections::VecDeque;
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use super::interleaver::Interleaver;
 use crate::reconcile::codes::bsc::Code;
@@ -90,12 +91,9 @@ impl Plan {
     }
 
     fn build(words: usize, frame_bits: usize, qber_ppm: u32) -> Option<Self> {
-        let Shape { columns, lift } = Shape::of(frame_bits);
-        // A row too heavy for the decoder becomes lighter with more rows.
-        let code = (words * 64 / lift..=columns * 3 / 4)
-            .find_map(|checks| Code::build(columns, checks, lift, SEED))?;
+        let code = code(Shape::of(frame_bits), words)?;
         let words = words.max(code.checks() / 64);
-        Some(Self { words, frame_bits, qber_ppm, code: Arc::new(code) })
+        Some(Self { words, frame_bits, qber_ppm, code })
     }
 
     /// Bits of a frame; a shorter one is filled up.
@@ -193,6 +191,32 @@ impl Shape {
     fn most_words(self) -> usize {
         self.columns * self.lift / 64 * 3 / 4
     }
+}
+
+/// The codes asked for last: a session's blocks ask for few, and one takes a millisecond to build. They are public, and of
+/// some 20 kB each.
+static KEPT: Mutex<VecDeque<(Asked, Arc<Code>)>> = Mutex::new(VecDeque::new());
+
+/// Codes kept.
+const MOST_KEPT: usize = 16;
+
+/// A code's shape, and the block rows it was to have at least.
+type Asked = (Shape, usize);
+
+/// The code of this shape that tells no more than so many words of syndrome, or as few as it can.
+fn code(shape: Shape, words: usize) -> Option<Arc<Code>> {
+    let asked = (shape, words * 64 / shape.lift);
+    let kept = || KEPT.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some((_, code)) = kept().iter().find(|(own, _)| *own == asked) {
+        return Some(code.clone());
+    }
+    // A row too heavy for the decoder becomes lighter with more rows.
+    let mut rows = asked.1..=shape.columns * 3 / 4;
+    let code = Arc::new(rows.find_map(|checks| Code::build(shape.columns, checks, shape.lift, SEED))?);
+    let mut kept = kept();
+    kept.truncate(MOST_KEPT - 1);
+    kept.push_front((asked, code.clone()));
+    Some(code)
 }
 
 /// Length of a frame of so many bits.

@@ -5,6 +5,7 @@ use super::*;
 use crate::bits::{BitBlock, Llrs};
 use crate::ledger::Disclosure;
 use crate::reconcile::Reconciled;
+use crate::reconcile::codes::bsc::Code;
 use crate::stage::{Next, Outbox, Workbench, converse};
 use crate::wire::{Reader, Writer};
 
@@ -212,6 +213,19 @@ fn codes_are_as_long_as_frames_up_to_4096_bits() {
             );
         }
     }
+}
+
+#[test]
+fn a_code_is_built_once() {
+    let plan = |qber| Plan::choose(qber, 65_536).expect("a plan");
+    let (first, again, other) = (plan(0.03), plan(0.0301), plan(0.05));
+    assert!(std::ptr::eq(first.code(), again.code()), "the same code for nearly the same error rate");
+    assert_ne!(first.code(), other.code(), "another one for another");
+    assert_eq!(
+        Some(other.code()),
+        Code::build(256, other.code().checks() / 256, 256, 1).as_ref(),
+        "the one asked for"
+    );
 }
 
 #[test]
