@@ -234,7 +234,7 @@ fn each_fibre_may_come_from_a_file() {
 fn a_bad_override_is_told_as_such() {
     for (given, told) in [
         ("data.launch_power_dbm=99", "data.launch_power_dbm = 99"),
-        ("bb84.clock_ghz=fast", "expected a number"),
+        ("bb84.clock_ghz=fast", "invalid type: string \"fast\", expected a number"),
         ("link.fibre=glass", "link.fibre = "),
         ("data.slots=[59,9999]", "data.slots = "),
         // What breaks the rule of another value, or a part of a value.
