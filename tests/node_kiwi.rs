@@ -221,13 +221,21 @@ fn what_cannot_be_read_is_refused() {
     change(folder, "bob", "command = \"startstop.s\",", "");
     change(folder, "bob", "bob.angles", "no.angles");
     refused(folder, "bob", "no.angles");
+    change(folder, "bob", "no.angles", ".");
+    refused(folder, "bob", "this is a folder");
     change(folder, "alice", ", results = \"bob.results\"", ", command = \"startstop.s\"");
     refused(folder, "alice", "is it running?");
     let listener = UnixListener::bind(folder.join("startstop.s")).expect("a socket");
-    for (answer, why) in [([1, 0, 0, 0, 1], "gc did nothing"), ([9, 0, 0, 0, 0], "another version")] {
+    for (answer, why) in [
+        (&[1, 0, 0, 0, 1][..], "gc did nothing"),
+        (&[9, 0, 0, 0, 0], "another version"),
+        (&[], "hung up without an answer"),
+    ] {
         let node = node(folder, "alice");
         let (mut socket, _) = listener.accept().expect("a node");
-        socket.write_all(&answer).expect("it reads");
+        assert!(socket.read(&mut [0; 64]).expect("a request") > 0, "it asks");
+        socket.write_all(answer).expect("it reads");
+        drop(socket);
         let output = node.wait_with_output().expect("it ends");
         assert!(told(&output).contains(why), "`{why}` in: {}", told(&output));
     }

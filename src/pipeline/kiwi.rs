@@ -113,7 +113,10 @@ impl Kiwi {
         let paths = [&self.angles].into_iter().chain(&self.results);
         for path in paths {
             // It is opened by the thread that reads: a pipe lets nobody in before its writer is there.
-            std::fs::metadata(path).map_err(|source| KiwiError::Pipe { path: path.clone(), source })?;
+            let failed = |source| KiwiError::Pipe { path: path.clone(), source };
+            if std::fs::metadata(path).map_err(failed)?.is_dir() {
+                return Err(failed(io::Error::other("this is a folder")).into());
+            }
         }
         // Nobody here knows how long it takes until there are so many clicks.
         let frame_duration = Duration::ZERO;
@@ -158,7 +161,10 @@ impl Gate {
         socket.set_read_timeout(Some(PATIENCE)).map_err(failed)?;
         socket.write_all(&Request::Start.bytes()).map_err(failed)?;
         let mut response = [0; 5];
-        socket.read_exact(&mut response).map_err(failed)?;
+        socket.read_exact(&mut response).map_err(|source| match source.kind() {
+            io::ErrorKind::UnexpectedEof => failed(io::Error::other("it hung up without an answer")),
+            _ => failed(source),
+        })?;
         if kiwi::is_done(response)? { Ok(Self { socket }) } else { Err(KiwiError::Refused) }
     }
 }

@@ -29,21 +29,3 @@ mod glibc {
         pub(super) fn mallopt(parameter: c_int, value: c_int) -> c_int;
     }
 }
-
-#[cfg(all(test, target_os = "linux", target_env = "gnu", not(miri)))]
-mod tests {
-    use super::*;
-
-    /// Whether a buffer begins as one does that has a mapping of its own: right after the two words of its header.
-    fn is_mapping(buffer: &[u8]) -> bool {
-        buffer.as_ptr().addr() % 4096 == 2 * size_of::<usize>()
-    }
-
-    #[test]
-    fn large_buffers_stay_mappings_after_larger_ones_were_freed() {
-        give_back_large_buffers();
-        drop(std::hint::black_box(vec![1u8; 16 << 20]));
-        let buffers: Vec<Vec<u8>> = (1..20).map(|number| vec![1u8; (1 << 20) + 1000 * number]).collect();
-        assert!(buffers.iter().all(|buffer| is_mapping(buffer)), "none among small buffers");
-    }
-}
