@@ -278,9 +278,9 @@ pub enum Abort {
         limit: f64,
     },
     /// The signal is too weak for any code at hand.
-    #[error("signal-to-noise ratio {snr_db:.2} dB is below the {limit_db:.2} dB that can be reconciled")]
+    #[error("{} is below the {limit_db:.2} dB that can be reconciled", signal(*snr_db))]
     TooWeak {
-        /// Estimated ratio in dB.
+        /// Estimated ratio in dB; −∞ for no signal.
         snr_db: f64,
         /// The limit in dB.
         limit_db: f64,
@@ -432,6 +432,11 @@ pub enum Fault {
     Peer(#[from] Malformed),
 }
 
+/// A signal-to-noise ratio in words.
+fn signal(snr_db: f64) -> String {
+    if snr_db.is_finite() { format!("signal-to-noise ratio {snr_db:.2} dB") } else { "no signal: it".into() }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -445,6 +450,16 @@ mod tests {
             assert_eq!(PeerReason::from_number(unknown), PeerReason::Unknown, "{unknown}");
         }
         assert_eq!(PeerReason::of(&Abort::Unverified).number(), 4, "as in earlier versions");
+    }
+
+    #[test]
+    fn no_signal_is_told_in_words() {
+        let weak = |snr_db| Abort::TooWeak { snr_db, limit_db: -18.5 }.to_string();
+        assert_eq!(
+            weak(-20.0),
+            "signal-to-noise ratio -20.00 dB is below the -18.50 dB that can be reconciled"
+        );
+        assert_eq!(weak(f64::NEG_INFINITY), "no signal: it is below the -18.50 dB that can be reconciled");
     }
 
     #[test]
