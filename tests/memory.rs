@@ -71,12 +71,19 @@ fn nothing_is_left_of_blocks_that_are_over() {
             links::party(links::end(role, 9, synthetic::cv_protocol(role)), source)
         })
     };
-    let runs = [EARLY, EARLY, EARLY + LATER];
+    // Tables of block lengths met last are kept for all sessions of a process, and change now and then: the run in the
+    // middle of three counts.
+    let middle = |run: &dyn Fn() -> usize| {
+        let mut found = [0; 3].map(|_| run());
+        found.sort_unstable();
+        found[1]
+    };
+    let lengths = [EARLY, EARLY + LATER];
     let found = [
-        ("bb84", runs.map(|blocks| left(bb84(blocks), &workers))),
-        ("cv", runs.map(|blocks| left(cv(blocks), &workers))),
+        ("bb84", lengths.map(|blocks| middle(&|| left(bb84(blocks), &workers)))),
+        ("cv", lengths.map(|blocks| middle(&|| left(cv(blocks), &workers)))),
     ];
-    for (what, [_, short, long]) in found {
+    for (what, [short, long]) in found {
         println!("{what}: {short} bytes after {EARLY} blocks, {long} after {LATER} more");
         assert!(
             long < short + MOST_LEFT,

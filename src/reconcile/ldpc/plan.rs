@@ -194,11 +194,11 @@ impl Shape {
 }
 
 /// The codes asked for last: a session's blocks ask for few, and one takes a millisecond to build. They are public, and of
-/// some 20 kB each.
+/// some 30 kB each.
 static KEPT: Mutex<VecDeque<(Asked, Arc<Code>)>> = Mutex::new(VecDeque::new());
 
 /// Codes kept.
-const MOST_KEPT: usize = 16;
+const MOST_KEPT: usize = 4;
 
 /// A code's shape, and the block rows it was to have at least.
 type Asked = (Shape, usize);
