@@ -104,6 +104,21 @@ fn far_more_errors_than_planned_for_are_not_decoded_in_vain() {
 }
 
 #[test]
+fn shots_that_stand_still_end_soon() {
+    let plan = Plan::choose(0.03, 65_536).expect("a plan");
+    let effort = |seed| {
+        // Too many errors for the first shot, too few for the syndrome to foretell it.
+        let (bits, noisy) = pair(65_536, 0.0345, seed);
+        let effort = reconcile(&plan, bits, noisy).expect("no fault").corrector.effort;
+        (effort.increments, effort.iterations)
+    };
+    let efforts: Vec<(u32, u32)> = (0..8).map(effort).collect();
+    let [increments, iterations] = efforts.iter().fold([0; 2], |[a, b], (c, d)| [a + c, b + d]);
+    assert!(increments >= 8, "the first shots fail: {efforts:?}");
+    assert!(iterations < 60 * increments, "what fails does not take all 80: {efforts:?}");
+}
+
+#[test]
 fn strings_that_have_nothing_in_common_are_given_up() {
     let plan = Plan::choose(0.03, 4096).expect("a plan");
     let (bits, _) = pair(4096, 0.0, 1);
