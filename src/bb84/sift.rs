@@ -15,18 +15,14 @@ use std::fmt;
 use std::ops::AddAssign;
 
 use keystill_kernels::clicks::{self, Dead, Kept, Seen};
-use keystill_kernels::{Isa, bits, wipe};
+use keystill_kernels::{Isa, bits};
 
-use crate::bits::BitBlock;
+use crate::bits::{BitBlock, Wiped};
 use crate::stage::Abort;
 use crate::wire::{Malformed, Reader, Writer};
 
-use super::frame::{BobFrame, click};
-
-/// The bits of a packed setting (see [`super::settings`]).
-const BIT_SHIFT: u32 = 0;
-const TEST_BASIS_SHIFT: u32 = 1;
-const INTENSITY_SHIFT: u32 = 2;
+use super::frame::{AliceFrame, BobFrame};
+use super::settings;
 
 /// What one side remembers of a frame's detected gates, a bit a gate in each plane.
 pub(super) struct Record {
@@ -37,15 +33,17 @@ pub(super) struct Record {
 }
 
 impl Record {
-    /// Alice's, from a packed setting a gate; these are wiped.
+    /// Alice's: her settings of the gates that clicked.
     ///
     /// # Errors
-    /// [`Abort::Unusable`] if one names an intensity that there is not.
-    pub(super) fn prepared(isa: Isa, settings: &mut [u8]) -> Result<Self, Abort> {
-        let plane = |shift| plane(isa, settings, shift);
-        let intensity = Some([plane(INTENSITY_SHIFT), plane(INTENSITY_SHIFT + 1)]);
-        let record = Self { test_basis: plane(TEST_BASIS_SHIFT), bits: plane(BIT_SHIFT), intensity };
-        wipe(settings);
+    /// [`Abort::Unusable`] if settings are missing, or name an intensity that there is not.
+    pub(super) fn prepared(isa: Isa, frame: &AliceFrame, offsets: &[u32]) -> Result<Self, Abort> {
+        let mut planes = [(); 4].map(|()| Wiped(vec![0; offsets.len().div_ceil(64)]));
+        settings::planes_at(isa, frame, offsets, planes.each_mut().map(|plane| &mut plane.0[..]))
+            .map_err(|error| Abort::Unusable { reason: error.to_string() })?;
+        let [bits, test_basis, low, high] =
+            planes.map(|mut plane| BitBlock::from_words(std::mem::take(&mut plane.0), offsets.len()));
+        let record = Self { test_basis, bits, intensity: Some([low, high]) };
         if both_set(record.intensity.as_ref()) {
             let reason = "Alice's source names a fourth intensity: there are three".to_owned();
             return Err(Abort::Unusable { reason });
@@ -62,13 +60,6 @@ impl Record {
 fn both_set(intensity: Option<&[BitBlock; 2]>) -> bool {
     intensity
         .is_some_and(|[low, high]| low.words().iter().zip(high.words()).any(|(low, high)| low & high != 0))
-}
-
-/// One bit of each byte of a list.
-fn plane(isa: Isa, bytes: &[u8], shift: u32) -> BitBlock {
-    let mut words = vec![0; bytes.len().div_ceil(64)];
-    clicks::plane(isa, bytes, shift, &mut words);
-    BitBlock::from_words(words, bytes.len())
 }
 
 impl fmt::Debug for Record {
@@ -172,8 +163,8 @@ pub(super) struct Sifted {
 pub(super) struct Scratch {
     /// Gates with a click.
     pub(super) offsets: Vec<u32>,
-    /// Gaps as they are told; Alice's settings, a byte each, until they are wiped.
-    pub(super) bytes: Vec<u8>,
+    /// Gaps as they are told.
+    gaps: Vec<u8>,
     /// Planes that were told, or follow from what was.
     planes: [Vec<u64>; 6],
 }
@@ -188,7 +179,7 @@ fn room<T: Copy + Default>(buffer: &mut Vec<T>, length: usize) -> &mut [T] {
 
 /// Bob's half of a frame: appends the positions to a message, and returns what he remembers.
 ///
-/// `random` holds at least one bit a click. Clicks while either detector is dead are dropped: the one that
+/// `random` holds at least one bit for each click of both detectors. Clicks while either detector is dead are dropped: the one that
 /// lives must not be alone to answer.
 pub(super) fn measure(
     isa: Isa,
@@ -206,7 +197,7 @@ pub(super) fn measure(
     let count = clicks::measure(isa, seen, dead, &mut kept);
     let plane = |words| BitBlock::from_words(words, count);
     let record = Record { test_basis: plane(test_basis), bits: plane(bits), intensity: None };
-    let gaps = room(&mut scratch.bytes, clicks::room_for_gaps(count));
+    let gaps = room(&mut scratch.gaps, clicks::room_for_gaps(count));
     let len = clicks::write_gaps(isa, &scratch.offsets[..count], gaps);
     writer.count(count).bytes(&gaps[..len]);
     record
@@ -228,16 +219,10 @@ pub(super) fn live_from_next(frame: &BobFrame, dead_gates: u32) -> u32 {
     alive.saturating_sub(frame.gates)
 }
 
-/// Whether a detection frame is in order: offsets strictly increasing and inside, every click byte
-/// with at least one detector. Looks at all of it: the compiler makes vectors of what never leaves early.
-pub(super) fn is_well_formed(frame: &BobFrame) -> bool {
-    let rising = |ok: bool, (before, after): (&u32, &u32)| ok & (before < after);
-    let seen = |ok: bool, byte: &u8| ok & (byte & (click::DETECTOR_0 | click::DETECTOR_1) != 0);
-    let behind = frame.offsets.get(1..).unwrap_or_default();
-    frame.offsets.len() == frame.clicks.len()
-        && frame.offsets.last().is_none_or(|last| *last < frame.gates)
-        && frame.offsets.iter().zip(behind).fold(true, rising)
-        && frame.clicks.iter().fold(true, seen)
+/// How often both detectors clicked, if a detection frame is in order: offsets strictly increasing and inside, every
+/// click byte with at least one detector.
+pub(super) fn double_clicks(isa: Isa, frame: &BobFrame) -> Option<usize> {
+    clicks::double_clicks(isa, &frame.offsets, &frame.clicks, frame.gates)
 }
 
 /// The gates of a positions message, as offsets.
@@ -360,6 +345,7 @@ fn join(
 
 #[cfg(test)]
 mod tests {
+    use super::super::frame::{Settings, click};
     use super::*;
     use proptest::prelude::*;
 
@@ -367,6 +353,14 @@ mod tests {
         let (mut scratch, mut writer) = (Scratch::default(), Writer::new());
         let record = measure(isa, &mut scratch, frame, random, dead, &mut writer);
         (writer.finish(), record)
+    }
+
+    /// What Alice remembers if every gate clicked.
+    fn prepared(settings: &[u8]) -> Result<Record, Abort> {
+        let packed = settings.chunks(2).map(|two| two[0] | two.get(1).unwrap_or(&0) << 4).collect();
+        let gates = u32::try_from(settings.len()).expect("few");
+        let frame = AliceFrame { first_gate: 0, gates, settings: Settings::Packed(packed) };
+        Record::prepared(Isa::best(), &frame, &(0..gates).collect::<Vec<_>>())
     }
 
     fn announced(record: &Record) -> Vec<u8> {
@@ -391,13 +385,14 @@ mod tests {
                 frame.clicks.push(detector | if *test { click::TEST_BASIS } else { 0 });
                 settings.push(*setting);
             }
-            prop_assert!(is_well_formed(&frame));
+            let doubles = double_clicks(Isa::best(), &frame);
+            prop_assert_eq!(doubles, Some(0));
             let isa = Isa::best();
             let (positions, bob) = measured(isa, &frame, &[0; 64], Dead { gates: 0, live_from: 0 });
             let mut offsets = Vec::new();
             let offsets = read_positions(isa, Reader::new(&positions), frame.gates, 200, &mut offsets);
             prop_assert_eq!(offsets, Ok(&frame.offsets[..]));
-            let alice = Record::prepared(isa, &mut settings.clone()).expect("three intensities");
+            let alice = prepared(&settings).expect("three intensities");
             let (from_alice, from_bob) = (announced(&alice), announced(&bob));
             // Memory that other frames left behind.
             let mut scratch = Scratch::default();
@@ -421,7 +416,7 @@ mod tests {
         #[test]
         fn no_bytes_make_sifting_panic(bytes in proptest::collection::vec(any::<u8>(), 0..80)) {
             let _ = read_positions(Isa::best(), Reader::new(&bytes), 1000, 100, &mut Vec::new());
-            let prepared = Record::prepared(Isa::best(), &mut [3; 20]).expect("intensity 0");
+            let prepared = prepared(&[3; 20]).expect("intensity 0");
             let mut scratch = Scratch::default();
             let _ = sift(Isa::best(), &mut scratch, &prepared, Reader::new(&bytes));
             let measured = Record { test_basis: BitBlock::zeros(20), bits: BitBlock::zeros(20), intensity: None };
@@ -444,7 +439,7 @@ mod tests {
 
     #[test]
     fn a_fourth_intensity_is_refused_on_either_side() {
-        let refused = Record::prepared(Isa::best(), &mut [0, 4, 12, 8]);
+        let refused = prepared(&[0, 4, 12, 8]);
         assert!(matches!(refused, Err(Abort::Unusable { .. })), "our own source's: {refused:?}");
         let measured = Record { test_basis: BitBlock::zeros(2), bits: BitBlock::zeros(2), intensity: None };
         let mut told = Writer::new();

@@ -28,7 +28,7 @@ use crate::wire::{Malformed, Reader, Writer};
 
 use super::frame::{AliceFrame, BobFrame};
 use super::sift::{self, ByDetector, Record, Scratch, Sifted, Tally};
-use super::{Bb84, settings};
+use super::Bb84;
 
 /// Frames that may be under way between the two sides before any is taken in.
 const CREDIT: u64 = 64;
@@ -175,9 +175,9 @@ impl Bb84Wing {
             let isa = bench.isa();
             let mut writer = Writer::with_capacity(sift::expected_positions(frame.offsets.len()));
             writer.u8(0).varint(index);
-            let record = if sift::is_well_formed(&frame) {
+            let record = if let Some(doubles) = sift::double_clicks(isa, &frame) {
                 let Coins(coins) = bench.scratch();
-                coins.resize(frame.offsets.len().div_ceil(8), 0);
+                coins.resize(doubles.div_ceil(8), 0);
                 let mut coins = Wiped(std::mem::take(coins));
                 let drawn = random.draw(draw, &mut coins.0).map_err(Abort::from);
                 let dead = Dead { gates: dead_gates, live_from };
@@ -204,14 +204,11 @@ impl Bb84Wing {
         let most = self.protocol.most_clicks_per_frame;
         desk.compute(move |bench| {
             let isa = bench.isa();
-            let Scratch { offsets, bytes: packed, .. } = bench.scratch();
+            let Scratch { offsets, .. } = bench.scratch();
             let offsets = sift::read_positions(isa, Reader::new(&positions), raw.gates, most, offsets);
-            let record = offsets.map_err(Fault::from).and_then(|offsets| {
-                packed.clear();
-                settings::settings_at(isa, &raw, offsets, packed)
-                    .map_err(|error| Abort::Unusable { reason: error.to_string() })?;
-                Ok(Record::prepared(isa, packed)?)
-            });
+            let record = offsets
+                .map_err(Fault::from)
+                .and_then(|offsets| Ok(Record::prepared(isa, &raw, offsets)?));
             raw.wipe();
             Done::Prepared { frame: index, record }
         });

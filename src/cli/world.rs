@@ -641,8 +641,7 @@ impl FrameSource<bb84::Frame> for SimulatedBb84 {
 fn packed_frame(source: &Bb84Source, isa: Isa, index: u64) -> Result<AliceFrame, SourceError> {
     let frame = source.alice_frame(index);
     let offsets = source.bob_frame(isa, index).offsets;
-    let mut settings = Vec::with_capacity(offsets.len());
-    settings_at(isa, &frame, &offsets, &mut settings)
+    let settings = settings_at(isa, &frame, &offsets)
         .map_err(|error| SourceError { index, reason: error.to_string() })?;
     let mut packed = vec![0; (frame.gates as usize).div_ceil(2)];
     for (offset, setting) in offsets.iter().zip(&settings) {
@@ -683,7 +682,7 @@ impl FrameSource<cv::Frame> for SimulatedCv {
 /// every tenth gate. Memory is set aside for so many.
 fn most_clicks(gates_per_frame: u32, click_rate: f64) -> usize {
     let gates = gates_per_frame as usize;
-    usize::try_from(whole(3.0 * click_rate * gates as f64)).unwrap_or(gates).min(gates / 10).max(1000)
+    usize::try_from(whole(3.0 * click_rate * gates as f64)).unwrap_or(gates).min(gates / 2).max(1000)
 }
 
 #[cfg(test)]

@@ -423,8 +423,7 @@ mod tests {
         let mut counts = [0.0; 3];
         for index in 0..frames {
             let (alice, bob) = (source.alice_frame(index), source.bob_frame(Isa::best(), index));
-            let mut settings = Vec::new();
-            settings_at(Isa::best(), &alice, &bob.offsets, &mut settings).expect("inside");
+            let settings = settings_at(Isa::best(), &alice, &bob.offsets).expect("inside");
             for (setting, clicks) in settings.iter().zip(&bob.clicks) {
                 counts[0] += 1.0;
                 if setting & 2 == 0 && clicks & click::TEST_BASIS == 0 {

@@ -43,8 +43,7 @@ fn clicks(bb84: &Bb84Source, seconds: f64, frames: u64) -> [f64; 3] {
     let mut counts = [0.0; 3];
     for at in index(seconds)..index(seconds) + frames {
         let (alice, bob) = (bb84.alice_frame(at), bb84.bob_frame(Isa::best(), at));
-        let mut settings = Vec::new();
-        settings_at(Isa::best(), &alice, &bob.offsets, &mut settings).expect("inside");
+        let settings = settings_at(Isa::best(), &alice, &bob.offsets).expect("inside");
         for (setting, byte) in settings.iter().zip(&bob.clicks) {
             let shows = [true, byte & click::DETECTOR_1 != 0, setting >> 2 == 2];
             counts.iter_mut().zip(shows).for_each(|(count, shows)| *count += f64::from(u8::from(shows)));

@@ -9,12 +9,37 @@ const GROUP: usize = 16;
 /// Gaps from here on take three bytes.
 const TWO_BYTES: u32 = 1 << 14;
 
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
+pub(super) fn double_clicks(offsets: &[u32], clicks: &[u8], gates: u32) -> Option<usize> {
+    let (groups, rest) = clicks.as_chunks::<64>();
+    let (mut both, mut none) = (0, 0u64);
+    for group in groups {
+        let clicks = load_64(group);
+        let first = _mm512_test_epi8_mask(clicks, _mm512_set1_epi8(2));
+        let second = _mm512_test_epi8_mask(clicks, _mm512_set1_epi8(4));
+        both += (first & second).count_ones() as usize;
+        none |= !(first | second);
+    }
+    // The gates before and behind each step between two.
+    let behind = offsets.get(1..).unwrap_or_default();
+    let (before, _) = offsets[..behind.len()].as_chunks::<GROUP>();
+    let (steps, last_steps) = behind.as_chunks::<GROUP>();
+    let mut falls = 0;
+    for (before, behind) in before.iter().zip(steps) {
+        falls |= _mm512_cmpge_epu32_mask(load_gates(before), load_gates(behind));
+    }
+    let rest_from = offsets.len().saturating_sub(last_steps.len() + 1);
+    let in_order = falls == 0 && scalar::are_in_order(&offsets[rest_from..], gates);
+    let last = scalar::both_of(rest).filter(|_| none == 0 && in_order && offsets.len() == clicks.len())?;
+    Some(both + last)
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi2,popcnt")]
 pub(super) fn measure(seen: Seen<'_>, dead: Dead, kept: &mut Kept<'_>) -> usize {
     scalar::check(seen, kept);
     let mut planes = [Plane::new(&mut *kept.test_basis), Plane::new(&mut *kept.bits)];
     // As if a click before had ended its dead time where both are alive.
-    let (mut last, mut count) = (_mm512_setzero_si512(), 0);
+    let (mut last, mut count, mut coins) = (_mm512_setzero_si512(), 0, Coins { coins: seen.coins, used: 0 });
     for (place, offsets) in seen.offsets.chunks(GROUP).enumerate() {
         let start = place * GROUP;
         let here = (1u32 << offsets.len()) - 1;
@@ -29,9 +54,7 @@ pub(super) fn measure(seen: Seen<'_>, dead: Dead, kept: &mut Kept<'_>) -> usize 
         let test = u32::from(_mm_test_epi8_mask(clicks, _mm_set1_epi8(1)));
         let first = u32::from(_mm_test_epi8_mask(clicks, _mm_set1_epi8(2)));
         let second = u32::from(_mm_test_epi8_mask(clicks, _mm_set1_epi8(4)));
-        let coins =
-            seen.coins[start / 8..].iter().take(2).rev().fold(0, |coins, byte| coins << 8 | u32::from(*byte));
-        let bits = second & (!first | coins);
+        let bits = second & !first | coins.lay(second & first);
         store_compressed(&mut kept.offsets[count..], live, gates);
         let found = live.count_ones();
         planes[0].push(_pext_u32(test, live), found);
@@ -40,6 +63,31 @@ pub(super) fn measure(seen: Seen<'_>, dead: Dead, kept: &mut Kept<'_>) -> usize 
     }
     planes.into_iter().for_each(Plane::finish);
     count
+}
+
+/// Random bits, and how many of them were used.
+struct Coins<'a> {
+    coins: &'a [u8],
+    used: usize,
+}
+
+impl Coins<'_> {
+    /// The next bits, in order, where a mask of sixteen is set.
+    #[inline]
+    #[target_feature(enable = "bmi2,popcnt")]
+    fn lay(&mut self, mask: u32) -> u32 {
+        let last = self.used + mask.count_ones() as usize;
+        assert!(last <= 8 * self.coins.len(), "a coin for each click of both detectors");
+        let behind = &self.coins[self.used / 8..];
+        let four = behind.first_chunk::<4>().copied().unwrap_or_else(|| {
+            let mut four = [0; 4];
+            four[..behind.len()].copy_from_slice(behind);
+            four
+        });
+        let coins = u32::from_le_bytes(four) >> (self.used % 8);
+        self.used = last;
+        _pdep_u32(coins, mask)
+    }
 }
 
 /// Bits on their way into words.
@@ -182,6 +230,37 @@ fn sums(x: __m512i) -> __m512i {
     let x = _mm512_add_epi32(x, _mm512_alignr_epi32::<14>(x, zero));
     let x = _mm512_add_epi32(x, _mm512_alignr_epi32::<12>(x, zero));
     _mm512_add_epi32(x, _mm512_alignr_epi32::<8>(x, zero))
+}
+
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi2")]
+pub(super) fn settings(packed: &[u8], offsets: &[u32], mut planes: [&mut [u64]; 4]) {
+    scalar::check_planes(offsets, &planes);
+    let (words, rest) = offsets.as_chunks::<64>();
+    for (word, gates) in words.iter().enumerate() {
+        let settings = load_64(&settings_of(packed, gates));
+        for (k, plane) in planes.iter_mut().enumerate() {
+            plane[word] = _mm512_test_epi8_mask(settings, _mm512_set1_epi8(1 << k));
+        }
+    }
+    if !rest.is_empty() {
+        scalar::settings_words(packed, rest, &mut planes, words.len());
+    }
+}
+
+/// The settings of 64 gates in the low bits of a byte each. A `vpgatherdd` for each sixteen takes 2.5 to 3.5 times as
+/// long (Zen 4).
+#[inline]
+#[target_feature(enable = "avx512f,avx512vl,bmi2")]
+fn settings_of(packed: &[u8], gates: &[u32; 64]) -> [u8; 64] {
+    let largest = gates.iter().fold(0, |largest, gate| largest.max(*gate));
+    assert!(largest as usize / 2 < packed.len(), "settings of gate {largest}");
+    let mut settings = [0; 64];
+    for (setting, gate) in settings.iter_mut().zip(gates) {
+        // SAFETY: no gate is larger than the one that was just seen to lie inside.
+        let byte = unsafe { packed.get_unchecked(*gate as usize / 2) };
+        *setting = byte >> (4 * (gate & 1));
+    }
+    settings
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl")]

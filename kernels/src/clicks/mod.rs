@@ -1,9 +1,11 @@
-//! Detections of a single-photon receiver: which count, their bits, and how their gates are told.
+//! Detections of a single-photon receiver: which count, their bits, how their gates are told, and what was sent there.
 //!
 //! | kernel | avx512 | below | bound by |
 //! |---|---|---|---|
+//! | [`double_clicks`] | sixteen steps from gate to gate, 64 clicks at a time: masks | a click at a time | loads |
 //! | [`measure`] | sixteen clicks at a time: masks, `vpcompressd`, `pext` | a click at a time | stores of the gates |
 //! | [`write_gaps`], [`read_gaps`] | sixteen gaps of one or two bytes at a time by `vpcompressb` | a gap at a time | the chain from one group's length to the next group's place, about 20 clocks |
+//! | [`settings`] | 64 gates at a time: loads of a byte, then masks | a gate at a time | memory: half a byte for every gate, clicked or not |
 //! | [`plane`] | a mask of 64 bytes | eight bytes by a product | loads |
 
 /// What a receiver saw, a click each.
@@ -13,7 +15,7 @@ pub struct Seen<'a> {
     pub offsets: &'a [u32],
     /// Bit 0: measured in the test basis; bits 1 and 2: the detector of bit 0, of bit 1 clicked.
     pub clicks: &'a [u8],
-    /// A random bit each, eight a byte, lowest first: the bit where both detectors clicked.
+    /// A random bit for each click of both detectors, in order, eight a byte, lowest first.
     pub coins: &'a [u8],
 }
 
@@ -38,10 +40,16 @@ pub struct Kept<'a> {
 }
 
 kernel! {
+    /// How often both detectors clicked (see [`Seen::clicks`]), if detections are in order: `offsets` strictly
+    /// increasing and below `gates`, a byte each, and at least one detector in every byte.
+    ///
+    /// Looks at all of it, and takes the same time whatever it holds.
+    pub fn double_clicks(offsets: &[u32], clicks: &[u8], gates: u32) -> Option<usize>;
+
     /// The clicks that count, their bases and bits; returns how many they are.
     ///
-    /// What lies behind them in `kept`: the planes are zero, the gates anything. Panics if anything is too short.
-    /// Time depends on the gates only, not on what clicked.
+    /// What lies behind them in `kept`: the planes are zero, the gates anything. Panics if anything is too short, coins
+    /// too. Time depends on the gates only, not on what clicked.
     pub fn measure(seen: Seen<'_>, dead: Dead, kept: &mut Kept<'_>) -> usize;
 
     /// Writes strictly increasing gates as the gaps to the one before, the first from −1, each as a variable-length
@@ -53,6 +61,12 @@ kernel! {
     /// Undoes [`write_gaps`], as many gates as `offsets` holds; returns the number of bytes read. `None` if the bytes
     /// end early, a gap is zero or not in its shortest form, or a gate is not below `gates`.
     pub fn read_gaps(bytes: &[u8], gates: u32, offsets: &mut [u32]) -> Option<usize>;
+
+    /// The settings of some gates, of four bits each, a plane a bit.
+    ///
+    /// `packed`: two gates a byte, low nibble first; `offsets`: the gates, in any order; `planes`: a word for each 64 of
+    /// them, or part of them, zero behind the last. Panics if a gate or a word is missing.
+    pub fn settings(packed: &[u8], offsets: &[u32], planes: [&mut [u64]; 4]);
 
     /// One bit of each byte, packed in words.
     ///
@@ -145,7 +159,7 @@ mod tests {
         #[test]
         fn clicks_are_measured_alike_on_every_level(
             gaps in proptest::collection::vec((1u32..9, 0u8..8), 0..300),
-            coins in proptest::collection::vec(any::<u8>(), 38),
+            coins in proptest::collection::vec(any::<u8>(), 38..50),
             dead in 0u32..4,
             live_from in 0u32..20,
         ) {
@@ -162,6 +176,49 @@ mod tests {
             let want = measured(Isa::SCALAR);
             for isa in Isa::available() {
                 prop_assert_eq!(&measured(isa), &want, "{}", isa);
+            }
+        }
+
+        #[test]
+        fn detections_out_of_order_are_found(
+            gaps in proptest::collection::vec((1u32..9, 1u8..4, any::<bool>()), 1..300),
+            at in any::<prop::sample::Index>(),
+        ) {
+            let clicks: Vec<u8> = gaps.iter().map(|(_, seen, test)| seen << 1 | u8::from(*test)).collect();
+            let offsets = offsets(&gaps.iter().map(|(gap, ..)| *gap).collect::<Vec<_>>());
+            let gates = offsets[offsets.len() - 1] + 1;
+            let doubles = gaps.iter().filter(|(_, seen, _)| *seen == 3).count();
+            let at = at.index(offsets.len());
+            let (mut dark, mut late, mut twice) = (clicks.clone(), offsets.clone(), offsets.clone());
+            dark[at] &= 1;
+            late[at] = gates;
+            twice[at] = twice[at.saturating_sub(1)];
+            for isa in Isa::available() {
+                prop_assert_eq!(double_clicks(isa, &offsets, &clicks, gates), Some(doubles), "{}", isa);
+                prop_assert_eq!(double_clicks(isa, &offsets, &clicks, gates - 1), None, "{}: beyond", isa);
+                prop_assert_eq!(double_clicks(isa, &offsets, &clicks[1..], gates), None, "{}: a byte short", isa);
+                prop_assert_eq!(double_clicks(isa, &offsets, &dark, gates), None, "{}: no detector", isa);
+                prop_assert_eq!(double_clicks(isa, &late, &clicks, gates), None, "{}: late", isa);
+                if at > 0 {
+                    prop_assert_eq!(double_clicks(isa, &twice, &clicks, gates), None, "{}: twice", isa);
+                }
+            }
+        }
+
+        #[test]
+        fn settings_are_read_where_asked(
+            packed in proptest::collection::vec(any::<u8>(), 1..200),
+            places in proptest::collection::vec(any::<prop::sample::Index>(), 0..300),
+        ) {
+            let offsets: Vec<u32> = places.iter().map(|place| place.index(2 * packed.len()) as u32).collect();
+            for isa in Isa::available() {
+                let mut planes = [(); 4].map(|()| vec![!0u64; offsets.len().div_ceil(64)]);
+                settings(isa, &packed, &offsets, planes.each_mut().map(|plane| &mut plane[..]));
+                for place in 0..64 * planes[0].len() {
+                    let want = offsets.get(place).map_or(0, |gate| packed[*gate as usize / 2] >> (4 * (gate % 2)) & 15);
+                    let found = (0..4).fold(0, |found, k| found | (planes[k][place / 64] >> (place % 64) & 1) << k);
+                    prop_assert_eq!(found, u64::from(want), "{}: click {}", isa, place);
+                }
             }
         }
 
@@ -204,6 +261,17 @@ mod tests {
             let count = measure(isa, seen, Dead { gates: 1, live_from: 3 }, &mut kept);
             assert_eq!(offsets[..count], [3, 9, 13], "{isa}: 4 and 10 fall into dead gates");
             assert_eq!((test_basis, bits), ([0b010], [0b101]), "{isa}: the coins of 3 and 9 are 1 and 0");
+        }
+    }
+
+    #[test]
+    fn a_gate_beyond_the_settings_panics_on_every_level() {
+        for isa in Isa::available() {
+            let read = || {
+                let mut planes = [[0u64]; 4];
+                settings(isa, &[0; 40], &[3, 79, 80, 5], planes.each_mut().map(|plane| &mut plane[..]));
+            };
+            assert!(std::panic::catch_unwind(read).is_err(), "{isa}");
         }
     }
 }

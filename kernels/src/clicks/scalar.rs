@@ -2,15 +2,42 @@
 
 use super::{Dead, Kept, Seen, room_for_gaps};
 
+pub(super) fn double_clicks(offsets: &[u32], clicks: &[u8], gates: u32) -> Option<usize> {
+    let in_order = are_in_order(offsets, gates) && offsets.len() == clicks.len();
+    both_of(clicks).filter(|_| in_order)
+}
+
+/// Whether gates are strictly increasing and inside. Nothing leaves early, so that the compiler may make vectors of it.
+#[inline]
+pub(super) fn are_in_order(offsets: &[u32], gates: u32) -> bool {
+    let rising = |ok: bool, (before, after): (&u32, &u32)| ok & (before < after);
+    let behind = offsets.get(1..).unwrap_or_default();
+    offsets.last().is_none_or(|last| *last < gates) & offsets.iter().zip(behind).fold(true, rising)
+}
+
+/// How often both detectors clicked; `None` if neither did somewhere.
+#[inline]
+pub(super) fn both_of(clicks: &[u8]) -> Option<usize> {
+    let (mut both, mut seen) = (0, true);
+    for byte in clicks {
+        let (first, second) = (byte >> 1 & 1, byte >> 2 & 1);
+        both += usize::from(first & second);
+        seen &= (first | second) == 1;
+    }
+    seen.then_some(both)
+}
+
 pub(super) fn measure(seen: Seen<'_>, dead: Dead, kept: &mut Kept<'_>) -> usize {
     check(seen, kept);
     kept.test_basis.fill(0);
     kept.bits.fill(0);
-    let (mut count, mut live_from) = (0, dead.live_from);
-    for (place, (offset, clicks)) in seen.offsets.iter().zip(seen.clicks).enumerate() {
+    let (mut count, mut live_from, mut doubles) = (0, dead.live_from, 0);
+    for (offset, clicks) in seen.offsets.iter().zip(seen.clicks) {
+        let (first, second) = (clicks >> 1 & 1, clicks >> 2 & 1);
+        let coin = if first & second == 1 { seen.coins[doubles / 8] >> (doubles % 8) } else { 1 };
+        doubles += usize::from(first & second);
         if *offset >= live_from {
-            let (first, second) = (clicks >> 1, clicks >> 2);
-            let bit = second & (!first | seen.coins[place / 8] >> (place % 8)) & 1;
+            let bit = second & coin & 1;
             kept.offsets[count] = *offset;
             kept.test_basis[count / 64] |= u64::from(clicks & 1) << (count % 64);
             kept.bits[count / 64] |= u64::from(bit) << (count % 64);
@@ -24,7 +51,6 @@ pub(super) fn measure(seen: Seen<'_>, dead: Dead, kept: &mut Kept<'_>) -> usize 
 pub(super) fn check(seen: Seen<'_>, kept: &Kept<'_>) {
     let clicks = seen.offsets.len();
     assert_eq!(seen.clicks.len(), clicks, "a byte a click");
-    assert!(8 * seen.coins.len() >= clicks, "a coin a click");
     assert!(kept.offsets.len() >= clicks, "room for each gate");
     assert!(64 * kept.test_basis.len() >= clicks && 64 * kept.bits.len() >= clicks, "room for each bit");
 }
@@ -77,6 +103,27 @@ pub(super) fn read_gap(bytes: &[u8]) -> Option<(u32, usize)> {
 /// The gate behind the next click.
 pub(super) fn step(next: u32, gap: u32, gates: u32) -> Option<u32> {
     next.checked_add(gap).filter(|next| gap > 0 && *next <= gates)
+}
+
+pub(super) fn settings(packed: &[u8], offsets: &[u32], mut planes: [&mut [u64]; 4]) {
+    check_planes(offsets, &planes);
+    for (word, offsets) in offsets.chunks(64).enumerate() {
+        settings_words(packed, offsets, &mut planes, word);
+    }
+}
+
+pub(super) fn check_planes(offsets: &[u32], planes: &[&mut [u64]; 4]) {
+    assert!(planes.iter().all(|plane| plane.len() == offsets.len().div_ceil(64)), "a word for 64 gates");
+}
+
+/// A word of each plane, from at most 64 gates.
+pub(super) fn settings_words(packed: &[u8], offsets: &[u32], planes: &mut [&mut [u64]; 4], word: usize) {
+    let mut words = [0; 4];
+    for (place, gate) in offsets.iter().enumerate() {
+        let setting = u64::from(packed[*gate as usize / 2] >> (4 * (gate % 2)));
+        (0..4).for_each(|k| words[k] |= (setting >> k & 1) << place);
+    }
+    (0..4).for_each(|k| planes[k][word] = words[k]);
 }
 
 pub(super) fn plane(bytes: &[u8], shift: u32, out: &mut [u64]) {
