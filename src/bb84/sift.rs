@@ -15,7 +15,7 @@ use std::fmt;
 use std::ops::AddAssign;
 
 use keystill_kernels::clicks::{self, Dead, Kept, Seen};
-use keystill_kernels::{Isa, bits};
+use keystill_kernels::{Isa, bits, wipe};
 
 use crate::bits::{BitBlock, Wiped};
 use crate::stage::Abort;
@@ -165,6 +165,8 @@ pub(super) struct Scratch {
     pub(super) offsets: Vec<u32>,
     /// Gaps as they are told.
     gaps: Vec<u8>,
+    /// Random bits, and where they go.
+    coins: [Vec<u64>; 2],
     /// Planes that were told, or follow from what was.
     planes: [Vec<u64>; 6],
 }
@@ -177,30 +179,56 @@ fn room<T: Copy + Default>(buffer: &mut Vec<T>, length: usize) -> &mut [T] {
     &mut buffer[..length]
 }
 
-/// Bob's half of a frame: appends the positions to a message, and returns what he remembers.
+/// Bob's half of a frame: appends the positions to a message, and returns what he remembers. `None` if the frame is
+/// not in order: offsets strictly increasing and inside, in every click byte at least one detector.
 ///
-/// `random` holds at least one bit for each click of both detectors. Clicks while either detector is dead are dropped: the one that
-/// lives must not be alone to answer.
-pub(super) fn measure(
+/// Clicks while either detector is dead are dropped: the one that lives must not be alone to answer. `draw` makes
+/// random bytes: a bit for each click of both detectors.
+pub(super) fn measure<E>(
     isa: Isa,
     scratch: &mut Scratch,
     frame: &BobFrame,
-    random: &[u8],
     dead: Dead,
+    draw: impl FnOnce(&mut [u8]) -> Result<(), E>,
     writer: &mut Writer,
-) -> Record {
+) -> Result<Option<Record>, E> {
     let (clicks, words) = (frame.offsets.len(), frame.offsets.len().div_ceil(64));
-    let offsets = room(&mut scratch.offsets, clicks);
-    let (mut test_basis, mut bits) = (vec![0; words], vec![0; words]);
-    let seen = Seen { offsets: &frame.offsets, clicks: &frame.clicks, coins: random };
-    let mut kept = Kept { offsets, test_basis: &mut test_basis, bits: &mut bits };
-    let count = clicks::measure(isa, seen, dead, &mut kept);
-    let plane = |words| BitBlock::from_words(words, count);
+    let (offsets, doubles) = (room(&mut scratch.offsets, clicks), room(&mut scratch.planes[0], words));
+    let [mut test_basis, mut bits] = [(); 2].map(|()| Wiped(vec![0; words]));
+    let seen = Seen { offsets: &frame.offsets, clicks: &frame.clicks, gates: frame.gates };
+    let mut kept = Kept { offsets, test_basis: &mut test_basis.0, bits: &mut bits.0, doubles };
+    let Some(count) = clicks::measure(isa, seen, dead, &mut kept) else { return Ok(None) };
+    toss(isa, &mut scratch.coins, doubles, draw, &mut bits.0)?;
+    let plane = |mut words: Wiped<u64>| BitBlock::from_words(std::mem::take(&mut words.0), count);
     let record = Record { test_basis: plane(test_basis), bits: plane(bits), intensity: None };
     let gaps = room(&mut scratch.gaps, clicks::room_for_gaps(count));
     let len = clicks::write_gaps(isa, &scratch.offsets[..count], gaps);
     writer.count(count).bytes(&gaps[..len]);
-    record
+    Ok(Some(record))
+}
+
+/// Gives double clicks a random bit each.
+fn toss<E>(
+    isa: Isa,
+    [coins, laid]: &mut [Vec<u64>; 2],
+    doubles: &[u64],
+    draw: impl FnOnce(&mut [u8]) -> Result<(), E>,
+    bits: &mut [u64],
+) -> Result<(), E> {
+    let count = usize::try_from(bits::count_ones(isa, doubles)).unwrap_or(usize::MAX);
+    let mut bytes = Wiped(vec![0; count.div_ceil(8)]);
+    draw(&mut bytes.0)?;
+    let (coins, laid) = (room(coins, count.div_ceil(64)), room(laid, doubles.len()));
+    for (coins, bytes) in coins.iter_mut().zip(bytes.chunks(8)) {
+        let mut eight = [0; 8];
+        eight[..bytes.len()].copy_from_slice(bytes);
+        *coins = u64::from_le_bytes(eight);
+    }
+    bits::expand(isa, coins, doubles, laid);
+    bits.iter_mut().zip(&*laid).for_each(|(bits, laid)| *bits |= laid);
+    wipe(coins);
+    wipe(laid);
+    Ok(())
 }
 
 /// Bytes that the positions of so many clicks mostly take: gaps of one or two bytes.
@@ -217,12 +245,6 @@ fn live_after(offset: u32, dead_gates: u32) -> u32 {
 pub(super) fn live_from_next(frame: &BobFrame, dead_gates: u32) -> u32 {
     let alive = frame.offsets.last().map_or(0, |last| live_after(*last, dead_gates));
     alive.saturating_sub(frame.gates)
-}
-
-/// How often both detectors clicked, if a detection frame is in order: offsets strictly increasing and inside, every
-/// click byte with at least one detector.
-pub(super) fn double_clicks(isa: Isa, frame: &BobFrame) -> Option<usize> {
-    clicks::double_clicks(isa, &frame.offsets, &frame.clicks, frame.gates)
 }
 
 /// The gates of a positions message, as offsets.
@@ -348,11 +370,17 @@ mod tests {
     use super::super::frame::{Settings, click};
     use super::*;
     use proptest::prelude::*;
+    use std::convert::Infallible;
 
-    fn measured(isa: Isa, frame: &BobFrame, random: &[u8], dead: Dead) -> (Vec<u8>, Record) {
+    /// What Bob tells and remembers if all coins show this.
+    fn measured(isa: Isa, frame: &BobFrame, coin: bool, dead: Dead) -> (Vec<u8>, Record) {
         let (mut scratch, mut writer) = (Scratch::default(), Writer::new());
-        let record = measure(isa, &mut scratch, frame, random, dead, &mut writer);
-        (writer.finish(), record)
+        let draw = |bytes: &mut [u8]| -> Result<(), Infallible> {
+            bytes.fill(if coin { u8::MAX } else { 0 });
+            Ok(())
+        };
+        let Ok(record) = measure(isa, &mut scratch, frame, dead, draw, &mut writer);
+        (writer.finish(), record.expect("the frame is in order"))
     }
 
     /// What Alice remembers if every gate clicked.
@@ -385,10 +413,8 @@ mod tests {
                 frame.clicks.push(detector | if *test { click::TEST_BASIS } else { 0 });
                 settings.push(*setting);
             }
-            let doubles = double_clicks(Isa::best(), &frame);
-            prop_assert_eq!(doubles, Some(0));
             let isa = Isa::best();
-            let (positions, bob) = measured(isa, &frame, &[0; 64], Dead { gates: 0, live_from: 0 });
+            let (positions, bob) = measured(isa, &frame, false, Dead { gates: 0, live_from: 0 });
             let mut offsets = Vec::new();
             let offsets = read_positions(isa, Reader::new(&positions), frame.gates, 200, &mut offsets);
             prop_assert_eq!(offsets, Ok(&frame.offsets[..]));
@@ -433,8 +459,10 @@ mod tests {
             offsets: vec![3, 4, 9],
             clicks: vec![both, click::DETECTOR_1, both],
         };
-        let (_, record) = measured(Isa::best(), &frame, &[0b001], Dead { gates: 1, live_from: 0 });
-        assert_eq!(&record.bits, &BitBlock::from_bools(&[true, false]), "gate 4 is dead; coins 1 and 0");
+        for coin in [false, true] {
+            let (_, record) = measured(Isa::best(), &frame, coin, Dead { gates: 1, live_from: 0 });
+            assert_eq!(&record.bits, &BitBlock::from_bools(&[coin; 2]), "gate 4 is dead; coins {coin}");
+        }
     }
 
     #[test]
@@ -456,7 +484,7 @@ mod tests {
         let clicks = vec![click::DETECTOR_0; offsets.len()];
         let frame = BobFrame { first_gate: 0, gates: 100, offsets: offsets.to_vec(), clicks };
         let dead = Dead { gates: dead_gates, live_from };
-        let (positions, _) = measured(Isa::best(), &frame, &[0; 8], dead);
+        let (positions, _) = measured(Isa::best(), &frame, false, dead);
         let mut offsets = Vec::new();
         read_positions(Isa::best(), Reader::new(&positions), 100, 100, &mut offsets)
             .expect("our own")

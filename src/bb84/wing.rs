@@ -17,7 +17,7 @@ use std::sync::Arc;
 use keystill_kernels::clicks::Dead;
 use keystill_kernels::wipe;
 
-use crate::bits::{BitBlock, Llrs, Wiped};
+use crate::bits::{BitBlock, Llrs};
 use crate::ledger::Disclosure;
 use crate::protocol::{Desk, Kept, KeyLength, Lesson, Measured, Party, Recordable, Validity, Wing};
 use crate::random::{Draw, Purpose, health};
@@ -26,9 +26,9 @@ use crate::reconcile::{Plan, Reconciled, Task, interleave};
 use crate::stage::{Abort, Computed, Fault, Role, Side};
 use crate::wire::{Malformed, Reader, Writer};
 
+use super::Bb84;
 use super::frame::{AliceFrame, BobFrame};
 use super::sift::{self, ByDetector, Record, Scratch, Sifted, Tally};
-use super::Bb84;
 
 /// Frames that may be under way between the two sides before any is taken in.
 const CREDIT: u64 = 64;
@@ -70,10 +70,6 @@ enum Done {
     Announced { body: Vec<u8> },
     Sifted { frame: u64, sifted: Result<Sifted, Malformed> },
 }
-
-/// A worker's memory for random bits, wiped after each frame.
-#[derive(Default)]
-struct Coins(Vec<u8>);
 
 /// One party's half of one block.
 #[derive(Debug)]
@@ -175,18 +171,11 @@ impl Bb84Wing {
             let isa = bench.isa();
             let mut writer = Writer::with_capacity(sift::expected_positions(frame.offsets.len()));
             writer.u8(0).varint(index);
-            let record = if let Some(doubles) = sift::double_clicks(isa, &frame) {
-                let Coins(coins) = bench.scratch();
-                coins.resize(doubles.div_ceil(8), 0);
-                let mut coins = Wiped(std::mem::take(coins));
-                let drawn = random.draw(draw, &mut coins.0).map_err(Abort::from);
-                let dead = Dead { gates: dead_gates, live_from };
-                let record = sift::measure(isa, bench.scratch(), &frame, &coins, dead, &mut writer);
-                wipe(&mut coins.0);
-                bench.scratch::<Coins>().0 = std::mem::take(&mut coins.0);
-                drawn.map(|()| record)
-            } else {
-                Err(disorderly())
+            let dead = Dead { gates: dead_gates, live_from };
+            let coins = |bytes: &mut [u8]| random.draw(draw, bytes);
+            let record = match sift::measure(isa, bench.scratch(), &frame, dead, coins, &mut writer) {
+                Ok(record) => record.ok_or_else(disorderly),
+                Err(failure) => Err(Abort::from(failure)),
             };
             wipe(&mut frame.clicks);
             Done::Measured { body: writer.finish(), frame: index, record }
@@ -206,9 +195,8 @@ impl Bb84Wing {
             let isa = bench.isa();
             let Scratch { offsets, .. } = bench.scratch();
             let offsets = sift::read_positions(isa, Reader::new(&positions), raw.gates, most, offsets);
-            let record = offsets
-                .map_err(Fault::from)
-                .and_then(|offsets| Ok(Record::prepared(isa, &raw, offsets)?));
+            let record =
+                offsets.map_err(Fault::from).and_then(|offsets| Ok(Record::prepared(isa, &raw, offsets)?));
             raw.wipe();
             Done::Prepared { frame: index, record }
         });

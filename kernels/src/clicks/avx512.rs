@@ -9,85 +9,61 @@ const GROUP: usize = 16;
 /// Gaps from here on take three bytes.
 const TWO_BYTES: u32 = 1 << 14;
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,popcnt")]
-pub(super) fn double_clicks(offsets: &[u32], clicks: &[u8], gates: u32) -> Option<usize> {
-    let (groups, rest) = clicks.as_chunks::<64>();
-    let (mut both, mut none) = (0, 0u64);
-    for group in groups {
-        let clicks = load_64(group);
-        let first = _mm512_test_epi8_mask(clicks, _mm512_set1_epi8(2));
-        let second = _mm512_test_epi8_mask(clicks, _mm512_set1_epi8(4));
-        both += (first & second).count_ones() as usize;
-        none |= !(first | second);
-    }
-    // The gates before and behind each step between two.
-    let behind = offsets.get(1..).unwrap_or_default();
-    let (before, _) = offsets[..behind.len()].as_chunks::<GROUP>();
-    let (steps, last_steps) = behind.as_chunks::<GROUP>();
-    let mut falls = 0;
-    for (before, behind) in before.iter().zip(steps) {
-        falls |= _mm512_cmpge_epu32_mask(load_gates(before), load_gates(behind));
-    }
-    let rest_from = offsets.len().saturating_sub(last_steps.len() + 1);
-    let in_order = falls == 0 && scalar::are_in_order(&offsets[rest_from..], gates);
-    let last = scalar::both_of(rest).filter(|_| none == 0 && in_order && offsets.len() == clicks.len())?;
-    Some(both + last)
-}
+/// Clicks of a block: a word of each plane.
+const BLOCK: usize = 64;
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vl,bmi2,popcnt")]
-pub(super) fn measure(seen: Seen<'_>, dead: Dead, kept: &mut Kept<'_>) -> usize {
-    scalar::check(seen, kept);
-    let mut planes = [Plane::new(&mut *kept.test_basis), Plane::new(&mut *kept.bits)];
-    // As if a click before had ended its dead time where both are alive.
-    let (mut last, mut count, mut coins) = (_mm512_setzero_si512(), 0, Coins { coins: seen.coins, used: 0 });
-    for (place, offsets) in seen.offsets.chunks(GROUP).enumerate() {
-        let start = place * GROUP;
-        let here = (1u32 << offsets.len()) - 1;
-        let gates = load_some(here, offsets);
-        let gaps = _mm512_sub_epi32(gates, _mm512_alignr_epi32::<15>(gates, last));
-        let mut live =
-            u32::from(_mm512_cmpgt_epu32_mask(gaps, _mm512_set1_epi32(dead.gates.cast_signed()))) & here;
-        if place == 0 {
-            live = live & !1 | u32::from(offsets[0] >= dead.live_from);
+pub(super) fn measure(seen: Seen<'_>, dead: Dead, kept: &mut Kept<'_>) -> Option<usize> {
+    scalar::check(seen, kept)?;
+    let (gates, last_gates) = seen.offsets.as_chunks::<BLOCK>();
+    let (clicks, last_clicks) = seen.clicks.as_chunks::<BLOCK>();
+    let mut planes = [&mut *kept.test_basis, &mut *kept.bits, &mut *kept.doubles].map(Plane::new);
+    let (mut last, mut count, mut in_order) = (_mm512_setzero_si512(), 0, true);
+    for (block, (gates, clicks)) in gates.iter().zip(clicks).enumerate() {
+        let (groups, _) = gates.as_chunks::<GROUP>();
+        let (mut live, mut rising) = (0, 0);
+        for (place, group) in groups.iter().enumerate() {
+            let gates = load_gates(group);
+            let before = _mm512_alignr_epi32::<15>(gates, last);
+            let gaps = _mm512_sub_epi32(gates, before);
+            let mut rises = _mm512_cmplt_epu32_mask(before, gates);
+            let mut alive = _mm512_cmpgt_epu32_mask(gaps, _mm512_set1_epi32(dead.gates.cast_signed()));
+            if block == 0 && place == 0 {
+                // No click is before the first.
+                rises |= 1;
+                alive = alive & !1 | u16::from(group[0] >= dead.live_from);
+            }
+            store_compressed(&mut kept.offsets[count..], u32::from(alive), gates);
+            count += alive.count_ones() as usize;
+            live |= u64::from(alive) << (GROUP * place);
+            rising |= u64::from(rises) << (GROUP * place);
+            last = gates;
         }
-        let clicks = load_bytes(&seen.clicks[start..start + offsets.len()]);
-        let test = u32::from(_mm_test_epi8_mask(clicks, _mm_set1_epi8(1)));
-        let first = u32::from(_mm_test_epi8_mask(clicks, _mm_set1_epi8(2)));
-        let second = u32::from(_mm_test_epi8_mask(clicks, _mm_set1_epi8(4)));
-        let bits = second & !first | coins.lay(second & first);
-        store_compressed(&mut kept.offsets[count..], live, gates);
-        let found = live.count_ones();
-        planes[0].push(_pext_u32(test, live), found);
-        planes[1].push(_pext_u32(bits, live), found);
-        (last, count) = (gates, count + found as usize);
+        let clicks = load_64(clicks);
+        let [test, first, second] = [1, 2, 4].map(|bit| _mm512_test_epi8_mask(clicks, _mm512_set1_epi8(bit)));
+        in_order &= rising & (first | second) == u64::MAX;
+        for (plane, bits) in planes.iter_mut().zip([test, second & !first, second & first]) {
+            plane.push(_pext_u64(bits, live), live.count_ones());
+        }
+    }
+    let before = gates.last().map(|gates| gates[BLOCK - 1]);
+    let mut live_from = before.map_or(dead.live_from, |before| scalar::live_after(before, dead));
+    let mut next = before.map_or(0, |before| before.saturating_add(1));
+    for (offset, clicks) in last_gates.iter().zip(last_clicks) {
+        let [test, first, second] = [0, 1, 2].map(|bit| u64::from(clicks >> bit & 1));
+        in_order &= *offset >= next && first | second == 1;
+        if *offset >= live_from {
+            kept.offsets[count] = *offset;
+            count += 1;
+            for (plane, bit) in planes.iter_mut().zip([test, second & !first, second & first]) {
+                plane.push(bit, 1);
+            }
+        }
+        (live_from, next) = (scalar::live_after(*offset, dead), offset.saturating_add(1));
     }
     planes.into_iter().for_each(Plane::finish);
-    count
-}
-
-/// Random bits, and how many of them were used.
-struct Coins<'a> {
-    coins: &'a [u8],
-    used: usize,
-}
-
-impl Coins<'_> {
-    /// The next bits, in order, where a mask of sixteen is set.
-    #[inline]
-    #[target_feature(enable = "bmi2,popcnt")]
-    fn lay(&mut self, mask: u32) -> u32 {
-        let last = self.used + mask.count_ones() as usize;
-        assert!(last <= 8 * self.coins.len(), "a coin for each click of both detectors");
-        let behind = &self.coins[self.used / 8..];
-        let four = behind.first_chunk::<4>().copied().unwrap_or_else(|| {
-            let mut four = [0; 4];
-            four[..behind.len()].copy_from_slice(behind);
-            four
-        });
-        let coins = u32::from_le_bytes(four) >> (self.used % 8);
-        self.used = last;
-        _pdep_u32(coins, mask)
-    }
+    let inside = seen.offsets.last().is_none_or(|last| *last < seen.gates);
+    (in_order && inside).then_some(count)
 }
 
 /// Bits on their way into words.
@@ -103,17 +79,17 @@ impl<'a> Plane<'a> {
         Self { out, place: 0, word: 0, filled: 0 }
     }
 
-    /// Adds at most 16 bits.
+    /// Adds at most 64 bits.
     #[inline]
-    fn push(&mut self, bits: u32, count: u32) {
-        let bits = u64::from(bits);
+    fn push(&mut self, bits: u64, count: u32) {
         self.word |= bits << self.filled;
-        self.filled += count;
-        if self.filled >= 64 {
+        if self.filled + count >= u64::BITS {
             self.out[self.place] = self.word;
             self.place += 1;
-            self.filled -= 64;
-            self.word = bits >> (count - self.filled);
+            self.word = bits.checked_shr(u64::BITS - self.filled).unwrap_or(0);
+            self.filled = self.filled + count - u64::BITS;
+        } else {
+            self.filled += count;
         }
     }
 
@@ -163,17 +139,20 @@ pub(super) fn write_gaps(offsets: &[u32], out: &mut [u8]) -> usize {
     len
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,lzcnt,popcnt")]
 pub(super) fn read_gaps(bytes: &[u8], gates: u32, offsets: &mut [u32]) -> Option<usize> {
-    let (mut read, mut next) = (0, 0);
-    let (groups, rest) = offsets.as_chunks_mut::<GROUP>();
-    for group in groups {
-        match bytes[read..].first_chunk::<33>().and_then(|window| read_group(window, next, gates, group)) {
-            Some((len, behind)) => (read, next) = (read + len, behind),
-            None => (read, next) = read_slowly(bytes, (read, next), gates, group)?,
+    let (mut read, mut next, mut count) = (0, 0, 0);
+    while let (Some(window), Some(out)) =
+        (bytes[read..].first_chunk::<{ WINDOW + 1 }>(), offsets[count..].first_chunk_mut::<WINDOW>())
+    {
+        if let Some(found) = read_window(window, next, gates, out) {
+            (read, next, count) = (read + found.bytes, found.next, count + found.gaps);
+        } else {
+            (read, next) = read_slowly(bytes, (read, next), gates, &mut out[..GROUP])?;
+            count += GROUP;
         }
     }
-    read_slowly(bytes, (read, next), gates, rest).map(|(read, _)| read)
+    read_slowly(bytes, (read, next), gates, &mut offsets[count..]).map(|(read, _)| read)
 }
 
 fn read_slowly(
@@ -190,35 +169,62 @@ fn read_slowly(
     Some((read, next))
 }
 
-/// Sixteen gaps of one or two bytes: their length and the gate behind the last click. `None` if they are longer,
-/// or anything else is the matter.
+/// Bytes of gaps that are looked at together.
+const WINDOW: usize = 64;
+
+/// What a window held.
+struct Found {
+    bytes: usize,
+    gaps: usize,
+    /// The gate behind the last click.
+    next: u32,
+}
+
+/// The gaps of one or two bytes that end in a window. `None` if one is longer, or anything else is the matter. Gates
+/// behind the last are anything.
+///
+/// Which bytes come next follows from where the last gap ends, without knowing the others: the chain from window to
+/// window is short.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,bmi1,bmi2")]
-fn read_group(window: &[u8; 33], next: u32, gates: u32, out: &mut [u32; GROUP]) -> Option<(usize, u32)> {
-    let (here, behind) = (load_32(&window[..32]), load_32(&window[1..]));
-    let more = _mm256_movepi8_mask(here);
-    let ends = !more;
-    let starts = !(more << 1);
-    let len = _pdep_u32(1 << (GROUP - 1), ends).trailing_zeros() as usize + 1;
-    let used = u32::MAX >> (32 - len.min(32));
-    if more & more << 1 & used != 0 || next > u32::MAX - GROUP as u32 * TWO_BYTES {
+#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi2,lzcnt,popcnt")]
+fn read_window(window: &[u8; WINDOW + 1], next: u32, gates: u32, out: &mut [u32; WINDOW]) -> Option<Found> {
+    let (here, behind) = (load_64(window.first_chunk()?), load_64(window.last_chunk()?));
+    let more = _mm512_movepi8_mask(here);
+    let used = u64::MAX.checked_shr((!more).leading_zeros())?;
+    if more & more << 1 & used != 0 || next > u32::MAX - WINDOW as u32 * TWO_BYTES {
         return None;
     }
-    let widened = |bytes| _mm512_cvtepu8_epi32(_mm256_castsi256_si128(bytes));
-    let low = widened(_mm256_maskz_compress_epi8(starts, here));
-    let high = widened(_mm256_maskz_compress_epi8(starts, behind));
-    let long = _mm512_test_epi32_mask(low, _mm512_set1_epi32(0x80));
-    let low = _mm512_and_si512(low, _mm512_set1_epi32(0x7f));
-    let gaps = _mm512_mask_or_epi32(low, long, low, _mm512_slli_epi32::<7>(high));
+    let starts = !(more << 1) & used;
+    let gaps = starts.count_ones() as usize;
+    let low = _mm512_maskz_compress_epi8(starts, here);
+    let high = _mm512_maskz_compress_epi8(starts, behind);
     // No gap is zero, and none that took two bytes needed but one.
-    let least = _mm512_mask_mov_epi32(_mm512_set1_epi32(1), long, _mm512_set1_epi32(0x80));
-    if _mm512_cmplt_epu32_mask(gaps, least) != 0 {
+    let long = _mm512_movepi8_mask(low);
+    let high = _mm512_maskz_mov_epi8(long, high);
+    let nothing = _mm512_testn_epi8_mask(_mm512_mask_mov_epi8(low, long, high), _mm512_set1_epi8(-1));
+    if nothing & u64::MAX >> (64 - gaps) != 0 {
         return None;
     }
-    let told = _mm512_add_epi32(sums(gaps), _mm512_set1_epi32(next.wrapping_sub(1).cast_signed()));
-    store_gates(out, told);
-    let behind = out[GROUP - 1].wrapping_add(1);
-    (behind <= gates).then_some((len, behind))
+    let low = _mm512_and_si512(low, _mm512_set1_epi8(0x7f));
+    let mut before = _mm512_set1_epi32(next.wrapping_sub(1).cast_signed());
+    let (groups, _) = out.as_chunks_mut::<GROUP>();
+    for (group, out) in groups.iter_mut().enumerate() {
+        let widened = |bytes| {
+            let sixteen = match group {
+                0 => _mm512_extracti32x4_epi32::<0>(bytes),
+                1 => _mm512_extracti32x4_epi32::<1>(bytes),
+                2 => _mm512_extracti32x4_epi32::<2>(bytes),
+                _ => _mm512_extracti32x4_epi32::<3>(bytes),
+            };
+            _mm512_cvtepu8_epi32(sixteen)
+        };
+        let gaps = _mm512_or_si512(widened(low), _mm512_slli_epi32::<7>(widened(high)));
+        let told = _mm512_add_epi32(sums(gaps), before);
+        store_gates(out, told);
+        before = _mm512_permutexvar_epi32(_mm512_set1_epi32(15), told);
+    }
+    let next = out[WINDOW - 1].wrapping_add(1);
+    (next <= gates).then_some(Found { bytes: used.count_ones() as usize, gaps, next })
 }
 
 /// The sum of each lane and all before it.
@@ -277,24 +283,6 @@ pub(super) fn plane(bytes: &[u8], shift: u32, out: &mut [u64]) {
     }
 }
 
-/// At most sixteen gates; zeros where `here` is not set.
-#[inline]
-#[target_feature(enable = "avx512f")]
-fn load_some(here: u32, gates: &[u32]) -> __m512i {
-    assert!(here as u64 >> gates.len() == 0, "a lane a gate");
-    // SAFETY: only lanes below the slice's length are read.
-    unsafe { _mm512_maskz_loadu_epi32(here as __mmask16, gates.as_ptr().cast()) }
-}
-
-/// At most sixteen bytes, zeros behind them.
-#[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl")]
-fn load_bytes(bytes: &[u8]) -> __m128i {
-    assert!(bytes.len() <= GROUP, "sixteen bytes");
-    // SAFETY: only lanes below the slice's length are read.
-    unsafe { _mm_maskz_loadu_epi8(((1u32 << bytes.len()) - 1) as __mmask16, bytes.as_ptr().cast()) }
-}
-
 /// Stores the lanes of a mask together.
 #[inline]
 #[target_feature(enable = "avx512f,popcnt")]
@@ -329,14 +317,6 @@ fn store_gates(out: &mut [u32; GROUP], gates: __m512i) {
 fn load_64(bytes: &[u8; 64]) -> __m512i {
     // SAFETY: the array has the 64 bytes that an unaligned load reads.
     unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn load_32(bytes: &[u8]) -> __m256i {
-    assert!(bytes.len() >= 32, "32 bytes");
-    // SAFETY: the slice was just seen to have the 32 bytes that an unaligned load reads.
-    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
 }
 
 #[inline]

@@ -2,9 +2,9 @@
 //!
 //! | kernel | avx512 | below | bound by |
 //! |---|---|---|---|
-//! | [`double_clicks`] | sixteen steps from gate to gate, 64 clicks at a time: masks | a click at a time | loads |
-//! | [`measure`] | sixteen clicks at a time: masks, `vpcompressd`, `pext` | a click at a time | stores of the gates |
-//! | [`write_gaps`], [`read_gaps`] | sixteen gaps of one or two bytes at a time by `vpcompressb` | a gap at a time | the chain from one group's length to the next group's place, about 20 clocks |
+//! | [`measure`] | 64 clicks at a time: masks, `vpcompressd`, `pext` | a click at a time | memory: five bytes a click |
+//! | [`write_gaps`] | sixteen gaps of one or two bytes at a time by `vpcompressb` | a gap at a time | the chain from one group's length to the next group's place |
+//! | [`read_gaps`] | the gaps of one or two bytes in 64 bytes at a time by `vpcompressb` | a gap at a time | shuffles: sums of sixteen lanes |
 //! | [`settings`] | 64 gates at a time: loads of a byte, then masks | a gate at a time | memory: half a byte for every gate, clicked or not |
 //! | [`plane`] | a mask of 64 bytes | eight bytes by a product | loads |
 
@@ -15,8 +15,8 @@ pub struct Seen<'a> {
     pub offsets: &'a [u32],
     /// Bit 0: measured in the test basis; bits 1 and 2: the detector of bit 0, of bit 1 clicked.
     pub clicks: &'a [u8],
-    /// A random bit for each click of both detectors, in order, eight a byte, lowest first.
-    pub coins: &'a [u8],
+    /// Gates that there were.
+    pub gates: u32,
 }
 
 /// When a click counts: only where both detectors are alive.
@@ -35,22 +35,19 @@ pub struct Kept<'a> {
     pub offsets: &'a mut [u32],
     /// Set where measured in the test basis.
     pub test_basis: &'a mut [u64],
-    /// The bits.
+    /// The bits; 0 where both detectors clicked.
     pub bits: &'a mut [u64],
+    /// Set where both detectors clicked.
+    pub doubles: &'a mut [u64],
 }
 
 kernel! {
-    /// How often both detectors clicked (see [`Seen::clicks`]), if detections are in order: `offsets` strictly
-    /// increasing and below `gates`, a byte each, and at least one detector in every byte.
+    /// The clicks that count, their bases and bits; returns how many they are. `None` if what was seen is not in order:
+    /// the gates strictly increasing and inside, a byte each, in each at least one detector.
     ///
-    /// Looks at all of it, and takes the same time whatever it holds.
-    pub fn double_clicks(offsets: &[u32], clicks: &[u8], gates: u32) -> Option<usize>;
-
-    /// The clicks that count, their bases and bits; returns how many they are.
-    ///
-    /// What lies behind them in `kept`: the planes are zero, the gates anything. Panics if anything is too short, coins
-    /// too. Time depends on the gates only, not on what clicked.
-    pub fn measure(seen: Seen<'_>, dead: Dead, kept: &mut Kept<'_>) -> usize;
+    /// What lies behind them in `kept`: the planes are zero, the gates anything; without order all of it is anything.
+    /// Panics if there is no room. Time depends on the gates only, not on what clicked.
+    pub fn measure(seen: Seen<'_>, dead: Dead, kept: &mut Kept<'_>) -> Option<usize>;
 
     /// Writes strictly increasing gates as the gaps to the one before, the first from −1, each as a variable-length
     /// integer of seven bits a byte, lowest first; returns the number of bytes.
@@ -158,24 +155,19 @@ mod tests {
 
         #[test]
         fn clicks_are_measured_alike_on_every_level(
-            gaps in proptest::collection::vec((1u32..9, 0u8..8), 0..300),
-            coins in proptest::collection::vec(any::<u8>(), 38..50),
+            gaps in proptest::collection::vec((1u32..9, 2u8..8), 0..300),
             dead in 0u32..4,
             live_from in 0u32..20,
         ) {
             let (gaps, clicks): (Vec<u32>, Vec<u8>) = gaps.into_iter().unzip();
             let offsets = offsets(&gaps);
-            let measured = |isa| {
-                let mut kept = (vec![0; gaps.len()], vec![!0; gaps.len().div_ceil(64)], vec![!0; gaps.len().div_ceil(64)]);
-                let seen = Seen { offsets: &offsets, clicks: &clicks, coins: &coins };
-                let mut room = Kept { offsets: &mut kept.0, test_basis: &mut kept.1, bits: &mut kept.2 };
-                let count = measure(isa, seen, Dead { gates: dead, live_from }, &mut room);
-                kept.0.truncate(count);
-                (count, kept)
-            };
-            let want = measured(Isa::SCALAR);
+            let gates = offsets.last().map_or(0, |last| last + 1);
+            let dead = Dead { gates: dead, live_from };
+            let want = measured(Isa::SCALAR, Seen { offsets: &offsets, clicks: &clicks, gates }, dead);
+            prop_assert!(want.is_some(), "it is in order");
             for isa in Isa::available() {
-                prop_assert_eq!(&measured(isa), &want, "{}", isa);
+                let found = measured(isa, Seen { offsets: &offsets, clicks: &clicks, gates }, dead);
+                prop_assert_eq!(&found, &want, "{}", isa);
             }
         }
 
@@ -187,21 +179,22 @@ mod tests {
             let clicks: Vec<u8> = gaps.iter().map(|(_, seen, test)| seen << 1 | u8::from(*test)).collect();
             let offsets = offsets(&gaps.iter().map(|(gap, ..)| *gap).collect::<Vec<_>>());
             let gates = offsets[offsets.len() - 1] + 1;
-            let doubles = gaps.iter().filter(|(_, seen, _)| *seen == 3).count();
             let at = at.index(offsets.len());
             let (mut dark, mut late, mut twice) = (clicks.clone(), offsets.clone(), offsets.clone());
             dark[at] &= 1;
             late[at] = gates;
             twice[at] = twice[at.saturating_sub(1)];
             for isa in Isa::available() {
-                prop_assert_eq!(double_clicks(isa, &offsets, &clicks, gates), Some(doubles), "{}", isa);
-                prop_assert_eq!(double_clicks(isa, &offsets, &clicks, gates - 1), None, "{}: beyond", isa);
-                prop_assert_eq!(double_clicks(isa, &offsets, &clicks[1..], gates), None, "{}: a byte short", isa);
-                prop_assert_eq!(double_clicks(isa, &offsets, &dark, gates), None, "{}: no detector", isa);
-                prop_assert_eq!(double_clicks(isa, &late, &clicks, gates), None, "{}: late", isa);
-                if at > 0 {
-                    prop_assert_eq!(double_clicks(isa, &twice, &clicks, gates), None, "{}: twice", isa);
-                }
+                let fails = |offsets: &[u32], clicks: &[u8], gates| {
+                    let seen = Seen { offsets, clicks, gates };
+                    measured(isa, seen, Dead { gates: 1, live_from: 0 }).is_none()
+                };
+                prop_assert!(!fails(&offsets, &clicks, gates), "{}", isa);
+                prop_assert!(fails(&offsets, &clicks, gates - 1), "{}: beyond", isa);
+                prop_assert!(fails(&offsets, &clicks[1..], gates), "{}: a byte short", isa);
+                prop_assert!(fails(&offsets, &dark, gates), "{}: no detector", isa);
+                prop_assert!(fails(&late, &clicks, gates), "{}: late", isa);
+                prop_assert!(at == 0 || fails(&twice, &clicks, gates), "{}: twice", isa);
             }
         }
 
@@ -252,15 +245,23 @@ mod tests {
         }
     }
 
+    /// What counts: the gates, and the planes of bases, bits and double clicks.
+    fn measured(isa: Isa, seen: Seen<'_>, dead: Dead) -> Option<(Vec<u32>, [Vec<u64>; 3])> {
+        let mut gates = vec![0; seen.offsets.len()];
+        let mut planes = [(); 3].map(|()| vec![!0; seen.offsets.len().div_ceil(64)]);
+        let [test_basis, bits, doubles] = planes.each_mut().map(|plane| &mut plane[..]);
+        let count = measure(isa, seen, dead, &mut Kept { offsets: &mut gates, test_basis, bits, doubles })?;
+        gates.truncate(count);
+        Some((gates, planes))
+    }
+
     #[test]
     fn dead_detectors_and_double_clicks() {
-        let seen = Seen { offsets: &[3, 4, 9, 10, 13], clicks: &[6, 4, 7, 2, 4], coins: &[0b0_0001] };
+        let seen = Seen { offsets: &[3, 4, 9, 10, 13], clicks: &[6, 4, 7, 2, 4], gates: 14 };
         for isa in Isa::available() {
-            let (mut offsets, mut test_basis, mut bits) = ([0; 5], [!0], [!0]);
-            let mut kept = Kept { offsets: &mut offsets, test_basis: &mut test_basis, bits: &mut bits };
-            let count = measure(isa, seen, Dead { gates: 1, live_from: 3 }, &mut kept);
-            assert_eq!(offsets[..count], [3, 9, 13], "{isa}: 4 and 10 fall into dead gates");
-            assert_eq!((test_basis, bits), ([0b010], [0b101]), "{isa}: the coins of 3 and 9 are 1 and 0");
+            let (gates, planes) = measured(isa, seen, Dead { gates: 1, live_from: 3 }).expect("in order");
+            assert_eq!(gates, [3, 9, 13], "{isa}: 4 and 10 fall into dead gates");
+            assert_eq!(planes, [[0b010], [0b100], [0b011]], "{isa}: 3 and 9 are double clicks");
         }
     }
 

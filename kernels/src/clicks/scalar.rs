@@ -2,57 +2,42 @@
 
 use super::{Dead, Kept, Seen, room_for_gaps};
 
-pub(super) fn double_clicks(offsets: &[u32], clicks: &[u8], gates: u32) -> Option<usize> {
-    let in_order = are_in_order(offsets, gates) && offsets.len() == clicks.len();
-    both_of(clicks).filter(|_| in_order)
-}
-
-/// Whether gates are strictly increasing and inside. Nothing leaves early, so that the compiler may make vectors of it.
-#[inline]
-pub(super) fn are_in_order(offsets: &[u32], gates: u32) -> bool {
-    let rising = |ok: bool, (before, after): (&u32, &u32)| ok & (before < after);
-    let behind = offsets.get(1..).unwrap_or_default();
-    offsets.last().is_none_or(|last| *last < gates) & offsets.iter().zip(behind).fold(true, rising)
-}
-
-/// How often both detectors clicked; `None` if neither did somewhere.
-#[inline]
-pub(super) fn both_of(clicks: &[u8]) -> Option<usize> {
-    let (mut both, mut seen) = (0, true);
-    for byte in clicks {
-        let (first, second) = (byte >> 1 & 1, byte >> 2 & 1);
-        both += usize::from(first & second);
-        seen &= (first | second) == 1;
-    }
-    seen.then_some(both)
-}
-
-pub(super) fn measure(seen: Seen<'_>, dead: Dead, kept: &mut Kept<'_>) -> usize {
-    check(seen, kept);
+pub(super) fn measure(seen: Seen<'_>, dead: Dead, kept: &mut Kept<'_>) -> Option<usize> {
+    check(seen, kept)?;
     kept.test_basis.fill(0);
     kept.bits.fill(0);
-    let (mut count, mut live_from, mut doubles) = (0, dead.live_from, 0);
+    kept.doubles.fill(0);
+    let (mut count, mut live_from, mut next) = (0, dead.live_from, 0);
     for (offset, clicks) in seen.offsets.iter().zip(seen.clicks) {
         let (first, second) = (clicks >> 1 & 1, clicks >> 2 & 1);
-        let coin = if first & second == 1 { seen.coins[doubles / 8] >> (doubles % 8) } else { 1 };
-        doubles += usize::from(first & second);
+        if *offset < next || *offset >= seen.gates || first | second == 0 {
+            return None;
+        }
         if *offset >= live_from {
-            let bit = second & coin & 1;
+            let (word, place) = (count / 64, count % 64);
             kept.offsets[count] = *offset;
-            kept.test_basis[count / 64] |= u64::from(clicks & 1) << (count % 64);
-            kept.bits[count / 64] |= u64::from(bit) << (count % 64);
+            kept.test_basis[word] |= u64::from(clicks & 1) << place;
+            kept.bits[word] |= u64::from(second & !first) << place;
+            kept.doubles[word] |= u64::from(second & first) << place;
             count += 1;
         }
-        live_from = offset.saturating_add(dead.gates).saturating_add(1);
+        (live_from, next) = (live_after(*offset, dead), offset + 1);
     }
-    count
+    Some(count)
 }
 
-pub(super) fn check(seen: Seen<'_>, kept: &Kept<'_>) {
+/// The first gate at which both detectors are alive after a click.
+pub(super) fn live_after(offset: u32, dead: Dead) -> u32 {
+    offset.saturating_add(dead.gates).saturating_add(1)
+}
+
+/// `None` without a byte a click.
+pub(super) fn check(seen: Seen<'_>, kept: &Kept<'_>) -> Option<()> {
     let clicks = seen.offsets.len();
-    assert_eq!(seen.clicks.len(), clicks, "a byte a click");
     assert!(kept.offsets.len() >= clicks, "room for each gate");
-    assert!(64 * kept.test_basis.len() >= clicks && 64 * kept.bits.len() >= clicks, "room for each bit");
+    let planes = [&*kept.test_basis, &*kept.bits, &*kept.doubles];
+    assert!(planes.iter().all(|plane| 64 * plane.len() >= clicks), "room for each bit");
+    (seen.clicks.len() == clicks).then_some(())
 }
 
 pub(super) fn write_gaps(offsets: &[u32], out: &mut [u8]) -> usize {
