@@ -15,6 +15,7 @@ use keystill::reconcile::codes::leaf::{
     Code, FAMILY, Family, HIGH_FAMILY, HIGH_RATE, Pattern, Stage, chain_blocks,
 };
 use keystill::reconcile::leaf::{Decoder, capacity};
+use keystill::stage::Others;
 use keystill_kernels::parity::mix;
 
 /// Rate where each stage ends, and the signal-to-noise ratio in dB it is made for.
@@ -139,7 +140,7 @@ fn one_frame(code: &Code, snr: f64, frame: u32, decoder: &mut Decoder) -> (bool,
         return (false, 0);
     };
     let syndrome = code.syndrome(bits.words());
-    let (found, iterations) = decoder.correct(isa, code, ratios, &syndrome);
+    let (found, iterations) = decoder.correct(isa, &Others::default(), code, ratios, &syndrome);
     (found == Some(bits), iterations)
 }
 

@@ -187,24 +187,62 @@ pub trait Elsewhere: Send + Sync + fmt::Debug {
     fn ask(&self, question: &[u8]) -> Option<Zeroizing<Vec<u8>>>;
 }
 
+/// Jobs of others that wait while a long one runs.
+pub trait GiveWay: Send + Sync {
+    /// Runs them while it is their turn.
+    fn give_way(&self);
+}
+
+/// What a long job asks now and then, between two iterations: see [`Workbench::others`].
+#[derive(Clone, Default)]
+pub struct Others(Option<Arc<dyn GiveWay>>);
+
+impl Others {
+    /// Runs jobs of others who had less than their share, if there are any. A millisecond is a good time from one
+    /// call to the next.
+    pub fn give_way(&self) {
+        if let Self(Some(others)) = self {
+            others.give_way();
+        }
+    }
+}
+
+impl fmt::Debug for Others {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Others({})", if self.0.is_some() { "may wait" } else { "none" })
+    }
+}
+
 /// A worker's place: its instruction set, and scratch memory that survives from job to job.
 pub struct Workbench {
     isa: Isa,
     scratch: HashMap<TypeId, Box<dyn Any + Send>>,
     elsewhere: Option<Arc<dyn Elsewhere>>,
+    others: Others,
 }
 
 impl Workbench {
     /// An empty bench.
     #[must_use]
     pub fn new(isa: Isa) -> Self {
-        Self { isa, scratch: HashMap::new(), elsewhere: None }
+        Self { isa, scratch: HashMap::new(), elsewhere: None, others: Others::default() }
     }
 
     /// An empty bench that may have jobs computed elsewhere.
     #[must_use]
     pub fn with_elsewhere(isa: Isa, elsewhere: Option<Arc<dyn Elsewhere>>) -> Self {
         Self { elsewhere, ..Self::new(isa) }
+    }
+
+    /// Whom jobs on this bench give way to.
+    pub(crate) fn set_others(&mut self, others: Option<Arc<dyn GiveWay>>) {
+        self.others = Others(others);
+    }
+
+    /// Whom a job of more than some milliseconds gives way to.
+    #[must_use]
+    pub fn others(&self) -> Others {
+        self.others.clone()
     }
 
     /// Who computes elsewhere.

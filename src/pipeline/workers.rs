@@ -1,17 +1,19 @@
 //! The pool that computes: rayon threads, each job with a workbench of its own.
 //!
 //! Every actor has a queue of its own, and a thread that is free takes the oldest job of the actor that was computed
-//! for least: one that asks for much does not hold up one whose jobs are few and wait for each other.
+//! for least: one that asks for much does not hold up one whose jobs are few and wait for each other. Jobs of many
+//! milliseconds, the decoders', let such a job in between two iterations: a conversation of hundreds of rounds would
+//! else wait for one of them in every round.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::{Duration, Instant};
 
 use crossbeam_channel::{Receiver, Sender, unbounded};
 use keystill_kernels::Isa;
 
 use crate::session::{Finished, Work};
-use crate::stage::{Computed, Elsewhere, Workbench};
+use crate::stage::{Computed, Elsewhere, GiveWay, Workbench};
 
 /// A finished piece of work and the actor that it belongs to.
 pub(super) struct Arrival {
@@ -28,13 +30,14 @@ pub(super) enum Job {
 }
 
 impl Job {
-    fn run(self, bench: &mut Workbench) -> Arrived {
+    /// Runs it; `took` tells how long in the end.
+    fn run(self, bench: &mut Workbench, took: impl FnOnce() -> Duration) -> Arrived {
         match self {
             Self::Frame(job) => Arrived(Kind::Frame(job(bench))),
             Self::Work { restarts, work } => {
-                let (block, stage, began) = (work.block(), work.stage(), Instant::now());
+                let (block, stage) = (work.block(), work.stage());
                 let finished = work.run(bench);
-                Arrived(Kind::Work { restarts, finished, block, stage, took: began.elapsed() })
+                Arrived(Kind::Work { restarts, finished, block, stage, took: took() })
             }
         }
     }
@@ -91,27 +94,112 @@ impl Queues {
         queue.jobs.pop_front().map(|job| (actor, job))
     }
 
+    /// The oldest job of an actor for which nothing is computed, and was less than for this one, `so_far` included.
+    fn take_before(&mut self, actor: usize, so_far: Duration) -> Option<(usize, Job)> {
+        let most = self.0[actor].used + so_far;
+        let waits = |queue: &Queue| queue.running == 0 && !queue.jobs.is_empty() && queue.used < most;
+        let waiting = self.0.iter_mut().enumerate().filter(|(_, queue)| waits(queue));
+        let (actor, queue) = waiting.min_by_key(|(_, queue)| queue.used)?;
+        queue.running += 1;
+        queue.jobs.pop_front().map(|job| (actor, job))
+    }
+
     fn took(&mut self, actor: usize, time: Duration) {
         self.0[actor].running -= 1;
         self.0[actor].used += time;
     }
 }
 
+/// What threads share.
+struct Shared {
+    /// A stack, not a place a thread: a worker that waits inside a job may take up another job.
+    places: Mutex<Vec<Place>>,
+    queues: Mutex<Queues>,
+    isa: Isa,
+    elsewhere: OnceLock<Arc<dyn Elsewhere>>,
+    sender: Sender<Arrival>,
+}
+
+/// Where a job is computed.
+struct Place {
+    bench: Workbench,
+    running: Arc<Running>,
+}
+
+/// The job that is computed at a place.
+struct Running {
+    shared: Weak<Shared>,
+    job: Mutex<Turn>,
+}
+
+#[derive(Clone, Copy)]
+struct Turn {
+    actor: usize,
+    began: Instant,
+    /// Time of it that went to others.
+    given: Duration,
+}
+
+impl Turn {
+    fn took(&self) -> Duration {
+        self.began.elapsed().saturating_sub(self.given)
+    }
+}
+
+fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Shared {
+    /// Computes a job and sends its result; others may come in between if `gives_way`.
+    fn compute(self: &Arc<Self>, actor: usize, job: Job, gives_way: bool) {
+        let place = locked(&self.places).pop();
+        let mut place = place.unwrap_or_else(|| self.new_place());
+        *locked(&place.running.job) = Turn { actor, began: Instant::now(), given: Duration::ZERO };
+        place.bench.set_others(gives_way.then(|| Arc::clone(&place.running) as Arc<dyn GiveWay>));
+        let took = || locked(&place.running.job).took();
+        let result = job.run(&mut place.bench, took);
+        locked(&self.queues).took(actor, took());
+        place.bench.set_others(None);
+        locked(&self.places).push(place);
+        // Nobody listens any more once a run has ended early.
+        let _ = self.sender.send(Arrival { actor, result });
+    }
+
+    fn new_place(self: &Arc<Self>) -> Place {
+        let turn = Turn { actor: 0, began: Instant::now(), given: Duration::ZERO };
+        Place {
+            bench: Workbench::with_elsewhere(self.isa, self.elsewhere.get().cloned()),
+            running: Arc::new(Running { shared: Arc::downgrade(self), job: Mutex::new(turn) }),
+        }
+    }
+}
+
+impl GiveWay for Running {
+    fn give_way(&self) {
+        let Some(shared) = self.shared.upgrade() else { return };
+        let next = || {
+            let turn = *locked(&self.job);
+            locked(&shared.queues).take_before(turn.actor, turn.took())
+        };
+        while let Some((actor, job)) = next() {
+            let began = Instant::now();
+            shared.compute(actor, job, false);
+            locked(&self.job).given += began.elapsed();
+        }
+    }
+}
+
 /// A pool of threads. What comes back is joined by number, so how many there are changes no key.
 pub struct Workers {
     pool: rayon::ThreadPool,
-    /// A stack, not a bench a thread: a worker that waits inside a job may take up another job.
-    benches: Arc<Mutex<Vec<Workbench>>>,
-    queues: Arc<Mutex<Queues>>,
-    isa: Isa,
-    elsewhere: Option<Arc<dyn Elsewhere>>,
-    sender: Sender<Arrival>,
+    shared: Arc<Shared>,
     arrivals: Receiver<Arrival>,
 }
 
 impl std::fmt::Debug for Workers {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Workers({} threads, {})", self.pool.current_num_threads(), self.isa)
+        write!(f, "Workers({} threads, {})", self.pool.current_num_threads(), self.shared.isa)
     }
 }
 
@@ -137,21 +225,21 @@ impl Workers {
         let pool = pool.map_err(|source| NoThreads { threads, source })?;
         // The channel holds what the actors asked for and no more: each bounds its own requests.
         let (sender, arrivals) = unbounded();
-        Ok(Self {
-            pool,
-            benches: Arc::default(),
-            queues: Arc::default(),
+        let shared = Shared {
+            places: Mutex::default(),
+            queues: Mutex::default(),
             isa,
-            elsewhere: None,
+            elsewhere: OnceLock::new(),
             sender,
-            arrivals,
-        })
+        };
+        Ok(Self { pool, shared: Arc::new(shared), arrivals })
     }
 
     /// Has jobs that can be computed elsewhere computed there; a thread waits meanwhile.
     #[must_use]
-    pub fn with_elsewhere(mut self, elsewhere: Arc<dyn Elsewhere>) -> Self {
-        self.elsewhere = Some(elsewhere);
+    pub fn with_elsewhere(self, elsewhere: Arc<dyn Elsewhere>) -> Self {
+        // The first counts.
+        let _ = self.shared.elsewhere.set(elsewhere);
         self
     }
 
@@ -163,22 +251,14 @@ impl Workers {
 
     /// Runs a job on the pool; its result arrives for the actor.
     pub(super) fn spawn(&self, actor: usize, job: Job) {
-        self.queues.lock().unwrap_or_else(PoisonError::into_inner).push(actor, job);
-        let (benches, queues, sender) = (self.benches.clone(), self.queues.clone(), self.sender.clone());
-        let (isa, elsewhere) = (self.isa, self.elsewhere.clone());
+        locked(&self.shared.queues).push(actor, job);
+        let shared = self.shared.clone();
         // One of these for each job, whichever it then takes.
         self.pool.spawn_fifo(move || {
-            let lock = || benches.lock().unwrap_or_else(PoisonError::into_inner);
-            let waiting = || queues.lock().unwrap_or_else(PoisonError::into_inner);
-            let Some((actor, job)) = waiting().take() else { return };
-            let bench = lock().pop();
-            let mut bench = bench.unwrap_or_else(|| Workbench::with_elsewhere(isa, elsewhere));
-            let began = Instant::now();
-            let result = job.run(&mut bench);
-            waiting().took(actor, began.elapsed());
-            lock().push(bench);
-            // Nobody listens any more once a run has ended early.
-            let _ = sender.send(Arrival { actor, result });
+            let next = locked(&shared.queues).take();
+            if let Some((actor, job)) = next {
+                shared.compute(actor, job, true);
+            }
         });
     }
 
@@ -217,5 +297,44 @@ mod tests {
             "one long job, then short ones; none for the time before they came"
         );
         assert_eq!(taken(&mut queues, [10, 1], 9), [1, 1, 1, 1, 1, 0], "until they have had as much");
+    }
+
+    #[test]
+    fn a_long_job_lets_in_who_had_less_and_has_nothing_running() {
+        let mut queues = Queues::default();
+        let job = || Job::Frame(Box::new(|_| Box::new(())));
+        queues.push(0, job());
+        assert_eq!(queues.take().map(|(actor, _)| actor), Some(0));
+        (0..3).for_each(|_| queues.push(1, job()));
+        let mut next = |so_far, running: &[(usize, u64)]| {
+            running.iter().for_each(|(actor, time)| queues.took(*actor, Duration::from_millis(*time)));
+            queues.take_before(0, Duration::from_millis(so_far)).map(|(actor, _)| actor)
+        };
+        assert_eq!(next(0, &[]), None, "as much as it had");
+        assert_eq!(next(5, &[]), Some(1), "less");
+        assert_eq!(next(6, &[]), None, "one of its own is running");
+        assert_eq!(next(6, &[(1, 7)]), None, "it has had more");
+        assert_eq!(next(8, &[]), Some(1), "less again");
+    }
+
+    #[test]
+    fn a_short_job_ends_within_a_long_one_on_the_same_thread() {
+        let workers = Workers::new(1, Isa::best()).expect("a thread");
+        let (over, is_over) = std::sync::mpsc::channel();
+        let long = move |bench: &mut Workbench| -> Computed {
+            let others = bench.others();
+            while is_over.try_recv().is_err() {
+                others.give_way();
+            }
+            Box::new(())
+        };
+        let short = move |_: &mut Workbench| -> Computed {
+            over.send(()).expect("the long job listens");
+            Box::new(())
+        };
+        workers.spawn(0, Job::Frame(Box::new(long)));
+        workers.spawn(1, Job::Frame(Box::new(short)));
+        let order: Vec<usize> = workers.arrivals().iter().take(2).map(|arrival| arrival.actor).collect();
+        assert_eq!(order, [1, 0], "the short job came in between");
     }
 }

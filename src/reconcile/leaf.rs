@@ -65,7 +65,7 @@ use super::one_shot::{self, OneShot, wrong_length};
 use super::{Effort, Reconciled};
 use crate::bits::{BitBlock, Llrs};
 use crate::ledger::Disclosure;
-use crate::stage::{Abort, Outbox, Workbench};
+use crate::stage::{Abort, Others, Outbox, Workbench};
 use crate::wire::{Malformed, Reader, Writer};
 
 /// The weakest signal that a code at hand corrects, in dB.
@@ -332,7 +332,9 @@ impl OneShot for Plan {
         let Llrs::Soft(ratios) = llrs else {
             return Reconciled { bits: None, effort: Effort::default() };
         };
-        let (bits, iterations) = bench.scratch::<Decoder>().correct(isa, &code, ratios, syndrome.words());
+        let others = bench.others();
+        let decoder = bench.scratch::<Decoder>();
+        let (bits, iterations) = decoder.correct(isa, &others, &code, ratios, syndrome.words());
         let corrected_errors = bits.as_ref().map_or(0, |bits| changed(bits, ratios));
         Reconciled { bits, effort: Effort { corrected_errors, iterations, increments: 0, messages: 2 } }
     }
@@ -421,13 +423,14 @@ impl Decoder {
     pub fn correct(
         &mut self,
         isa: Isa,
+        others: &Others,
         code: &Code,
         ratios: &[i16],
         syndrome: &[u64],
     ) -> (Option<BitBlock>, u32) {
         assert_eq!(ratios.len(), BLOCK_BITS * code.blocks(), "one ratio a bit");
         self.lay(code, ratios);
-        let (corrected, iterations) = self.decode(isa, code, ratios, syndrome);
+        let (corrected, iterations) = self.decode(isa, others, code, ratios, syndrome);
         let bits = corrected.then(|| self.frame(code, syndrome));
         self.clear();
         (bits, iterations)
@@ -461,7 +464,14 @@ impl Decoder {
     }
 
     /// Iterates until every parity check holds, or the frame is hopeless.
-    fn decode(&mut self, isa: Isa, code: &Code, ratios: &[i16], syndrome: &[u64]) -> (bool, u32) {
+    fn decode(
+        &mut self,
+        isa: Isa,
+        others: &Others,
+        code: &Code,
+        ratios: &[i16],
+        syndrome: &[u64],
+    ) -> (bool, u32) {
         let parity = &syndrome[code.leaf_blocks()..];
         let factors = Factors::bent((BEND * code.rate()).min(1.0));
         let (mut fewest, mut fewest_at, mut share, mut stretch) = (u32::MAX, 0, 1.0, 0);
@@ -469,6 +479,7 @@ impl Decoder {
         let iterations =
             (1..=MOST_ITERATIONS).flat_map(|k| std::iter::repeat_n(k, code.walks_an_iteration()));
         for (iteration, walk) in iterations.zip(code.walks().iter().cycle()) {
+            others.give_way();
             let begun = stretch;
             while share < STRETCHES[stretch].0 {
                 stretch += 1;

@@ -490,7 +490,8 @@ fn correct(
 ) -> Option<BitBlock> {
     let isa = bench.isa();
     let code = bench.scratch::<Codes>().of(code);
-    let (bits, iterations) = bench.scratch::<Decoder>().correct(isa, &code, ratios, syndrome);
+    let others = bench.others();
+    let (bits, iterations) = bench.scratch::<Decoder>().correct(isa, &others, &code, ratios, syndrome);
     effort.iterations += iterations;
     effort.corrected_errors += bits.as_ref().map_or(0, |bits| leaf::changed(bits, ratios));
     bits

@@ -11,7 +11,7 @@ use keystill_kernels::ldpc::bsc as kernel;
 use super::chain;
 use super::plan::{Plan, STEPS, entropy};
 use crate::bits::BitBlock;
-use crate::stage::{Job, Workbench};
+use crate::stage::{Job, Others, Workbench};
 
 /// Iterations of one shot.
 pub(super) const MOST_ITERATIONS: u32 = 80;
@@ -119,12 +119,15 @@ impl Outlook {
 impl Shot {
     /// Runs the decoder, if the syndrome does not foretell that it fails: how it ends, and its iterations.
     pub(super) fn decode(&self, bench: &mut Workbench) -> (End, u32) {
-        let isa = bench.isa();
+        let (isa, others) = (bench.isa(), bench.others());
         let scratch = bench.scratch::<Scratch>();
         self.load(isa, scratch);
         let outlook = self.outlook(isa, scratch);
-        let (is_met, iterations) =
-            if self.is_hopeless(&outlook) { (false, 0) } else { self.iterate(isa, scratch, outlook.likely) };
+        let (is_met, iterations) = if self.is_hopeless(&outlook) {
+            (false, 0)
+        } else {
+            self.iterate(isa, &others, scratch, outlook.likely)
+        };
         let end = if is_met {
             let Scratch { words, between, .. } = scratch;
             End::Found(self.plan.interleaver().unweave(isa, words, between, self.bits.len()))
@@ -139,7 +142,7 @@ impl Shot {
 
     /// Iterates from the loaded bits on: whether their place was taken by bits that meet the syndrome, and after how
     /// many iterations.
-    fn iterate(&self, isa: Isa, scratch: &mut Scratch, error_rate: f64) -> (bool, u32) {
+    fn iterate(&self, isa: Isa, others: &Others, scratch: &mut Scratch, error_rate: f64) -> (bool, u32) {
         let graph = self.plan.code().graph();
         let Scratch { words, certain, posteriors, messages, .. } = scratch;
         messages.resize(self.plan.code().edge_count(), 0);
@@ -166,6 +169,7 @@ impl Shot {
             if is_last {
                 return (false, iterations);
             }
+            others.give_way();
             violated = kernel::iterate(isa, graph, syndrome, halves, posteriors, messages);
             iterations += 1;
             since = if violated < fewest { 0 } else { since + 1 };

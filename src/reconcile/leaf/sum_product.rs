@@ -94,7 +94,8 @@ fn sixteen_bits_decode_what_sum_product_decodes() {
             let (bits, llrs) = frame(plan, snr, 100 + seed);
             let Llrs::Soft(ref ratios) = llrs else { panic!("soft bits") };
             let syndrome = code.syndrome(bits.words());
-            let (found, iterations) = Decoder::default().correct(Isa::SCALAR, &code, ratios, &syndrome);
+            let (found, iterations) =
+                Decoder::default().correct(Isa::SCALAR, &Others::default(), &code, ratios, &syndrome);
             let exact = decode(&code, ratios, bits.words(), &syndrome);
             assert_eq!(
                 found.is_some(),
