@@ -299,7 +299,7 @@ impl Desk {
 
     /// Asks for a computation; its result comes back through [`Wing::done`].
     pub fn compute<R: Send + 'static>(&mut self, job: impl FnOnce(&mut Workbench) -> R + Send + 'static) {
-        self.computations.push(Box::new(move |bench| Box::new(job(bench))));
+        self.computations.push(Computation::of(job));
     }
 
     /// Hands a frame to the hall.

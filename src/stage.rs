@@ -88,11 +88,98 @@ pub trait Job: Send + 'static {
     fn run(self, bench: &mut Workbench) -> Self::Output;
 }
 
-/// A computation whose types are forgotten: what a session hands to its pool.
-pub type Computation = Box<dyn FnOnce(&mut Workbench) -> Computed + Send>;
+/// A computation whose types are forgotten: what a session hands to its pool. Its result takes the same memory.
+pub struct Computation(Box<dyn Errand>);
 
 /// The result of a [`Computation`].
-pub type Computed = Box<dyn Any + Send>;
+pub struct Computed(Box<dyn Errand>);
+
+impl Computation {
+    /// Forgets the types of a job.
+    #[must_use]
+    pub fn new<J: Job>(job: J) -> Self {
+        Self(Box::new(Slot { job: Some(job), output: None }))
+    }
+
+    /// A computation that is a function.
+    #[must_use]
+    pub fn of<R: Send + 'static>(job: impl FnOnce(&mut Workbench) -> R + Send + 'static) -> Self {
+        Self::new(Function(job))
+    }
+
+    /// Computes. Never blocks.
+    #[must_use]
+    pub fn run(mut self, bench: &mut Workbench) -> Computed {
+        self.0.run(bench);
+        Computed(self.0)
+    }
+}
+
+impl Computed {
+    /// The result, if it is of this type.
+    #[must_use]
+    pub fn take<R: Send + 'static>(mut self) -> Option<R> {
+        self.0.output().downcast_mut::<Option<R>>()?.take()
+    }
+}
+
+impl fmt::Debug for Computation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Computation")
+    }
+}
+
+impl fmt::Debug for Computed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Computed")
+    }
+}
+
+/// A function as a job.
+struct Function<F>(F);
+
+impl<F, R> Job for Function<F>
+where
+    F: FnOnce(&mut Workbench) -> R + Send + 'static,
+    R: Send + 'static,
+{
+    type Output = R;
+
+    fn run(self, bench: &mut Workbench) -> R {
+        self.0(bench)
+    }
+}
+
+/// A job before it is run, and its result afterwards. A conversation uses it for one job after the other.
+struct Slot<J: Job> {
+    job: Option<J>,
+    output: Option<J::Output>,
+}
+
+/// A [`Slot`] whose types are forgotten.
+trait Errand: Send {
+    fn run(&mut self, bench: &mut Workbench);
+
+    /// The option of an output.
+    fn output(&mut self) -> &mut dyn Any;
+
+    /// The slot itself.
+    fn slot(&mut self) -> &mut dyn Any;
+}
+
+impl<J: Job> Errand for Slot<J> {
+    fn run(&mut self, bench: &mut Workbench) {
+        self.output = self.job.take().map(|job| job.run(bench));
+    }
+
+    fn output(&mut self) -> &mut dyn Any {
+        &mut self.output
+    }
+
+    fn slot(&mut self) -> &mut dyn Any {
+        self
+    }
+}
 
 /// A stage whose own types are forgotten, all but its product: what a session keeps.
 pub trait Conversation<P>: Send {
@@ -116,7 +203,7 @@ pub trait Conversation<P>: Send {
 }
 
 /// [`Step`] with the stage's own types forgotten.
-#[allow(missing_debug_implementations, reason = "a computation has no form to show")]
+#[derive(Debug)]
 pub enum Next<P> {
     /// It waits for a message.
     Listen,
@@ -132,13 +219,15 @@ where
     S: Stage + Send + 'static,
     S::Product: 'static,
 {
-    Box::new(Held { stage: Some(stage), computing: false })
+    Box::new(Held { stage: Some(stage), computing: false, slot: None })
 }
 
 /// A stage between two steps. It is absent once it has left or failed.
 struct Held<S> {
     stage: Option<S>,
     computing: bool,
+    /// The memory of the last job, for the next.
+    slot: Option<Box<dyn Errand>>,
 }
 
 impl<S: Stage + Send + 'static> Held<S> {
@@ -153,10 +242,20 @@ impl<S: Stage + Send + 'static> Held<S> {
             Step::Compute(stage, job) => {
                 self.stage = Some(stage);
                 self.computing = true;
-                Next::Compute(Box::new(move |bench| Box::new(job.run(bench))))
+                Next::Compute(self.computation(job))
             }
             Step::Leave(product) => Next::Leave(product),
         })
+    }
+
+    fn computation(&mut self, job: S::Job) -> Computation {
+        if let Some(mut slot) = self.slot.take()
+            && let Some(empty) = slot.slot().downcast_mut::<Slot<S::Job>>()
+        {
+            empty.job = Some(job);
+            return Computation(slot);
+        }
+        Computation::new(job)
     }
 }
 
@@ -174,9 +273,11 @@ impl<S: Stage + Send + 'static> Conversation<S::Product> for Held<S> {
     }
 
     fn done(&mut self, result: Computed, out: &mut Outbox) -> Result<Next<S::Product>, Fault> {
-        let result = result.downcast::<<S::Job as Job>::Output>();
-        let result = result.expect("a session returns to a stage the result of that stage's job");
-        self.step(|stage| stage.done(*result, out))
+        let Computed(mut slot) = result;
+        let output = slot.output().downcast_mut::<Option<<S::Job as Job>::Output>>().and_then(Option::take);
+        let output = output.expect("a session returns to a stage the result of that stage's job");
+        self.slot = Some(slot);
+        self.step(|stage| stage.done(output, out))
     }
 }
 

@@ -300,13 +300,13 @@ mod tests {
         let (mut next_r, mut next_c) = (reference.start(&mut out_r)?, corrector.start(&mut out_c)?);
         loop {
             if let Next::Compute(job) = next_r {
-                next_r = reference.done(job(&mut bench), &mut out_r)?;
+                next_r = reference.done(job.run(&mut bench), &mut out_r)?;
             }
             for message in out_r.take() {
                 next_c = corrector.hear(Reader::new(&message), &mut out_c)?;
             }
             if let Next::Compute(job) = next_c {
-                next_c = corrector.done(job(&mut bench), &mut out_c)?;
+                next_c = corrector.done(job.run(&mut bench), &mut out_c)?;
             }
             for message in out_c.take() {
                 next_r = reference.hear(Reader::new(&message), &mut out_r)?;
@@ -376,7 +376,7 @@ mod tests {
         let mut out = Outbox::new();
         let Ok(Next::Compute(job)) = reference.start(&mut out) else { panic!("it hashes first") };
         let mut bench = Workbench::new(Isa::SCALAR);
-        assert!(matches!(reference.done(job(&mut bench), &mut out), Ok(Next::Listen)), "then it listens");
+        assert!(matches!(reference.done(job.run(&mut bench), &mut out), Ok(Next::Listen)), "then it listens");
         let verdict_of_two = [2, 0b11];
         let fault = reference.hear(Reader::new(&verdict_of_two), &mut out);
         assert!(matches!(fault, Err(Fault::Peer(_))), "two bits where one is due");

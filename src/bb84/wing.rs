@@ -471,8 +471,8 @@ impl Wing for Bb84Wing {
     }
 
     fn done(&mut self, result: Computed, desk: &mut Desk) -> Result<(), Fault> {
-        let result = result.downcast::<Done>().expect("the wing's own computations come back to it");
-        match *result {
+        let result = result.take::<Done>().expect("the wing's own computations come back to it");
+        match result {
             Done::Measured { body, frame, record } => {
                 let record = record?;
                 desk.send(body);

@@ -570,8 +570,8 @@ impl Wing for CvWing {
     }
 
     fn done(&mut self, result: Computed, desk: &mut Desk) -> Result<(), Fault> {
-        let result = result.downcast::<Done>().expect("the wing's own computations come back to it");
-        match *result {
+        let result = result.take::<Done>().expect("the wing's own computations come back to it");
+        match result {
             Done::Sampled { tally, phase_offset_rad } => {
                 self.feedback.push(("phase_offset_rad", phase_offset_rad));
                 self.sampled(tally?, desk)

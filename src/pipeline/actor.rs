@@ -11,7 +11,7 @@ use crate::protocol::Protocol;
 use crate::session::{
     Config, Error, Event, Input, LinkState, Output, Refused, Remembered, SecretKey, Session, Time,
 };
-use crate::stage::{Computed, Role, Workbench};
+use crate::stage::{Computation, Role};
 use crate::store::{Forgetful, Keeper, StoreError};
 
 use super::workers::{Arrived, Job, Kind, Workers};
@@ -428,12 +428,12 @@ impl<P: Protocol> Party<P> {
             }
             let index = self.requested;
             let (job, reopened) = (self.source.frame(index), self.reopened);
-            let made = move |bench: &mut Workbench| -> Computed {
+            let made = Computation::of(move |bench| {
                 let began = Instant::now();
                 let frame = job(bench.isa());
-                Box::new(Made { reopened, index, frame, took: began.elapsed() })
-            };
-            workers.spawn(number, Job::Frame(Box::new(made)));
+                Made { reopened, index, frame, took: began.elapsed() }
+            });
+            workers.spawn(number, Job::Frame(made));
             self.requested += 1;
             moved = true;
         }
@@ -596,8 +596,8 @@ impl<P: Protocol> Actor for Party<P> {
     fn arrived(&mut self, result: Arrived) -> Result<(), ActorError> {
         match result.0 {
             Kind::Frame(made) => {
-                let made = made.downcast::<Made<P::Frame>>();
-                self.take_frame(*made.expect("the pool returns to an actor what that actor asked for"))
+                let made = made.take::<Made<P::Frame>>();
+                self.take_frame(made.expect("the pool returns to an actor what that actor asked for"))
             }
             Kind::Work { restarts, finished, block, stage, took } if restarts == self.restarts => {
                 self.book_time(block, stage, took);

@@ -13,7 +13,7 @@ use crossbeam_channel::{Receiver, Sender, unbounded};
 use keystill_kernels::Isa;
 
 use crate::session::{Finished, Work};
-use crate::stage::{Computed, Elsewhere, GiveWay, Workbench};
+use crate::stage::{Computation, Computed, Elsewhere, GiveWay, Workbench};
 
 /// A finished piece of work and the actor that it belongs to.
 pub(super) struct Arrival {
@@ -24,7 +24,7 @@ pub(super) struct Arrival {
 /// What an actor has computed.
 pub(super) enum Job {
     /// A raw frame, of the actor's own type.
-    Frame(Box<dyn FnOnce(&mut Workbench) -> Computed + Send>),
+    Frame(Computation),
     /// What the actor's session asked for; `restarts` tells of which session.
     Work { restarts: u64, work: Work },
 }
@@ -33,7 +33,7 @@ impl Job {
     /// Runs it; `took` tells how long in the end.
     fn run(self, bench: &mut Workbench, took: impl FnOnce() -> Duration) -> Arrived {
         match self {
-            Self::Frame(job) => Arrived(Kind::Frame(job(bench))),
+            Self::Frame(job) => Arrived(Kind::Frame(job.run(bench))),
             Self::Work { restarts, work } => {
                 let (block, stage) = (work.block(), work.stage());
                 let finished = work.run(bench);
@@ -286,7 +286,7 @@ mod tests {
     #[test]
     fn short_jobs_do_not_wait_for_a_queue_of_long_ones() {
         let mut queues = Queues::default();
-        let job = || Job::Frame(Box::new(|_| Box::new(())));
+        let job = || Job::Frame(Computation::of(|_| ()));
         (0..4).for_each(|_| queues.push(0, job()));
         assert_eq!(taken(&mut queues, [10, 1], 2), [0, 0], "alone");
         (0..9).for_each(|_| queues.push(1, job()));
@@ -302,7 +302,7 @@ mod tests {
     #[test]
     fn a_long_job_lets_in_who_had_less_and_has_nothing_running() {
         let mut queues = Queues::default();
-        let job = || Job::Frame(Box::new(|_| Box::new(())));
+        let job = || Job::Frame(Computation::of(|_| ()));
         queues.push(0, job());
         assert_eq!(queues.take().map(|(actor, _)| actor), Some(0));
         (0..3).for_each(|_| queues.push(1, job()));
@@ -321,19 +321,15 @@ mod tests {
     fn a_short_job_ends_within_a_long_one_on_the_same_thread() {
         let workers = Workers::new(1, Isa::best()).expect("a thread");
         let (over, is_over) = std::sync::mpsc::channel();
-        let long = move |bench: &mut Workbench| -> Computed {
+        let long = move |bench: &mut Workbench| {
             let others = bench.others();
             while is_over.try_recv().is_err() {
                 others.give_way();
             }
-            Box::new(())
         };
-        let short = move |_: &mut Workbench| -> Computed {
-            over.send(()).expect("the long job listens");
-            Box::new(())
-        };
-        workers.spawn(0, Job::Frame(Box::new(long)));
-        workers.spawn(1, Job::Frame(Box::new(short)));
+        let short = move |_: &mut Workbench| over.send(()).expect("the long job listens");
+        workers.spawn(0, Job::Frame(Computation::of(long)));
+        workers.spawn(1, Job::Frame(Computation::of(short)));
         let order: Vec<usize> = workers.arrivals().iter().take(2).map(|arrival| arrival.actor).collect();
         assert_eq!(order, [1, 0], "the short job came in between");
     }

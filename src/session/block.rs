@@ -496,9 +496,9 @@ impl<P: Protocol> Block<P> {
         let bits = self.seed_bits(verified)?;
         let random = self.party.random.clone();
         let draw = Draw { block: self.id(), purpose: Purpose::AmplificationSeed, index: 0 };
-        Ok(Box::new(move |_| {
+        Ok(Computation::of(move |_| {
             let mut bytes = vec![0; bits.div_ceil(8)];
-            Box::new(random.draw(draw, &mut bytes).map(|()| BitBlock::from_bytes(&bytes, bits)))
+            random.draw(draw, &mut bytes).map(|()| BitBlock::from_bytes(&bytes, bits))
         }))
     }
 
@@ -509,7 +509,7 @@ impl<P: Protocol> Block<P> {
 
     fn seed_drawn(&mut self, result: Computed) -> Stepped {
         type Drawn = Result<BitBlock, crate::random::RandomFailure>;
-        let drawn = result.downcast::<Drawn>().expect("the result of the job of this place");
+        let drawn = result.take::<Drawn>().expect("the result of the job of this place");
         let seed = drawn.map_err(Abort::from)?;
         let mut writer = Writer::with_capacity(11 + seed.len() / 8);
         writer.bits(&seed);

@@ -64,7 +64,7 @@ fn settle<P>(
     out: &mut Outbox,
 ) -> Result<Next<P>, Fault> {
     while let Next::Compute(job) = next {
-        next = half.done(job(bench), out)?;
+        next = half.done(job.run(bench), out)?;
     }
     Ok(next)
 }

@@ -39,7 +39,7 @@ fn settled(wing: &mut Bb84Wing, mut desk: Desk) -> Vec<Vec<u8>> {
     let mut bench = Workbench::new(Isa::best());
     let mut messages = std::mem::take(&mut desk.messages);
     while let Some(computation) = desk.computations.pop() {
-        wing.done(computation(&mut bench), &mut desk).expect("honest data");
+        wing.done(computation.run(&mut bench), &mut desk).expect("honest data");
         messages.append(&mut desk.messages);
     }
     messages

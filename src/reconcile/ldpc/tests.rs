@@ -43,13 +43,13 @@ fn reconcile(plan: &Plan, bits: BitBlock, noisy: BitBlock) -> Result<Outcome, Fa
     let mut left = (reference.start(&mut out)?, corrector.start(&mut peer)?);
     loop {
         if let Next::Compute(job) = left.0 {
-            left.0 = reference.done(job(&mut bench), &mut out)?;
+            left.0 = reference.done(job.run(&mut bench), &mut out)?;
         }
         for message in out.take() {
             left.1 = corrector.hear(Reader::new(&message), &mut peer)?;
         }
         if let Next::Compute(job) = left.1 {
-            left.1 = corrector.done(job(&mut bench), &mut peer)?;
+            left.1 = corrector.done(job.run(&mut bench), &mut peer)?;
         }
         for message in peer.take() {
             left.0 = reference.hear(Reader::new(&message), &mut out)?;

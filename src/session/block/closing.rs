@@ -22,15 +22,14 @@ impl<P: Protocol> Block<P> {
         };
         self.ledger.consume_seed(seed.len() as u64);
         let amplification = Amplification { verified, secret_bits: self.secret_bits(), seed };
-        let job: Computation =
-            Box::new(move |bench| Box::new(amplification.run(bench.scratch::<Amplifier>())));
+        let job = Computation::of(move |bench| amplification.run(bench.scratch::<Amplifier>()));
         self.compute(Place::Amplification, job);
         Ok(())
     }
 
     pub(super) fn amplified(&mut self, result: Computed) -> Stepped {
         type Amplified = Result<AmplifiedBlock, crate::amplify::Error>;
-        let amplified = result.downcast::<Amplified>().expect("the result of the job of this place");
+        let amplified = result.take::<Amplified>().expect("the result of the job of this place");
         let amplified = amplified.map_err(|error| Abort::NoKey { reason: error.to_string() })?;
         self.phase = Phase::Closing(amplified);
         Ok(())
