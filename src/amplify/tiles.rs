@@ -2,7 +2,7 @@
 
 use keystill_kernels::{Isa, bits, gf2x};
 use rayon::prelude::*;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroizing;
 
 use crate::bits::BitBlock;
 
@@ -36,15 +36,15 @@ pub(super) fn middle_product(isa: Isa, x: &BitBlock, x_bits: usize, t: &Rotated<
     let (x_tiles, rows) = (x_bits.div_ceil(64 * TILE), output.len().div_ceil(TILE));
     let up = (64 * TILE * x_tiles - x_bits) as i64;
     let tile = |number: usize, up: i64| (64 * TILE * number) as i64 - up;
-    let add = |mut sum: Vec<u64>, c: usize| {
-        let [mut x_tile, mut t_tile, mut product, mut scratch] =
-            [1, 1, 2, 4].map(|times| Zeroizing::new(vec![0; times * TILE]));
-        read_bits(isa, x.words(), 0..x_bits, tile(c, up), &mut x_tile);
+    let add = |mut thread: Thread, c: usize| {
+        let Thread { sum, x_tile, t_tile, product, scratch } = &mut thread;
+        x_tile.fill(0);
+        read_bits(isa, x.words(), 0..x_bits, tile(c, up), x_tile);
         for row in 0..=rows {
             // The product of tile j meets the rows row − 1 (its low half) and row (its high half).
             t_tile.fill(0);
-            t.read(isa, tile(row + x_tiles - c - 1, 1), &mut t_tile);
-            gf2x::product(isa, &t_tile, &x_tile, &mut product, &mut scratch);
+            t.read(isa, tile(row + x_tiles - c - 1, 1), t_tile);
+            gf2x::product(isa, t_tile, x_tile, product, scratch);
             let (low, high) = product.split_at(TILE);
             if row > 0 {
                 bits::xor(isa, &mut sum[(row - 1) * TILE..row * TILE], low);
@@ -53,19 +53,35 @@ pub(super) fn middle_product(isa: Isa, x: &BitBlock, x_bits: usize, t: &Rotated<
                 bits::xor(isa, &mut sum[row * TILE..(row + 1) * TILE], high);
             }
         }
-        sum
+        thread
     };
-    let empty = || vec![0; rows * TILE];
-    let join = |mut a: Vec<u64>, mut b: Vec<u64>| {
-        bits::xor(isa, &mut a, &b);
-        b.zeroize();
-        a
-    };
-    let mut sum = (0..x_tiles)
+    let sum = (0..x_tiles)
         .into_par_iter()
         .with_min_len(LEAST_TILES.max(x_tiles.div_ceil(2)))
-        .fold(empty, add)
-        .reduce(empty, join);
-    bits::xor(isa, output, &sum[..output.len()]);
-    sum.zeroize();
+        .fold(|| Thread::new(rows), add)
+        .map(|thread| thread.sum)
+        .reduce_with(|mut a, b| {
+            bits::xor(isa, &mut a, &b);
+            a
+        });
+    if let Some(sum) = sum {
+        bits::xor(isa, output, &sum[..output.len()]);
+    }
+}
+
+/// What a thread adds up, and its memory for one tile after the other.
+struct Thread {
+    sum: Zeroizing<Vec<u64>>,
+    x_tile: Zeroizing<Vec<u64>>,
+    t_tile: Zeroizing<Vec<u64>>,
+    product: Zeroizing<Vec<u64>>,
+    scratch: Zeroizing<Vec<u64>>,
+}
+
+impl Thread {
+    fn new(rows: usize) -> Self {
+        let [sum, x_tile, t_tile, product, scratch] =
+            [rows, 1, 1, 2, 4].map(|tiles| Zeroizing::new(vec![0; tiles * TILE]));
+        Self { sum, x_tile, t_tile, product, scratch }
+    }
 }
