@@ -44,7 +44,24 @@ impl BitBlock {
     /// The first `len` bits of `bytes`, lowest bit of a byte first; missing ones are zero.
     #[must_use]
     pub fn from_bytes(bytes: &[u8], len: usize) -> Self {
-        let mut block = Self::zeros(len);
+        Self::zeros(len).take_bytes(bytes)
+    }
+
+    /// `len` zeros in the memory of this block, whose bits are overwritten.
+    #[must_use]
+    pub(crate) fn cleared(mut self, len: usize) -> Self {
+        wipe(&mut self.words);
+        if len.div_ceil(64) > self.words.capacity() {
+            return Self::zeros(len);
+        }
+        self.words.resize(len.div_ceil(64), 0);
+        self.len = len;
+        self
+    }
+
+    /// Takes the bits of `bytes`, as [`BitBlock::from_bytes`] does, into zeros.
+    pub(crate) fn take_bytes(self, bytes: &[u8]) -> Self {
+        let mut block = self;
         let (whole, rest) = bytes.as_chunks::<8>();
         for (word, bytes) in block.words.iter_mut().zip(whole) {
             *word = u64::from_le_bytes(*bytes);
@@ -356,5 +373,15 @@ mod tests {
     #[test]
     fn debug_shows_no_bit() {
         assert_eq!(format!("{:?}", BitBlock::from_words(vec![5], 3)), "BitBlock(3 bits)", "no content");
+    }
+
+    #[test]
+    fn memory_that_was_used_holds_zeros_of_any_length() {
+        for (before, after) in [(200, 70), (70, 200), (64, 64), (130, 0), (0, 5)] {
+            let used = BitBlock::from_bools(&vec![true; before]).cleared(after);
+            assert_eq!(used, BitBlock::zeros(after), "{before} bits, then {after}");
+            let bytes = [0xff; 25];
+            assert_eq!(used.take_bytes(&bytes), BitBlock::from_bytes(&bytes, after), "and bits of bytes");
+        }
     }
 }

@@ -144,12 +144,22 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// [`Malformed`] if it is longer, cut, or padded with ones.
     pub fn bits(&mut self, most: usize, field: &'static str) -> Result<BitBlock, Malformed> {
+        self.bits_into(BitBlock::default(), most, field)
+    }
+
+    /// [`Reader::bits`], in the memory of another string.
+    pub(crate) fn bits_into(
+        &mut self,
+        memory: BitBlock,
+        most: usize,
+        field: &'static str,
+    ) -> Result<BitBlock, Malformed> {
         let len = self.count(most, field)?;
         let bytes = self.bytes(len.div_ceil(8))?;
         if !len.is_multiple_of(8) && bytes.last().is_some_and(|last| last >> (len % 8) != 0) {
             return Err(Malformed::Field { field });
         }
-        Ok(BitBlock::from_bytes(bytes, len))
+        Ok(memory.cleared(len).take_bytes(bytes))
     }
 
     /// Ends the message.

@@ -84,6 +84,8 @@ pub struct Reference {
     /// Those of them that the peer has not spoken to yet.
     open: u64,
     messages: u32,
+    /// The memory of the last answers, for the next request.
+    memory: BitBlock,
 }
 
 impl Reference {
@@ -94,7 +96,8 @@ impl Reference {
     pub fn new(plan: &Plan, frame: BitBlock) -> Result<Self, Abort> {
         check_length(plan, &frame)?;
         let machine = Some(Box::new(Answerer::new(plan.clone(), frame)));
-        Ok(Self { machine, plan: plan.clone(), answered: 0, open: 0, messages: 0 })
+        let memory = BitBlock::default();
+        Ok(Self { machine, plan: plan.clone(), answered: 0, open: 0, messages: 0, memory })
     }
 
     fn compute(mut self, request: Request) -> Step<Self> {
@@ -122,7 +125,7 @@ impl Stage for Reference {
         let unexpected = Malformed::Field { field: "cascade_request" };
         let machine = self.machine.as_ref().ok_or(unexpected)?;
         let left = self.plan.parity_limit().saturating_sub(self.answered);
-        let request = Request::read(message, machine.bounds(left))?;
+        let request = Request::read(message, machine.bounds(left), &mut self.memory)?;
         self.messages += 1;
         out.ledger.disclose(Disclosure::ParityQuestion, std::mem::take(&mut self.open));
         Ok(match request {
@@ -144,6 +147,7 @@ impl Stage for Reference {
         self.messages += 1;
         out.ledger.disclose(Disclosure::ParityAnswer, self.open);
         out.send(message::write_answers(&parities));
+        self.memory = parities;
         Ok(Step::Listen(self))
     }
 }
@@ -180,6 +184,8 @@ pub struct Corrector {
     /// How many answers come next.
     expected: usize,
     messages: u32,
+    /// The memory of the last answers, for the next.
+    memory: BitBlock,
 }
 
 impl Corrector {
@@ -191,7 +197,8 @@ impl Corrector {
         check_length(plan, &frame)?;
         let machine = Box::new(Search::new(plan.clone(), frame));
         let expected = machine.expected(&Next::Open);
-        Ok(Self { machine: Some(machine), opening: true, expected, messages: 0 })
+        let memory = BitBlock::default();
+        Ok(Self { machine: Some(machine), opening: true, expected, messages: 0, memory })
     }
 }
 
@@ -206,7 +213,7 @@ impl Stage for Corrector {
     fn hear(mut self, message: Reader<'_>, out: &mut Outbox) -> Result<Step<Self>, Fault> {
         let unexpected = Malformed::Field { field: "cascade_answers" };
         let machine = self.machine.take().ok_or(unexpected)?;
-        let answers = message::read_answers(message, self.expected)?;
+        let answers = message::read_answers(message, std::mem::take(&mut self.memory), self.expected)?;
         self.messages += 1;
         out.ledger.disclose(Disclosure::ParityAnswer, self.expected as u64);
         let opening = self.opening;
@@ -214,13 +221,15 @@ impl Stage for Corrector {
     }
 
     fn done(mut self, result: Corrected, out: &mut Outbox) -> Result<Step<Self>, Fault> {
-        let Corrected { machine, next, message } = result;
+        let Corrected { mut machine, next, message, answers } = result;
         self.messages += 1;
         out.ledger.disclose(Disclosure::ParityQuestion, self.expected as u64);
         out.send(message);
         self.opening = next == Next::Open;
         self.expected = machine.expected(&next);
         if !matches!(next, Next::Done | Next::GiveUp) {
+            machine.take_back(next);
+            self.memory = answers;
             self.machine = Some(machine);
             return Ok(Step::Listen(self));
         }
@@ -254,7 +263,7 @@ impl Job for CorrectorJob {
             self.machine.answered(isa, answers)
         };
         let message = self.machine.message(&next);
-        Corrected { machine: self.machine, next, message }
+        Corrected { machine: self.machine, next, message, answers: self.answers }
     }
 }
 
@@ -264,6 +273,7 @@ pub struct Corrected {
     machine: Box<Search>,
     next: Next,
     message: Vec<u8>,
+    answers: BitBlock,
 }
 
 fn check_length(plan: &Plan, frame: &BitBlock) -> Result<(), Abort> {

@@ -55,17 +55,20 @@ impl Answerer {
     /// [`Malformed`] if a search leaves the frame.
     pub(super) fn answer(&mut self, isa: Isa, request: Request) -> Result<BitBlock, Malformed> {
         let outside = Malformed::Field { field: "right" };
+        let mut memory = BitBlock::default();
         self.phase = match request {
             Request::Open => return Ok(self.open(isa)),
             Request::Search(phase) => Some(phase),
             Request::Descend(right) => {
                 let mut phase = self.phase.take().ok_or(outside)?;
                 let space = self.strings.space(phase.layer);
-                phase.descend(right.words(), space).then_some(phase)
+                let inside = phase.descend(right.words(), space);
+                memory = right;
+                inside.then_some(phase)
             }
             Request::Done | Request::GiveUp => None,
         };
-        self.phase.as_ref().map(|phase| self.strings.parities(isa, phase)).ok_or(outside)
+        self.phase.as_ref().map(|phase| self.strings.parities(isa, phase, memory)).ok_or(outside)
     }
 
     fn open(&mut self, isa: Isa) -> BitBlock {

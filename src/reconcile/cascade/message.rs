@@ -53,10 +53,17 @@ pub(super) struct Bounds {
 }
 
 impl Request {
-    pub(super) fn read(mut reader: Reader<'_>, bounds: Bounds) -> Result<Self, Malformed> {
+    /// Reads one; `memory` is for the bits of [`Request::Descend`], and taken then.
+    pub(super) fn read(
+        mut reader: Reader<'_>,
+        bounds: Bounds,
+        memory: &mut BitBlock,
+    ) -> Result<Self, Malformed> {
         let request = match reader.u8()? {
             SEARCH => Self::Search(read_phase(&mut reader, bounds)?),
-            DESCEND if bounds.asked > 0 => Self::Descend(read_exactly(&mut reader, bounds.asked, "right")?),
+            DESCEND if bounds.asked > 0 => {
+                Self::Descend(read_exactly(&mut reader, std::mem::take(memory), bounds.asked, "right")?)
+            }
             OPEN if bounds.draws < bounds.max_draws => Self::Open,
             DONE if bounds.draws > 0 => Self::Done,
             GIVE_UP => Self::GiveUp,
@@ -142,14 +149,23 @@ pub(super) fn write_answers(parities: &BitBlock) -> Vec<u8> {
     writer.finish()
 }
 
-/// Reads exactly as many parities as were asked for.
-pub(super) fn read_answers(mut reader: Reader<'_>, expected: usize) -> Result<BitBlock, Malformed> {
-    let answers = read_exactly(&mut reader, expected, "answers")?;
+/// Reads exactly as many parities as were asked for, into memory that was used before.
+pub(super) fn read_answers(
+    mut reader: Reader<'_>,
+    memory: BitBlock,
+    expected: usize,
+) -> Result<BitBlock, Malformed> {
+    let answers = read_exactly(&mut reader, memory, expected, "answers")?;
     reader.end()?;
     Ok(answers)
 }
 
-fn read_exactly(reader: &mut Reader<'_>, count: usize, field: &'static str) -> Result<BitBlock, Malformed> {
-    let bits = reader.bits(count, field)?;
+fn read_exactly(
+    reader: &mut Reader<'_>,
+    memory: BitBlock,
+    count: usize,
+    field: &'static str,
+) -> Result<BitBlock, Malformed> {
+    let bits = reader.bits_into(memory, count, field)?;
     if bits.len() == count { Ok(bits) } else { Err(Malformed::Field { field }) }
 }

@@ -40,6 +40,8 @@ pub(super) struct Search {
     waiting: Vec<Vec<Node>>,
     parities: u64,
     corrected: u64,
+    /// The memory of the last [`Next::Descend`].
+    memory: BitBlock,
 }
 
 impl Search {
@@ -54,6 +56,7 @@ impl Search {
             waiting: Vec::new(),
             parities: 0,
             corrected: 0,
+            memory: BitBlock::default(),
         }
     }
 
@@ -75,6 +78,13 @@ impl Search {
             Next::Search | Next::Descend(_) => self.phase.as_ref().map_or(0, |phase| phase.starts().len()),
             Next::Open => self.opening(),
             Next::Done | Next::GiveUp => 0,
+        }
+    }
+
+    /// Takes back what was said, for its memory.
+    pub(super) fn take_back(&mut self, said: Next) {
+        if let Next::Descend(right) = said {
+            self.memory = right;
         }
     }
 
@@ -140,7 +150,7 @@ impl Search {
     pub(super) fn answered(&mut self, isa: Isa, theirs: &BitBlock) -> Next {
         self.parities += theirs.len() as u64;
         let Some(mut phase) = self.phase.take() else { return Next::GiveUp };
-        let mut right = self.strings.parities(isa, &phase);
+        let mut right = self.strings.parities(isa, &phase, std::mem::take(&mut self.memory));
         right.edit(|words| {
             words.iter_mut().zip(theirs.words()).for_each(|(ours, theirs)| *ours = !(*ours ^ theirs))
         });

@@ -59,15 +59,14 @@ impl Strings {
         u64::from(parity::subset_parities(isa, self.frame.words(), draw))
     }
 
-    /// The parities of the left halves of the nodes that a phase asks about.
-    pub(super) fn parities(&self, isa: Isa, phase: &Phase) -> BitBlock {
+    /// The parities of the left halves of the nodes that a phase asks about, in memory that was used before.
+    pub(super) fn parities(&self, isa: Isa, phase: &Phase, memory: BitBlock) -> BitBlock {
         let (starts, half) = (phase.starts(), phase.level() - 1);
+        let mut parities = memory.cleared(starts.len());
         if let Some(bits) = self.passes.get(usize::from(phase.layer)) {
-            let mut parities = vec![0; starts.len().div_ceil(64)];
-            parity::node_parities(isa, bits, starts, half, &mut parities);
-            return BitBlock::from_words(parities, starts.len());
+            parities.edit(|parities| parity::node_parities(isa, bits, starts, half, parities));
+            return parities;
         }
-        let mut parities = BitBlock::zeros(starts.len());
         for (i, start) in starts.iter().enumerate() {
             parities.set(i, self.subset_parity(phase.layer, *start as usize, half));
         }
