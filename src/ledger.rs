@@ -136,7 +136,8 @@ impl Ledger {
     /// The sum of every ε spent: composability is additive.
     #[must_use]
     pub fn epsilon(&self) -> f64 {
-        self.epsilons.values().sum()
+        // The sum of nothing would be −0.
+        self.epsilons.values().fold(0.0, |sum, epsilon| sum + epsilon)
     }
 
     /// Pad bits that tags consumed.

@@ -3,12 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use anyhow::anyhow;
 use keystill::Isa;
 use keystill::bb84::Bb84;
 use keystill::cv::Cv;
 use keystill::pipeline::{Actor, ActorError, News, Pace, Workers, drive};
 use keystill::protocol::Protocol;
 use keystill::session::{BlockReport, Event, Outcome};
+use keystill::stage::Abort;
 use serde_json::json;
 
 use crate::cli::gaussian::CvMethod;
@@ -100,7 +102,10 @@ pub(crate) fn run(args: &Args) -> Result<(), Failure> {
     run.processor_s = processor_s().zip(computed).map(|(after, before)| after - before);
     outcome.map_err(|error: ActorError| Failure::new(Exit::Internal, error))?;
     report(args, &run, workers.threads());
-    Ok(())
+    match run.why_no_key() {
+        Some(why) if run.keys() == 0 => Err(Failure::new(Exit::NoKey, anyhow!("no secure key: {why}"))),
+        _ => Ok(()),
+    }
 }
 
 /// What was measured.
@@ -112,6 +117,20 @@ struct Run {
     seconds: f64,
     /// Processor time, where the system tells it.
     processor_s: Option<f64>,
+}
+
+impl Run {
+    fn keys(&self) -> usize {
+        self.reports.iter().filter(|report| matches!(report.outcome, Outcome::Key { .. })).count()
+    }
+
+    /// Why the last block without key left none.
+    fn why_no_key(&self) -> Option<&Abort> {
+        self.reports.iter().rev().find_map(|report| match &report.outcome {
+            Outcome::Aborted(abort) => Some(abort),
+            Outcome::Key { .. } => None,
+        })
+    }
 }
 
 /// Seconds that this process has computed: user and system time, fields 14 and 15, in hundredths.
@@ -145,7 +164,7 @@ fn world(args: &Args) -> WorldArgs {
 fn report(args: &Args, run: &Run, threads: usize) {
     let figure = |name: &str| {
         let values = run.reports.iter().flat_map(|report| &report.figures).filter(|(own, _)| *own == name);
-        values.map(|(_, value)| *value).sum::<f64>()
+        values.fold(0.0, |sum, (_, value)| sum + value)
     };
     let secret: u64 = run
         .reports
@@ -155,7 +174,7 @@ fn report(args: &Args, run: &Run, threads: usize) {
             Outcome::Aborted(_) => 0,
         })
         .sum();
-    let keys = run.reports.iter().filter(|report| matches!(report.outcome, Outcome::Key { .. })).count();
+    let keys = run.keys();
     let blocks = run.reports.len().max(1) as f64;
     let (input, secret) = (figure("sifted_bits") / run.seconds / 1e6, secret as f64 / run.seconds / 1e6);
     let unshared = run.processor_s.map(|busy| figure("sifted_bits") * threads as f64 / busy.max(0.01) / 1e6);
@@ -168,6 +187,7 @@ fn report(args: &Args, run: &Run, threads: usize) {
             "stage": "pipeline", "protocol": args.protocol, "input_mbit_per_s": input, "secret_mbit_per_s": secret,
             "blocks": run.reports.len(), "keys": keys, "threads": threads, "isa": Isa::best().name(),
             "seconds": run.seconds, "input_mbit_per_cpu_s": unshared, "stage_s": run.stage_s,
+            "why_no_key": run.why_no_key().map(ToString::to_string),
         });
         object[name] = json!(value);
         if args.protocol == Bb84::NAME {
@@ -182,5 +202,8 @@ fn report(args: &Args, run: &Run, threads: usize) {
             run.reports.len(),
             Isa::best()
         );
+        if let Some(why) = run.why_no_key().filter(|_| keys > 0) {
+            println!("the last block without key: {why}");
+        }
     }
 }
