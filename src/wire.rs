@@ -5,6 +5,8 @@
 //! then its bytes, lowest bit first, padding zero: other padding is refused, so that a message has
 //! one spelling only.
 
+use std::sync::{Mutex, PoisonError};
+
 use crate::bits::BitBlock;
 
 /// What is wrong with a message.
@@ -174,8 +176,34 @@ impl<'a> Reader<'a> {
 /// Bytes that stand before a body, at most: see `session::message`.
 pub(crate) const HEADER_ROOM: usize = 24;
 
-/// Bytes of a short body: most have no more, so that writing one asks for memory once.
-const SHORT: usize = 40;
+/// Bytes of a short message with its header: most have no more, so that writing one asks for memory once, or not at all.
+const SHORT: usize = 256;
+
+/// How many short messages that were sent lend their memory to the next.
+const MOST_LENT: usize = 128;
+
+/// The memory of short messages that were sent: public, and soon used again.
+static LENT: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+/// Takes the memory of a message that was sent, for the next. Who does not give it back only costs an allocation.
+pub fn give_back(mut message: Vec<u8>) {
+    if message.capacity() == SHORT {
+        message.clear();
+        let mut lent = LENT.lock().unwrap_or_else(PoisonError::into_inner);
+        if lent.len() < MOST_LENT {
+            lent.push(message);
+        }
+    }
+}
+
+/// An empty message with room for so many bytes: of memory that was given back, if it is short.
+pub(crate) fn message(bytes: usize) -> Vec<u8> {
+    if bytes > SHORT {
+        return Vec::with_capacity(bytes);
+    }
+    let lent = LENT.lock().unwrap_or_else(PoisonError::into_inner).pop();
+    lent.unwrap_or_else(|| Vec::with_capacity(SHORT))
+}
 
 /// Writes the fields of one message.
 #[derive(Debug)]
@@ -193,13 +221,13 @@ impl Writer {
     /// An empty message.
     #[must_use]
     pub fn new() -> Self {
-        Self::with_capacity(SHORT)
+        Self::with_capacity(0)
     }
 
     /// An empty message with room for so many bytes, and for the header that a session sets before them.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes + HEADER_ROOM) }
+        Self { bytes: message(bytes + HEADER_ROOM) }
     }
 
     /// Goes on behind what is written.

@@ -2,9 +2,9 @@
 //! and how large they are. They are not none; this holds them where they are. How many buffers are in flight at once, and
 //! so how many must grow, is up to the machine's threads: the limits stand half above what was found.
 //!
-//! What remains: a job on the pool takes three, its computation, the pool's envelope and its result, whose types differ from
-//! stage to stage; a message takes one, as it leaves for the connection, and what is read of it another. By Cascade a block is
-//! some 300 jobs and 250 messages. With CV it is quadratures, soft bits and what else moves on with a block.
+//! What remains: a job on the pool takes the pool's envelope, and the first of a conversation its own memory, which its result
+//! and the next share; long messages take one each, and so do what is read of them and what a block's report says. By Cascade
+//! a block is some 150 jobs. With CV it is quadratures, soft bits and what else moves on with a block.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -139,14 +139,14 @@ fn a_block_takes_no_more_allocations_than_are_stated() {
             links::party(links::end(role, 9, protocol.clone()), Box::new(source))
         })
     };
-    hold("bb84 by Cascade", counted(bb84(Method::Cascade), &workers), [1_700, 130, 1_500_000]);
-    hold("bb84 by LDPC", counted(bb84(Method::Ldpc), &workers), [450, 120, 1_300_000]);
+    hold("bb84 by Cascade", counted(bb84(Method::Cascade), &workers), [760, 115, 1_400_000]);
+    hold("bb84 by LDPC", counted(bb84(Method::Ldpc), &workers), [380, 105, 1_200_000]);
     let cv = |role| {
         let source = Outside(CvFrames { role, blocks: BLOCKS });
         links::party(links::end(role, 9, synthetic::cv_protocol(role)), Box::new(source))
     };
     let found = counted([cv(Role::Alice), cv(Role::Bob)], &workers);
-    hold("cv", found, [720, 225, 22_000_000]);
+    hold("cv", found, [465, 90, 17_000_000]);
 }
 
 fn hold(what: &str, found: [u64; 3], most: [u64; 3]) {

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::session::LinkState;
+use crate::wire;
 
 use super::actor::{Actor, ActorError, Told};
 use super::log;
@@ -31,6 +32,7 @@ pub fn drive(actors: &mut [Box<dyn Actor>], workers: &Workers, told: Told<'_>) -
             moved |= !messages.is_empty();
             for message in messages.drain(..) {
                 actors[number ^ 1].deliver(&message)?;
+                wire::give_back(message);
             }
             for news in actors[number].take_news() {
                 log::tell(&*actors[number], &news);

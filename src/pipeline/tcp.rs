@@ -25,6 +25,7 @@ use std::time::{Duration, Instant};
 use crossbeam_channel::{Receiver, Sender, TryRecvError, TrySendError, bounded, select};
 
 use crate::session::LinkState;
+use crate::wire;
 
 use super::actor::{Actor, ActorError, Condition, Told};
 use super::lanes::{Change, Lane, Signal};
@@ -233,11 +234,11 @@ impl Wire {
             Frame::Alive => return Ok(()),
             Frame::Message(number, message) => {
                 // What comes while a link is ending belongs to nobody.
-                return if self.lanes[number].is_up() {
-                    Ok(actors[number].deliver(&message)?)
-                } else {
-                    Ok(())
-                };
+                if self.lanes[number].is_up() {
+                    actors[number].deliver(&message)?;
+                }
+                wire::give_back(message);
+                return Ok(());
             }
             Frame::Signal(number, signal) => (number, signal),
         };
@@ -387,7 +388,7 @@ fn read_one(
         _ => return Err(wrong),
     }
     // Grown as bytes arrive: a length alone makes nobody allocate much.
-    let mut message = Vec::with_capacity(bytes.min(AT_ONCE));
+    let mut message = wire::message(bytes.min(AT_ONCE));
     reader.take(bytes as u64).read_to_end(&mut message)?;
     if message.len() < bytes {
         return Ok(None);
@@ -414,6 +415,7 @@ fn write_all(stream: TcpStream, queue: &Receiver<Frame>) -> io::Result<()> {
         writer.write_all(&[number])?;
         writer.write_all(&length.to_le_bytes())?;
         writer.write_all(&message)?;
+        wire::give_back(message);
         if queue.is_empty() {
             writer.flush()?;
         }
