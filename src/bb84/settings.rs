@@ -83,11 +83,14 @@ fn simulated(
 }
 
 /// The settings of gates, a byte each: bit 0 the bit, bit 1 set for the test basis, bits 2 and 3 the intensity.
-/// `offsets`: the gates, strictly increasing.
+/// `offsets`: the gates, in any order.
 ///
 /// # Errors
 /// [`SettingsError`] if a gate lies beyond the frame, or its settings are missing.
 pub fn settings_at(isa: Isa, frame: &AliceFrame, offsets: &[u32]) -> Result<Vec<u8>, SettingsError> {
+    if let Some(offset) = offsets.iter().copied().find(|offset| *offset >= frame.gates) {
+        return Err(SettingsError::Beyond { offset, gates: frame.gates });
+    }
     let mut planes = [(); 4].map(|()| Wiped(vec![0; offsets.len().div_ceil(64)]));
     planes_at(isa, frame, offsets, planes.each_mut().map(|plane| &mut plane.0[..]))?;
     let bit = |plane: &[u64], i: usize| u8::from(plane[i / 64] >> (i % 64) & 1 == 1);
@@ -106,6 +109,8 @@ mod tests {
         assert_eq!(settings_at(Isa::SCALAR, &frame, &[0, 3, 4]), Ok(vec![1, 4, 5]), "low nibble first");
         let beyond = settings_at(Isa::SCALAR, &frame, &[5]);
         assert_eq!(beyond, Err(SettingsError::Beyond { offset: 5, gates: 5 }), "typed");
+        let among = settings_at(Isa::best(), &frame, &[0, 9, 4]);
+        assert_eq!(among, Err(SettingsError::Beyond { offset: 9, gates: 5 }), "wherever it stands");
         let short = AliceFrame { gates: 7, ..frame };
         assert!(settings_at(Isa::SCALAR, &short, &[0]).is_err(), "seven gates need four bytes");
     }
