@@ -294,6 +294,18 @@ pub trait GiveWay: Send + Sync {
     fn give_way(&self);
 }
 
+/// Counts how often it was asked.
+#[cfg(test)]
+#[derive(Default)]
+pub(crate) struct Asked(pub(crate) std::sync::atomic::AtomicU32);
+
+#[cfg(test)]
+impl GiveWay for Asked {
+    fn give_way(&self) {
+        self.0.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
 /// What a long job asks now and then, between two iterations: see [`Workbench::others`].
 #[derive(Clone, Default)]
 pub struct Others(Option<Arc<dyn GiveWay>>);

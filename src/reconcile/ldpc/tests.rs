@@ -1,3 +1,6 @@
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
 use keystill_kernels::Isa;
 use proptest::prelude::*;
 
@@ -6,7 +9,7 @@ use crate::bits::{BitBlock, Llrs};
 use crate::ledger::Disclosure;
 use crate::reconcile::Reconciled;
 use crate::reconcile::codes::bsc::Code;
-use crate::stage::{Next, Outbox, Workbench, converse};
+use crate::stage::{Asked, Next, Outbox, Workbench, converse};
 use crate::wire::{Reader, Writer};
 
 struct Lcg(u64);
@@ -35,21 +38,29 @@ struct Outcome {
 }
 
 fn reconcile(plan: &Plan, bits: BitBlock, noisy: BitBlock) -> Result<Outcome, Fault> {
+    reconcile_on(&mut Workbench::new(Isa::best()), plan, bits, noisy)
+}
+
+fn reconcile_on(
+    bench: &mut Workbench,
+    plan: &Plan,
+    bits: BitBlock,
+    noisy: BitBlock,
+) -> Result<Outcome, Fault> {
     let llrs = Llrs::Hard { bits: noisy, error_probability: plan.qber() };
     let mut reference = converse(Reference::new(plan.clone(), bits));
     let mut corrector = converse(Corrector::new(plan.clone(), llrs));
     let (mut out, mut peer) = (Outbox::new(), Outbox::new());
-    let mut bench = Workbench::new(Isa::best());
     let mut left = (reference.start(&mut out)?, corrector.start(&mut peer)?);
     loop {
         if let Next::Compute(job) = left.0 {
-            left.0 = reference.done(job.run(&mut bench), &mut out)?;
+            left.0 = reference.done(job.run(bench), &mut out)?;
         }
         for message in out.take() {
             left.1 = corrector.hear(Reader::new(&message), &mut peer)?;
         }
         if let Next::Compute(job) = left.1 {
-            left.1 = corrector.done(job.run(&mut bench), &mut peer)?;
+            left.1 = corrector.done(job.run(bench), &mut peer)?;
         }
         for message in peer.take() {
             left.0 = reference.hear(Reader::new(&message), &mut out)?;
@@ -58,6 +69,17 @@ fn reconcile(plan: &Plan, bits: BitBlock, noisy: BitBlock) -> Result<Outcome, Fa
             return Ok(Outcome { reference, corrector, out, peer });
         }
     }
+}
+
+#[test]
+fn others_may_come_in_before_every_iteration() {
+    let plan = Plan::choose(0.03, 16_384).expect("a plan");
+    let (bits, noisy) = pair(plan.frame_bits(), 0.03, 5);
+    let (mut bench, asked) = (Workbench::new(Isa::best()), Arc::new(Asked::default()));
+    bench.set_others(Some(asked.clone()));
+    let end = reconcile_on(&mut bench, &plan, bits, noisy).expect("no fault");
+    let asked = asked.0.load(Ordering::Relaxed);
+    assert!(asked > 0 && asked == end.corrector.effort.iterations, "{asked} times");
 }
 
 #[test]

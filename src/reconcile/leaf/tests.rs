@@ -1,7 +1,9 @@
 //! A frame's way through both stages, on a Gaussian channel of unit norms.
 
+use std::sync::atomic::Ordering;
+
 use super::*;
-use crate::stage::{Fault, Job, Stage, Step, Workbench};
+use crate::stage::{Asked, Fault, Job, Stage, Step, Workbench};
 
 struct Noise(u64);
 
@@ -43,12 +45,15 @@ struct Outcome {
 }
 
 fn converse(plan: Plan, bits: BitBlock, llrs: Llrs, isa: Isa) -> Outcome {
-    let mut bench = Workbench::new(isa);
+    converse_on(&mut Workbench::new(isa), plan, bits, llrs)
+}
+
+fn converse_on(bench: &mut Workbench, plan: Plan, bits: BitBlock, llrs: Llrs) -> Outcome {
     let (mut ours, mut theirs) = (Outbox::new(), Outbox::new());
     let Ok(Step::Compute(reference, job)) = Reference::new(plan, bits).start(&mut ours) else {
         panic!("the reference computes first")
     };
-    let Ok(Step::Listen(reference)) = reference.done(job.run(&mut bench), &mut ours) else {
+    let Ok(Step::Listen(reference)) = reference.done(job.run(bench), &mut ours) else {
         panic!("then it listens")
     };
     let Ok(Step::Listen(corrector)) = Corrector::new(plan, llrs).start(&mut theirs) else {
@@ -58,7 +63,7 @@ fn converse(plan: Plan, bits: BitBlock, llrs: Llrs, isa: Isa) -> Outcome {
     let Ok(Step::Compute(corrector, job)) = corrector.hear(Reader::new(&message), &mut theirs) else {
         panic!("then it computes")
     };
-    let Ok(Step::Leave(corrected)) = corrector.done(job.run(&mut bench), &mut theirs) else {
+    let Ok(Step::Leave(corrected)) = corrector.done(job.run(bench), &mut theirs) else {
         panic!("and leaves")
     };
     let message = theirs.take().remove(0);
@@ -80,6 +85,17 @@ fn a_frame_is_corrected_and_its_whole_syndrome_booked() {
     assert!(outcome.corrector.effort.corrected_errors > 1000, "there was something to correct");
     let booked = plan.syndrome_bits() as u64 + 1;
     assert_eq!(outcome.ledgers, [booked, booked], "n − k bits and the verdict, on both sides");
+}
+
+#[test]
+fn others_may_come_in_before_every_iteration() {
+    let plan = Plan::with_rate(0.15, 32).unwrap();
+    let (bits, llrs) = frame(plan, 0.33, 7);
+    let (mut bench, asked) = (Workbench::new(Isa::best()), Arc::new(Asked::default()));
+    bench.set_others(Some(asked.clone()));
+    let iterations = converse_on(&mut bench, plan, bits, llrs).corrector.effort.iterations;
+    let asked = asked.0.load(Ordering::Relaxed);
+    assert!(iterations > 0 && asked >= iterations, "{asked} times in {iterations} iterations");
 }
 
 #[test]
