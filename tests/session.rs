@@ -25,10 +25,15 @@ use keystill::stage::{Abort, PeerReason, Role, Workbench};
 mod synthetic;
 use synthetic::{Lcg, cv_frames, cv_protocol, frames, modulated_cv_frames, protocol};
 
+/// Of the synthetic BB84.
+const FRAMES_PER_BLOCK: u64 = 4;
+
 /// One end of a link: a session, its raw frames, its inbox and its work.
 struct Party<P: Protocol> {
     session: Session<P>,
     frames: VecDeque<P::Frame>,
+    /// Whether a block begins only when none is open.
+    one_by_one: bool,
     inbox: VecDeque<Vec<u8>>,
     work: Vec<Work>,
     /// Records that are on their way to the disk.
@@ -47,6 +52,7 @@ impl<P: Protocol> Party<P> {
             session,
             tickets: VecDeque::new(),
             frames: VecDeque::new(),
+            one_by_one: false,
             inbox: VecDeque::new(),
             work: Vec::new(),
             keys: Vec::new(),
@@ -56,7 +62,10 @@ impl<P: Protocol> Party<P> {
 
     /// One step: a frame, a message, or a piece of work, as the dice say. Returns what it sends.
     fn step(&mut self, rng: &mut Lcg, bench: &mut Workbench) -> Result<Vec<Vec<u8>>, Error> {
-        if let Some(frame) = self.frames.pop_front() {
+        let waits = self.one_by_one
+            && self.session.next_frame().is_multiple_of(FRAMES_PER_BLOCK)
+            && self.session.next_frame() != self.session.blocks_over() * FRAMES_PER_BLOCK;
+        if !waits && let Some(frame) = self.frames.pop_front() {
             match self.session.offer(frame) {
                 Ok(()) => {}
                 Err(Refused::Full(frame)) => self.frames.push_front(frame),
@@ -150,9 +159,17 @@ fn talk_and<P: Protocol>(ends: &mut [Party<P>; 2], blocks: u64, seed: u64, wire:
 
 /// Runs BB84 over `blocks` blocks; `tamper` may change what goes over the wire.
 fn run(blocks: u64, seed: u64, tamper: Tamper<'_>) -> (End, Party<Bb84>, Party<Bb84>) {
+    let mut ends = with_frames(8, blocks);
+    let end = talk(&mut ends, blocks, seed, tamper);
+    let [alice, bob] = ends;
+    (end, alice, bob)
+}
+
+/// Both ends with the frames of `blocks` blocks, and pads for `covered`.
+fn with_frames(covered: u64, blocks: u64) -> [Party<Bb84>; 2] {
     // No two pads alike: a pad's number stands in the message, and one that was altered must lead to another pad.
     let mut dice = Lcg(3);
-    let pre_shared: Vec<u8> = (0..32 + 64 * 8).map(|_| dice.next(256) as u8).collect();
+    let pre_shared: Vec<u8> = (0..32 + 64 * covered).map(|_| dice.next(256) as u8).collect();
     let protocol = protocol();
     let mut ends = [Role::Alice, Role::Bob].map(|role| Party::new(role, protocol.clone(), &pre_shared));
     for index in 0..blocks * protocol.frames_per_block() {
@@ -160,9 +177,7 @@ fn run(blocks: u64, seed: u64, tamper: Tamper<'_>) -> (End, Party<Bb84>, Party<B
         ends[0].frames.push_back(alice);
         ends[1].frames.push_back(bob);
     }
-    let end = talk(&mut ends, blocks, seed, tamper);
-    let [alice, bob] = ends;
-    (end, alice, bob)
+    ends
 }
 
 /// Both ends, live, before the first frame.
@@ -200,6 +215,39 @@ fn both_ends_distil_the_same_keys_whatever_the_order_of_work_and_messages() {
             assert_eq!(ours.bits(), theirs.bits(), "the same key");
         }
     }
+}
+
+#[test]
+fn how_much_of_a_key_refills_the_pads_does_not_hang_on_the_order_of_work() {
+    let refilled = |end: &Party<Bb84>| -> Vec<u64> {
+        let outcomes = end.events.iter().filter_map(|event| match event {
+            Event::Block(report) => Some(&report.outcome),
+            _ => None,
+        });
+        outcomes
+            .map(|outcome| match outcome {
+                Outcome::Key { refilled_bits, .. } => *refilled_bits,
+                Outcome::Aborted(abort) => panic!("no fault: {abort}"),
+            })
+            .collect()
+    };
+    // At first a block less than the reserve, so what a block asks for changes as blocks before it are over.
+    let of = |one_by_one| {
+        let mut ends = with_frames(99, 6);
+        for end in &mut ends {
+            end.one_by_one = one_by_one;
+        }
+        let end = talk(&mut ends, 6, 1, &mut untouched);
+        assert!(matches!(end, End::Over), "no fault: {end:?}");
+        assert_eq!(refilled(&ends[0]), refilled(&ends[1]), "both ends cut alike");
+        refilled(&ends[0])
+    };
+    let together = of(false);
+    assert!(
+        together.windows(2).any(|pair| pair[0] != pair[1]),
+        "blocks ask for different amounts: {together:?}"
+    );
+    assert_eq!(of(true), together, "one block after the other");
 }
 
 #[test]

@@ -25,7 +25,7 @@ pub struct Config<P> {
     pub random: Arc<Tested>,
     /// Blocks that may be open at once, at least 1: one takes in raw data while others are distilled.
     pub window_blocks: u64,
-    /// Blocks whose tags the pads should cover: below it, a block's key refills them twice.
+    /// Blocks whose tags the pads should cover: below it, a block's key refills more than the block consumes.
     pub reserve_blocks: usize,
     /// What the failure probabilities of all blocks, aborted ones too, may add up to. A block that would
     /// exceed it ends the session undelivered.

@@ -17,25 +17,25 @@ mod block;
 mod certificate;
 mod config;
 mod event;
-mod lessons;
 mod link;
 mod message;
+mod past;
 mod record;
 mod tickets;
 
 use std::collections::{BTreeMap, VecDeque};
 
 use crate::auth::{AuthError, Pool, TAG_BITS, TAGS_PER_BLOCK, Tag, Transcript};
-use crate::protocol::{Course, Measured, Party, Protocol};
+use crate::protocol::{Course, Lesson, Measured, Party, Protocol};
 use crate::random::RandomSource;
 use crate::stage::{Abort, Computation, Computed, Fault, PeerReason, Role};
 use crate::wire::{Malformed, Reader, Writer};
 
 use block::{Block, Effect, Place};
 use certificate::Issuer;
-use lessons::Lessons;
 use link::{Doubt, Stance};
 use message::{Header, Kind};
+use past::Past;
 use tickets::Tickets;
 
 pub use certificate::Certificate;
@@ -91,7 +91,10 @@ pub struct Session<P: Protocol> {
     /// The transmittance when it was last estimated.
     transmittance: Option<Measured>,
     /// What the last blocks that left key taught.
-    lessons: Lessons,
+    lessons: Past<Lesson>,
+    /// Blocks that the pads covered at first, and when the last blocks were over.
+    reserve_at_first: usize,
+    reserves: Past<usize>,
     closed: Option<Error>,
 }
 
@@ -110,7 +113,9 @@ impl<P: Protocol> Session<P> {
             blake3::hash(&[&config.protocol.parameter_set()[..], &config.agreed].concat()).into();
         let first_open = memory.next_block;
         let mut session = Self {
-            lessons: Lessons::new(config.window_blocks),
+            lessons: Past::new(config.window_blocks),
+            reserve_at_first: pool.blocks_left(),
+            reserves: Past::new(config.window_blocks),
             next_frame: first_open.saturating_mul(config.protocol.frames_per_block()),
             config,
             parameter_set,
@@ -335,18 +340,20 @@ impl<P: Protocol> Session<P> {
         }
         let role = self.config.role;
         let party =
-            Party { role, block: id, random: self.config.random.clone(), lesson: self.lessons.of(id) };
+            Party { role, block: id, random: self.config.random.clone(), lesson: self.lessons.before(id) };
         let transcripts = [role, role.peer()].map(|sender| {
             let mut transcript = self.pool.transcript(self.config.isa, sender);
             transcript.absorb(&self.prologue(id, sender));
             transcript
         });
-        Block::new(self.config.protocol.wing(party.clone()), party, transcripts, self.refill_wish())
+        Block::new(self.config.protocol.wing(party.clone()), party, transcripts, self.refill_wish(id))
     }
 
-    /// Bits that a block should give to the pads: what it consumes, and more if the reserve is low.
-    fn refill_wish(&self) -> u64 {
-        let missing = self.config.reserve_blocks.saturating_sub(self.pool.blocks_left());
+    /// Bits that a block should give to the pads: what it consumes, and more if the reserve was low when it could
+    /// begin at the earliest. So how a key is cut does not depend on threads.
+    fn refill_wish(&self, id: u64) -> u64 {
+        let reserve = self.reserves.before(id).unwrap_or(self.reserve_at_first);
+        let missing = self.config.reserve_blocks.saturating_sub(reserve);
         let wish = ((1 + missing) * TAGS_PER_BLOCK * TAG_BITS) as u64;
         wish.min(block::MOST_REFILL_BITS / 2)
     }
@@ -432,6 +439,7 @@ impl<P: Protocol> Session<P> {
             if !block.is_aborted() {
                 self.commit(block);
             }
+            self.reserves.leave(self.first_open, self.pool.blocks_left());
             self.first_open += 1;
         }
         Ok(())
@@ -444,7 +452,9 @@ impl<P: Protocol> Session<P> {
         self.remember(Entry::Commit { block: block.id(), spent: spent(&self.pool), epsilon });
         let issuer = self.issuer(session_epsilon);
         self.tell_course(block.id(), block.course());
-        self.lessons.learn(block.id(), block.lesson());
+        if let Some(lesson) = block.lesson() {
+            self.lessons.leave(block.id(), lesson);
+        }
         if let Some((report, key)) = block.into_key(&mut self.pool, &issuer) {
             self.hold(Output::Event(Event::Block(Box::new(report))));
             if let Some(key) = key {

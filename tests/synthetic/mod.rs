@@ -44,7 +44,7 @@ pub(crate) fn protocol() -> Arc<Bb84> {
 
 /// A short link: nine photons in ten arrive, one bit in a hundred is wrong.
 pub(crate) fn frames(index: u64) -> (Frame, Frame) {
-    static MADE: [OnceLock<(AliceFrame, BobFrame)>; 16] = [const { OnceLock::new() }; 16];
+    static MADE: [OnceLock<(AliceFrame, BobFrame)>; 24] = [const { OnceLock::new() }; 24];
     let (alice, bob) = MADE[index as usize].get_or_init(|| make_frames(index));
     (Frame::Alice(alice.clone()), Frame::Bob(bob.clone()))
 }
