@@ -127,7 +127,6 @@ pub(super) fn iterate(
     posteriors: &mut [i8],
     messages: &mut [i8],
 ) -> usize {
-    graph.check();
     assert_eq!(posteriors.len(), graph.columns * graph.lift, "a byte a bit");
     assert_eq!(messages.len(), graph.edges.len() * graph.lift, "a byte an edge");
     let tables = Tables::new();

@@ -1,12 +1,15 @@
 //! Sixty-four lanes a vector; every table is one look-up.
 
 use std::arch::x86_64::{
-    __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_abs_epi8, _mm512_adds_epi8, _mm512_adds_epu16,
-    _mm512_cmpeq_epu8_mask, _mm512_cmpge_epu8_mask, _mm512_loadu_si512, _mm512_mask_blend_epi8,
-    _mm512_mask_permutexvar_epi8, _mm512_mask_sub_epi8, _mm512_min_epu8, _mm512_min_epu16,
-    _mm512_movepi8_mask, _mm512_movm_epi8, _mm512_or_si512, _mm512_permutexvar_epi8,
-    _mm512_permutexvar_epi16, _mm512_set1_epi8, _mm512_set1_epi16, _mm512_setzero_si512, _mm512_slli_epi16,
-    _mm512_srli_epi16, _mm512_storeu_si512, _mm512_sub_epi16, _mm512_subs_epi8, _mm512_xor_si512,
+    __m512i, _MM_HINT_T0, _mm_prefetch, _mm512_abs_epi8, _mm512_add_epi8, _mm512_add_epi16, _mm512_add_epi32,
+    _mm512_adds_epi8, _mm512_adds_epu8, _mm512_and_si512, _mm512_cmpeq_epu32_mask, _mm512_cmpge_epu8_mask,
+    _mm512_cmpge_epu32_mask, _mm512_cmple_epu8_mask, _mm512_loadu_si512, _mm512_maddubs_epi16,
+    _mm512_mask_blend_epi8, _mm512_mask_blend_epi32, _mm512_mask_permutexvar_epi8, _mm512_mask_sub_epi8,
+    _mm512_mask_sub_epi32, _mm512_maskz_loadu_epi64, _mm512_min_epu8, _mm512_movepi8_mask, _mm512_movm_epi8,
+    _mm512_mullo_epi32, _mm512_or_si512, _mm512_permutex2var_epi32, _mm512_permutexvar_epi8,
+    _mm512_set1_epi8, _mm512_set1_epi16, _mm512_set1_epi32, _mm512_setr_epi32, _mm512_setzero_si512,
+    _mm512_slli_epi16, _mm512_slli_epi32, _mm512_srli_epi16, _mm512_srli_epi32, _mm512_storeu_si512,
+    _mm512_sub_epi8, _mm512_subs_epi8, _mm512_xor_si512,
 };
 
 use super::scalar;
@@ -50,61 +53,205 @@ static TURNED: Turned = {
     Turned(all)
 };
 
-/// The tables: φ, and φ⁻¹ in three steps.
+/// φ⁻¹ of it and of all above is 0.
+const NOTHING_TOLD: u16 = 22 << 8;
+
+/// φ by its bytes: 64 times the high one and the low one.
+///
+/// φ(0) counts as the least sum of which nothing is told. That, and that sums saturate at 64 · 255, which is more than
+/// twice as much, changes no message: with one such term the sum tells nothing, and without one that is among others it
+/// still does.
+static PHI_BYTES: [[u8; LANES]; 2] = {
+    let (mut all, mut place) = ([[0; LANES]; 2], 0);
+    while place < PHI.len() {
+        let phi = if PHI[place] < NOTHING_TOLD { PHI[place] } else { NOTHING_TOLD };
+        (all[0][place], all[1][place]) = ((phi / 64) as u8, (phi % 64) as u8);
+        place += 1;
+    }
+    all
+};
+
+/// A sum of φ by lane, in two bytes as in [`PHI_BYTES`].
 #[derive(Clone, Copy)]
-struct Tables {
-    phi: __m512i,
-    inverse: [__m512i; 3],
+struct Sum {
+    high: __m512i,
+    low: __m512i,
 }
 
-/// Sixteen bits a lane: those of the even lanes and those of the odd ones.
-type Sums = [__m512i; 2];
+impl Sum {
+    /// Without one of its terms. Both low bytes are below 64.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn without(self, term: Self) -> Self {
+        let (high, low) = (_mm512_sub_epi8(self.high, term.high), _mm512_sub_epi8(self.low, term.low));
+        let borrow = _mm512_movepi8_mask(low);
+        Self {
+            high: _mm512_mask_sub_epi8(high, borrow, high, _mm512_set1_epi8(1)),
+            low: _mm512_and_si512(low, _mm512_set1_epi8(63)),
+        }
+    }
+}
+
+/// A sum that grows, saturating: its low bytes add up in 16 bits, those of the even lanes and those of the odd ones.
+#[derive(Clone, Copy)]
+struct Growing {
+    high: __m512i,
+    low: [__m512i; 2],
+}
+
+impl Growing {
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn add(&mut self, term: Sum) {
+        let even = _mm512_and_si512(term.low, _mm512_set1_epi16(0xff));
+        // Odd lanes once and even ones not at all: a shift, for which more ports are free.
+        let odd = _mm512_maddubs_epi16(term.low, _mm512_set1_epi16(0x0100));
+        self.high = _mm512_adds_epu8(self.high, term.high);
+        self.low = [_mm512_add_epi16(self.low[0], even), _mm512_add_epi16(self.low[1], odd)];
+    }
+
+    /// Four terms: no two high bytes add up to more than 255, nor do four low ones.
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn add_four(&mut self, [a, b, c, d]: [Sum; 4]) {
+        let low = _mm512_add_epi8(_mm512_add_epi8(a.low, b.low), _mm512_add_epi8(c.low, d.low));
+        self.high = _mm512_adds_epu8(self.high, _mm512_add_epi8(a.high, b.high));
+        self.add(Sum { high: _mm512_add_epi8(c.high, d.high), low });
+    }
+
+    #[target_feature(enable = "avx512f,avx512bw")]
+    fn sum(self) -> Sum {
+        let join = |[even, odd]: [__m512i; 2]| {
+            _mm512_mask_blend_epi8(0xaaaa_aaaa_aaaa_aaaa, even, _mm512_slli_epi16::<8>(odd))
+        };
+        let carry = join(self.low.map(|low| _mm512_srli_epi16::<6>(low)));
+        let low = _mm512_and_si512(join(self.low), _mm512_set1_epi8(63));
+        Sum { high: _mm512_adds_epu8(self.high, carry), low }
+    }
+}
+
+/// The tables: φ by its bytes, and φ⁻¹ in three steps.
+#[derive(Clone, Copy)]
+struct Tables {
+    phi: [__m512i; 2],
+    inverse: [__m512i; 3],
+}
 
 impl Tables {
     #[target_feature(enable = "avx512f")]
     fn new() -> Self {
-        let pairs = PHI.map(|value| value.to_le_bytes().map(u8::cast_signed));
         let bytes = |table: &[u8; LANES]| load(&table.map(u8::cast_signed));
         Self {
-            phi: load(&std::array::from_fn(|byte| pairs[byte / 2][byte % 2])),
+            phi: [bytes(&PHI_BYTES[0]), bytes(&PHI_BYTES[1])],
             inverse: [bytes(&INVERSE[0]), bytes(&INVERSE[1]), bytes(&INVERSE[2])],
         }
     }
 
-    /// φ of magnitudes below 32. Of a place in a table of thirty-two, the higher bits do not count.
-    #[target_feature(enable = "avx512f,avx512bw")]
-    fn phi(self, magnitude: __m512i) -> Sums {
-        let odd = _mm512_srli_epi16::<8>(magnitude);
-        [_mm512_permutexvar_epi16(magnitude, self.phi), _mm512_permutexvar_epi16(odd, self.phi)]
+    /// φ of magnitudes below 32.
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    fn phi(self, magnitude: __m512i) -> Sum {
+        let [high, low] = self.phi.map(|table| _mm512_permutexvar_epi8(magnitude, table));
+        Sum { high, low }
     }
 
     #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-    fn inverse(self, sums: Sums) -> __m512i {
-        let steps = |[even, odd]: Sums| {
-            let last = _mm512_set1_epi16(63);
-            let odd = _mm512_slli_epi16::<8>(_mm512_min_epu16(odd, last));
-            _mm512_or_si512(_mm512_min_epu16(even, last), odd)
-        };
-        let [ones, sixteens, most] = [
-            steps(sums),
-            steps(sums.map(|sums| _mm512_srli_epi16::<4>(sums))),
-            steps(sums.map(|sums| _mm512_srli_epi16::<8>(sums))),
-        ];
-        let four = _mm512_set1_epi8(4);
-        let told = _mm512_permutexvar_epi8(ones, self.inverse[0]);
-        let beyond = _mm512_cmpge_epu8_mask(sixteens, four);
+    fn inverse(self, Sum { high, low }: Sum) -> __m512i {
+        let byte = |value| _mm512_set1_epi8(value);
+        let sixteens = _mm512_or_si512(
+            _mm512_slli_epi16::<2>(_mm512_and_si512(high, byte(15))),
+            _mm512_and_si512(_mm512_srli_epi16::<4>(low), byte(3)),
+        );
+        let most = _mm512_and_si512(_mm512_srli_epi16::<2>(high), byte(63));
+        let told = _mm512_permutexvar_epi8(low, self.inverse[0]);
+        let beyond = _mm512_cmpge_epu8_mask(high, byte(1));
         let told = _mm512_mask_permutexvar_epi8(told, beyond, sixteens, self.inverse[1]);
-        let beyond = _mm512_cmpge_epu8_mask(most, four);
+        let beyond = _mm512_cmpge_epu8_mask(high, byte(16));
         _mm512_mask_permutexvar_epi8(told, beyond, most, self.inverse[2])
     }
 }
 
-/// What the edges of sixty-four checks work on.
-struct Bench {
-    /// The word that each edge leads to.
-    places: [u32; MOST_EDGES],
-    /// What each edge's bits know without this check.
-    extrinsic: [__m512i; MOST_EDGES],
+/// A byte four times, by byte: no port is needed to spread it further.
+static FOURFOLD: [u32; 256] = {
+    let (mut all, mut byte) = ([0; 256], 0);
+    while byte < all.len() {
+        all[byte] = 0x0101_0101 * byte as u32;
+        byte += 1;
+    }
+    all
+};
+
+/// Words of a row that are worked on at once: what they have in common is done once, and there is work on one while the
+/// other's results are waited for.
+const PAIR: usize = 2;
+
+/// By word of a pair and edge: where in the posteriors it leads, in bytes.
+type Places = [[u32; MOST_EDGES]; PAIR];
+
+/// Finds where edges lead two words of their row, `word` and the next one.
+#[target_feature(enable = "avx512f")]
+fn find(places: &mut Places, graph: Graph<'_>, edges: &[(u32, u32)], word: usize) {
+    let [words, word] = [graph.words(), word].map(|value| _mm512_set1_epi32(value as i32));
+    let (zero, one) = (_mm512_setzero_si512(), _mm512_set1_epi32(1));
+    let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+    let odd = _mm512_or_si512(even, one);
+    let [first, second] = places.each_mut().map(|places| places.as_chunks_mut::<16>().0);
+    for ((edges, first), second) in edges.chunks(16).zip(first).zip(second) {
+        let there = u16::MAX >> (16 - edges.len());
+        let eight = |first: usize| {
+            let from = edges.as_ptr().wrapping_add(first).cast();
+            // SAFETY: of eight edges of eight bytes, those that are there.
+            unsafe { _mm512_maskz_loadu_epi64((there >> first) as u8, from) }
+        };
+        let eights = [eight(0), eight(8)];
+        let columns = _mm512_permutex2var_epi32(eights[0], even, eights[1]);
+        let shifts = _mm512_permutex2var_epi32(eights[0], odd, eights[1]);
+        let start = _mm512_mullo_epi32(columns, words);
+        let at = _mm512_add_epi32(_mm512_srli_epi32::<6>(shifts), word);
+        let at = _mm512_mask_sub_epi32(at, _mm512_cmpge_epu32_mask(at, words), at, words);
+        let next = _mm512_add_epi32(at, one);
+        let next = _mm512_mask_blend_epi32(_mm512_cmpeq_epu32_mask(next, words), next, zero);
+        for (places, at) in [(first, at), (second, next)] {
+            let bytes = _mm512_slli_epi32::<6>(_mm512_add_epi32(start, at));
+            // SAFETY: sixteen places.
+            unsafe { _mm512_storeu_si512(places.as_mut_ptr().cast(), bytes) };
+        }
+    }
+}
+
+/// What a row's edges lead to from one of its words of checks, or from two.
+#[derive(Clone, Copy)]
+struct Edges<'a> {
+    /// How each edge turns lanes, and its largest message.
+    turns: &'a [u8],
+    limits: &'a [u8],
+    places: &'a Places,
+    posteriors: *mut Lanes,
+    /// Of the first word, then of the next.
+    messages: *mut Lanes,
+}
+
+impl Edges<'_> {
+    /// The posteriors and the messages of an edge.
+    ///
+    /// # Safety
+    /// There are this word and this edge, and what they lead to is used by nobody else.
+    #[inline(always)]
+    unsafe fn at<'b>(&self, word: usize, edge: usize) -> (&'b mut Lanes, &'b mut Lanes) {
+        // SAFETY: there are so many edges.
+        let place = unsafe { self.places.as_flattened().get_unchecked(word * MOST_EDGES + edge) };
+        let posterior = self.posteriors.wrapping_byte_add(*place as usize);
+        let message = self.messages.wrapping_add(word * self.turns.len() + edge);
+        // SAFETY: a place is that of a word of posteriors.
+        let posterior = unsafe { &mut *posterior };
+        // SAFETY: there are messages of all edges of all words.
+        (posterior, unsafe { &mut *message })
+    }
+}
+
+/// What sixty-four checks hear from their edges.
+#[derive(Clone, Copy)]
+struct Heard {
+    /// The product of signs, and the smallest magnitude.
+    signs: __m512i,
+    least: __m512i,
+    sum: Growing,
 }
 
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
@@ -115,70 +262,123 @@ pub(super) fn iterate(
     posteriors: &mut [i8],
     messages: &mut [i8],
 ) -> usize {
-    graph.check();
     assert_eq!(posteriors.len(), graph.columns * graph.lift, "a byte a bit");
     assert_eq!(messages.len(), graph.edges.len() * graph.lift, "a byte an edge");
-    let (posteriors, messages) = (posteriors.as_chunks_mut().0, messages.as_chunks_mut().0);
-    let tables = Tables::new();
-    let mut bench = Bench { places: [0; MOST_EDGES], extrinsic: [_mm512_setzero_si512(); MOST_EDGES] };
+    let (tables, mut places) = (Tables::new(), [[0; MOST_EDGES]; PAIR]);
     let mut violated = 0;
-    for Told { edges, parity, word, messages: at } in graph.told(syndrome, halves) {
-        let messages = &mut messages[at / LANES..];
-        for (place, edge) in bench.places.iter_mut().zip(&graph.edges[edges.clone()]) {
-            *place = graph.place(*edge, word) as u32;
-        }
-        violated += check(
-            (&graph.turns[edges.clone()], &graph.limits[edges], parity),
-            posteriors,
-            messages,
-            (tables, &mut bench),
-        );
+    let mut walk = graph.told(syndrome, halves);
+    while let Some(Told { edges, parity, word, messages: at }) = walk.next() {
+        let next = walk.beside();
+        find(&mut places, graph, &graph.edges[edges.clone()], word);
+        let words = 1 + usize::from(next.is_some());
+        let messages = messages[at..at + words * edges.len() * LANES].as_mut_ptr().cast();
+        let (turns, limits) = (&graph.turns[edges.clone()], &graph.limits[edges]);
+        let (places, posteriors) = (&places, posteriors.as_mut_ptr().cast());
+        let edges = Edges { turns, limits, places, posteriors, messages };
+        // No edge leads out of a graph, so what was found are places of words of posteriors; no two edges of a row lead
+        // to the same column, and from two of its checks none leads to the same bit.
+        violated += match next {
+            // SAFETY: see above.
+            None => unsafe { check(tables, [parity], edges) },
+            // SAFETY: see above.
+            Some(next) => unsafe { check(tables, [parity, next], edges) },
+        };
     }
     violated
 }
 
-/// Sixty-four checks of a row: how many are violated.
+/// Sixty-four checks of a row by word: how many are violated.
+///
+/// # Safety
+/// Edges lead to posteriors and messages, no two to the same, and nobody else uses those.
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-fn check(
-    (turns, limits, parity): (&[u8], &[u8], u64),
-    posteriors: &mut [Lanes],
-    messages: &mut [Lanes],
-    (tables, bench): (Tables, &mut Bench),
-) -> usize {
-    let (zero, most, count) = (_mm512_setzero_si512(), _mm512_set1_epi8(31), turns.len());
-    let mut signs = _mm512_movm_epi8(parity);
-    let mut least = most;
-    let [mut even, mut odd] = [zero; 2];
-    let edges = bench.places[..count].iter().zip(&mut bench.extrinsic).zip(messages.iter());
-    for ((place, extrinsic), message) in edges {
-        let posterior = &posteriors[*place as usize];
-        expect(posterior, 2);
-        expect(message, count);
-        let value = _mm512_subs_epi8(load(posterior), load(message));
-        *extrinsic = value;
-        signs = _mm512_xor_si512(signs, value);
-        let magnitude = _mm512_min_epu8(_mm512_abs_epi8(value), most);
-        least = _mm512_min_epu8(least, magnitude);
-        let phi = tables.phi(magnitude);
-        even = _mm512_adds_epu16(even, phi[0]);
-        odd = _mm512_adds_epu16(odd, phi[1]);
+unsafe fn check<const WORDS: usize>(tables: Tables, parities: [u64; WORDS], edges: Edges<'_>) -> usize {
+    let (zero, count) = (_mm512_setzero_si512(), edges.turns.len());
+    let nothing = Growing { high: zero, low: [zero; 2] };
+    let mut heard = [Heard { signs: zero, least: _mm512_set1_epi8(31), sum: nothing }; WORDS];
+    for (heard, parity) in heard.iter_mut().zip(parities) {
+        heard.signs = _mm512_movm_epi8(parity);
     }
-    let own = tables.phi(least);
-    let all = tables.inverse([even, odd]);
-    let others = tables.inverse([_mm512_sub_epi16(even, own[0]), _mm512_sub_epi16(odd, own[1])]);
-    let edges = bench.places[..count].iter().zip(&bench.extrinsic).zip(messages.iter_mut());
-    for (((place, value), message), (turn, limit)) in edges.zip(turns.iter().zip(limits)) {
-        let is_least = _mm512_cmpeq_epu8_mask(_mm512_abs_epi8(*value), least);
-        let told = _mm512_mask_blend_epi8(is_least, all, others);
-        let told = _mm512_min_epu8(told, _mm512_set1_epi8(limit.cast_signed()));
-        let negative = _mm512_movepi8_mask(_mm512_xor_si512(signs, *value));
-        let told = _mm512_mask_sub_epi8(told, negative, zero, told);
-        store(message, told);
+    let in_fours = count / 4 * 4;
+    for edge in (0..in_fours).step_by(4) {
+        for (word, heard) in heard.iter_mut().enumerate() {
+            // SAFETY: there are these edges, and the caller vouches for them.
+            let four =
+                std::array::from_fn(|more| unsafe { hear(tables, heard, edges, (WORDS, word), edge + more) });
+            heard.sum.add_four(four);
+        }
+    }
+    for edge in in_fours..count {
+        for (word, heard) in heard.iter_mut().enumerate() {
+            // SAFETY: likewise.
+            let term = unsafe { hear(tables, heard, edges, (WORDS, word), edge) };
+            heard.sum.add(term);
+        }
+    }
+    // SAFETY: the caller vouches for the edges.
+    unsafe { tell(tables, heard, edges) };
+    let mut violated = 0;
+    for heard in heard {
+        violated += _mm512_movepi8_mask(heard.signs).count_ones() as usize;
+    }
+    violated
+}
+
+/// What the bits of an edge know without their checks: φ of it, the rest is in `heard`. It is one of so many words.
+///
+/// # Safety
+/// There are this word and this edge, and what they lead to is used by nobody else.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+unsafe fn hear(
+    tables: Tables,
+    heard: &mut Heard,
+    edges: Edges<'_>,
+    (words, word): (usize, usize),
+    edge: usize,
+) -> Sum {
+    // SAFETY: the caller vouches for it.
+    let (posterior, message) = unsafe { edges.at(word, edge) };
+    expect(posterior, 2);
+    expect(message, words * edges.turns.len());
+    let value = _mm512_subs_epi8(load(posterior), load(message));
+    let magnitude = _mm512_min_epu8(_mm512_abs_epi8(value), _mm512_set1_epi8(31));
+    heard.signs = _mm512_xor_si512(heard.signs, value);
+    heard.least = _mm512_min_epu8(heard.least, magnitude);
+    tables.phi(magnitude)
+}
+
+/// Tells all edges what their checks heard from the others.
+///
+/// # Safety
+/// As for [`check`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+unsafe fn tell<const WORDS: usize>(tables: Tables, heard: [Heard; WORDS], edges: Edges<'_>) {
+    let zero = _mm512_setzero_si512();
+    let (mut all, mut others, mut twice) = ([zero; WORDS], [zero; WORDS], [zero; WORDS]);
+    for (word, Heard { least, sum, .. }) in heard.into_iter().enumerate() {
+        let sum = sum.sum();
+        all[word] = tables.inverse(sum);
+        others[word] = tables.inverse(sum.without(tables.phi(least)));
+        twice[word] = _mm512_add_epi8(least, least);
+    }
+    for (edge, (turn, limit)) in edges.turns.iter().zip(edges.limits).enumerate() {
+        let limit = _mm512_set1_epi32(FOURFOLD[usize::from(*limit)].cast_signed());
         let order = load(&TURNED.0[usize::from(*turn) % LANES]);
-        let heard = _mm512_permutexvar_epi8(order, _mm512_adds_epi8(*value, told));
-        store(&mut posteriors[*place as usize], heard);
+        for (word, Heard { signs, least, .. }) in heard.into_iter().enumerate() {
+            // SAFETY: there are this word and this edge, and the caller vouches for them.
+            let (posterior, message) = unsafe { edges.at(word, edge) };
+            let value = _mm512_subs_epi8(load(posterior), load(message));
+            // |value| ≤ least, in two steps for which more ports are free than for a magnitude's.
+            let is_least = _mm512_cmple_epu8_mask(_mm512_add_epi8(value, least), twice[word]);
+            let told = _mm512_min_epu8(_mm512_mask_blend_epi8(is_least, all[word], others[word]), limit);
+            let negative = _mm512_movepi8_mask(_mm512_xor_si512(signs, value));
+            let told = _mm512_mask_sub_epi8(told, negative, zero, told);
+            store(message, told);
+            store(posterior, _mm512_permutexvar_epi8(order, _mm512_adds_epi8(value, told)));
+        }
     }
-    _mm512_movepi8_mask(signs).count_ones() as usize
 }
 
 #[target_feature(enable = "avx512f,avx512bw")]

@@ -18,13 +18,13 @@
 //!
 //! | rung | way | bound by |
 //! |---|---|---|
-//! | avx512 | 64 lanes a vector, tables by `vpermw` and `vpermb`, words of the checks to come prefetched | byte arithmetic and stores |
+//! | avx512 | 64 lanes a vector and two words of checks at once, tables by `vpermb`, words of the checks to come prefetched | byte arithmetic; codes beyond the second cache: memory |
 //! | avx2 | 32 lanes a vector, tables by `vpshufb` | byte arithmetic |
 //! | portable | the scalar body | table look-ups |
 //! | scalar | the lanes one by one | table look-ups |
 
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 
 /// Lanes: checks worked on at once, and the least lift of a code.
 pub const LANES: usize = 64;
@@ -34,6 +34,9 @@ const CERTAIN: i8 = 127;
 
 /// Most edges of a check.
 pub const MOST_EDGES: usize = 192;
+
+/// Most block columns.
+pub const MOST_COLUMNS: usize = 1024;
 
 /// Most words of a block.
 const MOST_WORDS: usize = 64;
@@ -68,8 +71,8 @@ const INVERSE: [[u8; 64]; 3] = [
 /// A quasi-cyclic graph: in block row r, check z meets bit [`bit_of`]`(z, shift)` of block column `column`,
 /// for each of the row's edges. A row consists of two halves: where the parity of the first half is told
 /// too, a check becomes two lighter ones.
-#[derive(Clone, Copy)]
-pub struct Graph<'a> {
+#[derive(Clone, Copy, Debug)]
+pub struct Parts<'a> {
     /// Bits in a block, a multiple of 64 up to 4096.
     pub lift: usize,
     /// Block columns.
@@ -84,6 +87,21 @@ pub struct Graph<'a> {
     pub turns: &'a [u8],
     /// By edge, the largest message from its check, at most 32: see [`limits`].
     pub limits: &'a [u8],
+}
+
+/// A graph whose parts fit together: no edge leads out of it, and no two of a row to the same column, so that the checks
+/// of a row have no bit in common.
+#[derive(Clone, Copy)]
+pub struct Graph<'a> {
+    parts: Parts<'a>,
+}
+
+impl<'a> Deref for Graph<'a> {
+    type Target = Parts<'a>;
+
+    fn deref(&self) -> &Parts<'a> {
+        &self.parts
+    }
 }
 
 /// The bit of a block that an edge of this shift leads check `check` of a row to: the shift's words and its lanes are
@@ -138,6 +156,42 @@ impl fmt::Debug for Graph<'_> {
     }
 }
 
+impl<'a> Graph<'a> {
+    /// The graph of these parts. Panics if they do not fit together.
+    #[must_use]
+    pub fn new(parts: Parts<'a>) -> Self {
+        let Parts { lift, columns, rows, edges, firsts, turns, limits } = parts;
+        let words = lift / LANES;
+        assert!(lift.is_multiple_of(LANES) && (1..=MOST_WORDS).contains(&words), "a lift of {lift}");
+        assert!(columns <= MOST_COLUMNS, "{columns} columns are too many");
+        let is_whole =
+            rows.first() == Some(&0) && rows.last().is_some_and(|end| *end as usize == edges.len());
+        assert!(is_whole && rows.len() % 2 == 1 && rows.is_sorted(), "rows");
+        assert!(rows.windows(3).all(|row| (row[2] - row[0]) as usize <= MOST_EDGES), "a row too heavy");
+        let inside = |(column, shift): &(u32, u32)| (*column as usize) < columns && (*shift as usize) < lift;
+        assert!(edges.iter().all(inside), "an edge leads out of the graph");
+        assert!(firsts.len() == columns && turns.len() == edges.len(), "turns");
+        assert!(limits.len() == edges.len(), "limits");
+        let mut rows = rows.windows(3).step_by(2);
+        assert!(
+            rows.all(|row| are_apart(&edges[row[0] as usize..row[2] as usize])),
+            "a column twice in a row"
+        );
+        Self { parts }
+    }
+}
+
+/// Whether no two edges lead to the same column.
+fn are_apart(edges: &[(u32, u32)]) -> bool {
+    let mut met = [0u64; MOST_COLUMNS / 64];
+    edges.iter().all(|(column, _)| {
+        let (met, bit) = (&mut met[*column as usize / 64], 1 << (column % 64));
+        let is_new = *met & bit == 0;
+        *met |= bit;
+        is_new
+    })
+}
+
 impl Graph<'_> {
     /// Words of a block.
     #[inline(always)]
@@ -166,23 +220,6 @@ impl Graph<'_> {
         assert!(halves.len() <= syndrome.len(), "more halves than checks");
         Walk { graph: self, syndrome, halves, next: 0, row: 0, word: 0, is_within: false }
     }
-
-    fn check(&self) {
-        let edges = self.edges.len();
-        let is_whole = self.lift.is_multiple_of(LANES) && (1..=MOST_WORDS).contains(&self.words());
-        assert!(is_whole, "a lift of {}", self.lift);
-        assert!(
-            self.rows.first() == Some(&0) && self.rows.last().is_some_and(|end| *end as usize == edges),
-            "rows"
-        );
-        assert!(self.rows.len() % 2 == 1 && self.rows.is_sorted(), "rows");
-        assert!(self.rows.windows(3).all(|row| (row[2] - row[0]) as usize <= MOST_EDGES), "a row too heavy");
-        let inside =
-            |(column, shift): &(u32, u32)| (*column as usize) < self.columns && (*shift as usize) < self.lift;
-        assert!(self.edges.iter().all(inside), "an edge leads out of the graph");
-        assert!(self.firsts.len() == self.columns && self.turns.len() == edges, "turns");
-        assert!(self.limits.len() == edges, "limits");
-    }
 }
 
 /// A walk over the checks, row by row: where only the first half of a check is told too, its halves come one by one.
@@ -208,6 +245,18 @@ impl Walk<'_> {
         let edges = rows[from] as usize..rows[to] as usize;
         let messages = start * self.graph.lift + (self.word * (end - start) + edges.start - start) * LANES;
         Told { edges, parity, word: self.word, messages }
+    }
+
+    /// The parity of the checks in the row's next word, if there is one and they are told as the last ones were: whole.
+    #[cfg(target_arch = "x86_64")]
+    #[inline(always)]
+    fn beside(&mut self) -> Option<u64> {
+        if self.word == 0 || self.is_within || self.halves.len() >= self.next {
+            return None;
+        }
+        let parity = *self.syndrome.get(self.next)?;
+        self.advance();
+        Some(parity)
     }
 
     #[inline(always)]
@@ -347,7 +396,7 @@ mod tests {
         (firsts, turns): (&'a [u8], &'a [u8]),
         limits: &'a [u8],
     ) -> Graph<'a> {
-        Graph { lift, columns: 24, rows, edges, firsts, turns, limits }
+        Graph::new(Parts { lift, columns: 24, rows, edges, firsts, turns, limits })
     }
 
     #[test]
@@ -414,6 +463,56 @@ mod tests {
     }
 
     #[test]
+    fn every_level_iterates_as_scalar_does_whatever_was_told_before() {
+        let (columns, mut rng) = (200, Lcg(8));
+        for (lift, told_halves) in [(64, 0), (128, 0), (192, 2), (320, 3)] {
+            let (mut rows, mut edges) = (vec![0], Vec::new());
+            for degree in [2, 3, 4, 5, 9, 14, 31, 191] {
+                let first = rng.next(columns);
+                edges.extend((0..degree).map(|edge| {
+                    let column = (first + edge * 37) % columns;
+                    (column as u32, rng.next(lift as u64) as u32)
+                }));
+                rows.extend([edges.len() - degree as usize / 2, edges.len()].map(|end| end as u32));
+            }
+            let (mut firsts, mut by_edge) = (vec![0; columns as usize], vec![0; edges.len()]);
+            turns(&edges, &mut firsts, &mut by_edge);
+            let limits: Vec<u8> = (0..edges.len()).map(|_| 9 + rng.next(24) as u8).collect();
+            let (firsts, turns) = (firsts.as_slice(), by_edge.as_slice());
+            let parts =
+                Parts { lift, columns: 200, rows: &rows, edges: &edges, firsts, turns, limits: &limits };
+            let graph = Graph::new(parts);
+            // Sizes of every kind, nothing more often than else, and the least that saturates.
+            let sizes = [0, 0, 1, 4, 40, 127];
+            let mut value = |most: i16| {
+                let size = sizes[rng.next(6) as usize].min(most);
+                let value = rng.next(2 * size as u64 + 1) as i16 - size;
+                if value == -127 { -128 } else { value as i8 }
+            };
+            let posteriors: Vec<i8> = (0..200 * lift).map(|_| value(127)).collect();
+            let messages: Vec<i8> = (0..edges.len() * lift).map(|_| value(32)).collect();
+            let parities: Vec<u64> = (0..8 * lift / 64).map(|word| 0x9249_2492 << (word % 32)).collect();
+            let iterated = |isa: Isa| {
+                let (mut posteriors, mut messages) = (posteriors.clone(), messages.clone());
+                let halves = &parities[1..=told_halves];
+                let passes =
+                    [0; 3].map(|_| iterate(isa, graph, &parities, halves, &mut posteriors, &mut messages));
+                (passes, posteriors, messages)
+            };
+            let mut levels = Isa::available().map(|isa| (isa, iterated(isa)));
+            let (_, want) = levels.next().expect("scalar");
+            levels.for_each(|(isa, found)| assert!(found == want, "{isa}, lift {lift}"));
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "a column twice in a row")]
+    fn a_row_that_meets_a_column_twice_is_no_row() {
+        let (firsts, turns, limits) = ([0; 24], [0; 2], [32; 2]);
+        graph(64, (&[0, 1, 2], &[(5, 1), (5, 2)]), (&firsts, &turns), &limits);
+    }
+
+    #[test]
     fn all_that_a_bit_hears_is_little_more_than_its_posterior_can_be() {
         let edges: Vec<(u32, u32)> = [2, 3, 7, 8, 20]
             .iter()
@@ -452,7 +551,7 @@ mod tests {
         let ((firsts, turns), limits) = (turned(&edges), limits(24, &edges));
         let graph = graph(lift, (&rows, &edges), (&firsts, &turns), &limits);
         let as_rows: Vec<u32> = rows.iter().flat_map(|row| [*row, *row]).skip(1).collect();
-        let finer = Graph { rows: &as_rows, ..graph };
+        let finer = Graph::new(Parts { rows: &as_rows, ..*graph });
         let bits: Vec<u64> = (0..48).map(|_| rng.next(1 << 31) << 33 ^ rng.next(1 << 31)).collect();
         for isa in Isa::available() {
             let [mut whole, mut halves] = [0; 2].map(|_| vec![0; 12]);

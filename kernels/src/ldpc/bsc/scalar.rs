@@ -39,7 +39,6 @@ pub(super) fn iterate(
     posteriors: &mut [i8],
     messages: &mut [i8],
 ) -> usize {
-    graph.check();
     assert_eq!(posteriors.len(), graph.columns * graph.lift, "a byte a bit");
     assert_eq!(messages.len(), graph.edges.len() * graph.lift, "a byte an edge");
     let mut values = [[0i8; LANES]; MOST_EDGES];
@@ -119,7 +118,6 @@ fn inverse(sum: u16) -> i8 {
 
 #[inline(always)]
 pub(super) fn is_satisfied(graph: Graph<'_>, syndrome: &[u64], halves: &[u64], bits: &[u64]) -> bool {
-    graph.check();
     let words = graph.words();
     assert_eq!(bits.len(), graph.columns * words, "a word for 64 bits");
     assert_eq!(syndrome.len(), graph.syndrome_words(), "a bit a check");
@@ -161,7 +159,6 @@ fn add(graph: Graph<'_>, edges: &[(u32, u32)], bits: &[u64], sums: &mut [u64]) {
 
 #[inline(always)]
 pub(super) fn syndrome(graph: Graph<'_>, bits: &[u64], syndrome: &mut [u64], halves: &mut [u64]) {
-    graph.check();
     let words = graph.words();
     assert_eq!(bits.len(), graph.columns * words, "a word for 64 bits");
     let checks = graph.syndrome_words();

@@ -24,7 +24,7 @@ pub mod table;
 
 use std::collections::{HashMap, HashSet};
 
-use keystill_kernels::ldpc::bsc::{Graph, MOST_EDGES, bit_of, check_of, limits, turns};
+use keystill_kernels::ldpc::bsc::{Graph, MOST_EDGES, Parts, bit_of, check_of, limits, turns};
 
 use table::{Row, TABLE};
 
@@ -110,7 +110,7 @@ impl Code {
     /// The graph, as the kernels want it.
     #[must_use]
     pub fn graph(&self) -> Graph<'_> {
-        Graph {
+        Graph::new(Parts {
             lift: self.lift,
             columns: self.columns,
             rows: &self.rows,
@@ -118,7 +118,7 @@ impl Code {
             firsts: &self.firsts,
             turns: &self.turns,
             limits: &self.limits,
-        }
+        })
     }
 }
 
