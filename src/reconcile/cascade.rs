@@ -102,7 +102,8 @@ impl Reference {
 
     fn compute(mut self, request: Request) -> Step<Self> {
         let machine = self.machine.take().expect("the machine is here while the stage listens");
-        Step::Compute(self, ReferenceJob { machine, request })
+        let memory = std::mem::take(&mut self.memory);
+        Step::Compute(self, ReferenceJob { machine, request, memory })
     }
 
     fn leave(self, bits: impl FnOnce(Answerer) -> Option<BitBlock>) -> Step<Self> {
@@ -123,9 +124,9 @@ impl Stage for Reference {
 
     fn hear(mut self, message: Reader<'_>, out: &mut Outbox) -> Result<Step<Self>, Fault> {
         let unexpected = Malformed::Field { field: "cascade_request" };
-        let machine = self.machine.as_ref().ok_or(unexpected)?;
+        let machine = self.machine.as_mut().ok_or(unexpected)?;
         let left = self.plan.parity_limit().saturating_sub(self.answered);
-        let request = Request::read(message, machine.bounds(left), &mut self.memory)?;
+        let request = Request::read(message, machine.bounds(left), &mut self.memory, machine.phase())?;
         self.messages += 1;
         out.ledger.disclose(Disclosure::ParityQuestion, std::mem::take(&mut self.open));
         Ok(match request {
@@ -157,13 +158,14 @@ impl Stage for Reference {
 pub struct ReferenceJob {
     machine: Box<Answerer>,
     request: Request,
+    memory: BitBlock,
 }
 
 impl Job for ReferenceJob {
     type Output = Answered;
 
     fn run(mut self, bench: &mut Workbench) -> Self::Output {
-        let parities = self.machine.answer(bench.isa(), self.request);
+        let parities = self.machine.answer(bench.isa(), self.request, self.memory);
         Answered { machine: self.machine, parities }
     }
 }

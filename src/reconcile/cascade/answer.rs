@@ -49,13 +49,22 @@ impl Answerer {
         self.strings.into_frame()
     }
 
-    /// The parities that answer a request.
+    /// The last phase: where the next one is read, its memory may be taken.
+    pub(super) fn phase(&mut self) -> &mut Option<Phase> {
+        &mut self.phase
+    }
+
+    /// The parities that answer a request, in memory that was used before.
     ///
     /// # Errors
     /// [`Malformed`] if a search leaves the frame.
-    pub(super) fn answer(&mut self, isa: Isa, request: Request) -> Result<BitBlock, Malformed> {
+    pub(super) fn answer(
+        &mut self,
+        isa: Isa,
+        request: Request,
+        mut memory: BitBlock,
+    ) -> Result<BitBlock, Malformed> {
         let outside = Malformed::Field { field: "right" };
-        let mut memory = BitBlock::default();
         self.phase = match request {
             Request::Open => return Ok(self.open(isa)),
             Request::Search(phase) => Some(phase),

@@ -13,7 +13,7 @@
 
 use keystill_kernels::parity::SUBSETS;
 
-use super::phase::{FIRST_SUBSET, Node, Phase};
+use super::phase::{FIRST_SUBSET, Node, Phase, Room};
 use crate::bits::BitBlock;
 use crate::wire::{Malformed, Reader, Writer};
 
@@ -53,14 +53,18 @@ pub(super) struct Bounds {
 }
 
 impl Request {
-    /// Reads one; `memory` is for the bits of [`Request::Descend`], and taken then.
+    /// Reads one: the bits of [`Request::Descend`] in `memory`, a new phase in that of the last one.
     pub(super) fn read(
         mut reader: Reader<'_>,
         bounds: Bounds,
         memory: &mut BitBlock,
+        phase: &mut Option<Phase>,
     ) -> Result<Self, Malformed> {
         let request = match reader.u8()? {
-            SEARCH => Self::Search(read_phase(&mut reader, bounds)?),
+            SEARCH => {
+                let room = phase.take().map(Phase::into_room).unwrap_or_default();
+                Self::Search(read_phase(&mut reader, bounds, room)?)
+            }
             DESCEND if bounds.asked > 0 => {
                 Self::Descend(read_exactly(&mut reader, std::mem::take(memory), bounds.asked, "right")?)
             }
@@ -107,7 +111,7 @@ pub(super) fn write_search(phase: &Phase) -> Vec<u8> {
     writer.finish()
 }
 
-fn read_phase(reader: &mut Reader<'_>, bounds: Bounds) -> Result<Phase, Malformed> {
+fn read_phase(reader: &mut Reader<'_>, bounds: Bounds, mut room: Room) -> Result<Phase, Malformed> {
     let is_drawn =
         |subset: u32, bounds: Bounds| subset / SUBSETS < bounds.draws && subset % SUBSETS < bounds.subsets;
     let layer = reader.u8()?;
@@ -120,21 +124,20 @@ fn read_phase(reader: &mut Reader<'_>, bounds: Bounds) -> Result<Phase, Malforme
     if level > bounds.frame_bits.next_power_of_two().ilog2() {
         return Err(Malformed::Field { field: "level" });
     }
-    let mut nodes = Vec::new();
     for log2 in (1..=level).rev() {
         // A node takes a byte: the count cannot make us reserve more than the message holds.
         let count = reader.count(reader.remaining(), "nodes")?;
-        nodes.reserve(count);
+        room.nodes.reserve(count);
         let mut next = 0u64;
         for _ in 0..count {
             let index = next.saturating_add(reader.varint()?);
             let start = index.saturating_mul(1 << log2);
             let start = u32::try_from(start).ok().filter(|_| start < space);
-            nodes.push(Node { start: start.ok_or(Malformed::Field { field: "node" })?, log2 });
+            room.nodes.push(Node { start: start.ok_or(Malformed::Field { field: "node" })?, log2 });
             next = index + 1;
         }
     }
-    let phase = Phase::new(layer, nodes).filter(|phase| phase.level() == level);
+    let phase = Phase::new(layer, room).ok().filter(|phase| phase.level() == level);
     let phase = phase.ok_or(Malformed::Field { field: "nodes" })?;
     if phase.questions() > bounds.parities {
         return Err(Malformed::Field { field: "questions" });

@@ -14,6 +14,13 @@ pub(super) struct Node {
     pub(super) log2: u32,
 }
 
+/// The memory of a phase that is over, for the next.
+#[derive(Debug, Default)]
+pub(super) struct Room {
+    pub(super) nodes: Vec<Node>,
+    starts: Vec<u32>,
+}
+
 /// Searches under way in one layer.
 #[derive(Debug, PartialEq)]
 pub(super) struct Phase {
@@ -26,12 +33,22 @@ pub(super) struct Phase {
 }
 
 impl Phase {
-    /// Begins to search nodes, larger ones first; `None` if there are none.
-    pub(super) fn new(layer: u8, nodes: Vec<Node>) -> Option<Self> {
-        let level = nodes.first()?.log2;
-        let mut phase = Self { layer, starts: Vec::with_capacity(nodes.len()), nodes, level };
+    /// Begins to search the nodes in `room`, larger ones first; gives it back if there are none.
+    pub(super) fn new(layer: u8, room: Room) -> Result<Self, Room> {
+        let Some(level) = room.nodes.first().map(|node| node.log2) else { return Err(room) };
+        let Room { nodes, mut starts } = room;
+        starts.reserve(nodes.len());
+        let mut phase = Self { layer, starts, nodes, level };
         phase.join();
-        Some(phase)
+        Ok(phase)
+    }
+
+    /// Its memory, empty.
+    pub(super) fn into_room(self) -> Room {
+        let mut room = Room { nodes: self.nodes, starts: self.starts };
+        room.nodes.clear();
+        room.starts.clear();
+        room
     }
 
     pub(super) fn nodes(&self) -> &[Node] {

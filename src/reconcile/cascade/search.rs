@@ -4,7 +4,7 @@ use keystill_kernels::Isa;
 
 use super::frontier::Frontier;
 use super::message;
-use super::phase::{Node, Phase};
+use super::phase::{Node, Phase, Room};
 use super::plan::Plan;
 use super::strings::Strings;
 use super::subsets::Subsets;
@@ -40,8 +40,10 @@ pub(super) struct Search {
     waiting: Vec<Vec<Node>>,
     parities: u64,
     corrected: u64,
-    /// The memory of the last [`Next::Descend`].
+    /// The memory of the last [`Next::Descend`], of the last phase, and of the bits that it corrected.
     memory: BitBlock,
+    room: Room,
+    bits: Vec<u32>,
 }
 
 impl Search {
@@ -57,6 +59,8 @@ impl Search {
             parities: 0,
             corrected: 0,
             memory: BitBlock::default(),
+            room: Room::default(),
+            bits: Vec::new(),
         }
     }
 
@@ -130,7 +134,7 @@ impl Search {
             odd.set(odd.len() - 1, (odd.count_ones() & 1 == 1) ^ self.odd);
         }
         let mut frontier = Frontier::new(self.strings.len(), log2);
-        let mut nodes = Vec::new();
+        let mut nodes = Vec::with_capacity(odd.words().iter().map(|word| word.count_ones() as usize).sum());
         for (start, mut word) in (0u32..).step_by(64 << log2).zip(odd.words().iter().copied()) {
             while word != 0 {
                 nodes.push(Node { start: start + (word.trailing_zeros() << log2), log2 });
@@ -144,6 +148,9 @@ impl Search {
         nodes.iter().for_each(|node| frontier.set_odd(node.start));
         self.waiting.push(nodes);
         self.frontiers.push(frontier);
+        if odd.len() > self.memory.len() {
+            self.memory = odd;
+        }
     }
 
     /// Takes the answers to the questions under way; what to say next.
@@ -161,7 +168,7 @@ impl Search {
             self.phase = Some(phase);
             return Next::Descend(right);
         }
-        if self.correct(&phase) { self.begin() } else { Next::GiveUp }
+        if self.correct(phase) { self.begin() } else { Next::GiveUp }
     }
 
     /// Begins the searches in the odd nodes of the lowest layer that has any, or opens what comes
@@ -170,7 +177,7 @@ impl Search {
         while let Some(phase) = self.next_phase() {
             if phase.level() == 0 {
                 // A block of one place, at the end of the frame: odd is wrong.
-                self.correct(&phase);
+                self.correct(phase);
                 continue;
             }
             if self.parities + phase.questions() > self.plan.parity_limit() {
@@ -188,22 +195,29 @@ impl Search {
 
     fn next_phase(&mut self) -> Option<Phase> {
         for (pass, (waiting, frontier)) in self.waiting.iter_mut().zip(&self.frontiers).enumerate() {
-            let mut nodes = std::mem::take(waiting);
-            nodes.retain(|node| frontier.is_odd(node.start));
-            nodes.sort_unstable_by_key(|node| (std::cmp::Reverse(node.log2), node.start));
-            nodes.dedup();
+            let mut room = std::mem::take(&mut self.room);
+            std::mem::swap(&mut room.nodes, waiting);
+            room.nodes.retain(|node| frontier.is_odd(node.start));
+            room.nodes.sort_unstable_by_key(|node| (std::cmp::Reverse(node.log2), node.start));
+            room.nodes.dedup();
             let layer = u8::try_from(pass).expect("there are three passes");
-            if let Some(phase) = Phase::new(layer, nodes) {
-                return Some(phase);
+            match Phase::new(layer, room) {
+                Ok(phase) => return Some(phase),
+                Err(room) => self.room = room,
             }
         }
-        let (layer, nodes) = self.subsets.odd()?;
-        Phase::new(layer, nodes)
+        let mut room = std::mem::take(&mut self.room);
+        let layer = self.subsets.odd(&mut room.nodes)?;
+        Phase::new(layer, room).ok()
     }
 
     /// Corrects the errors that a phase found. Whether all are places of the frame.
-    fn correct(&mut self, phase: &Phase) -> bool {
-        let Some(bits) = self.strings.origins(phase.layer, phase.starts()) else { return false };
+    fn correct(&mut self, phase: Phase) -> bool {
+        let bits = &mut self.bits;
+        bits.clear();
+        if !self.strings.origins(phase.layer, phase.starts(), bits) {
+            return false;
+        }
         let layer = usize::from(phase.layer);
         let found = phase.nodes().iter().zip(phase.starts());
         match self.frontiers.get_mut(layer) {
@@ -211,7 +225,7 @@ impl Search {
             None => found.for_each(|(node, found)| self.subsets.settle(phase.layer, *node, *found)),
         }
         let (frontiers, waiting) = (&mut self.frontiers, &mut self.waiting);
-        self.strings.flip(&bits, |pass, places| {
+        self.strings.flip(bits, |pass, places| {
             if pass != layer {
                 waiting[pass].extend(places.iter().filter_map(|place| frontiers[pass].toggle(*place)));
             }
@@ -219,6 +233,7 @@ impl Search {
         bits.iter().for_each(|bit| self.subsets.toggle(*bit, layer));
         self.corrected += bits.len() as u64;
         self.odd ^= bits.len() % 2 == 1;
+        self.room = phase.into_room();
         true
     }
 }

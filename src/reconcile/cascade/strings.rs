@@ -18,11 +18,13 @@ pub(super) struct Strings {
     permutations: Arc<[Permutation]>,
     /// The bits in the order of each pass opened.
     passes: Vec<Zeroizing<Vec<u64>>>,
+    /// Memory of [`Strings::flip`].
+    places: Vec<u32>,
 }
 
 impl Strings {
     pub(super) fn new(plan: &Plan, frame: BitBlock) -> Self {
-        Self { frame, permutations: Arc::clone(plan.permutations()), passes: Vec::new() }
+        Self { frame, permutations: Arc::clone(plan.permutations()), passes: Vec::new(), places: Vec::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -81,16 +83,19 @@ impl Strings {
         parity::subset_parity(self.frame.words(), from, to, u32::from(layer - FIRST_SUBSET), outside)
     }
 
-    /// Which bits of the frame stand at `places` of `layer`; `None` if one is no place of the frame.
-    pub(super) fn origins(&self, layer: u8, places: &[u32]) -> Option<Vec<u32>> {
-        let len = self.len();
+    /// Appends the bits of the frame that stand at `places` of `layer` to `bits`; whether all are places of the frame.
+    pub(super) fn origins(&self, layer: u8, places: &[u32], bits: &mut Vec<u32>) -> bool {
+        let is_inside = |place: &u32| (*place as usize) < self.len();
         let Some(permutation) = self.permutations.get(usize::from(layer)) else {
-            let fold = u32::try_from(len.next_power_of_two()).ok()?;
-            let bit = |place: &u32| Some(place % fold).filter(|bit| (*bit as usize) < len);
-            return places.iter().map(bit).collect();
+            let Ok(fold) = u32::try_from(self.len().next_power_of_two()) else { return false };
+            bits.extend(places.iter().map(|place| place % fold));
+            return bits.iter().all(is_inside);
         };
-        let inside = places.iter().all(|place| (*place as usize) < len);
-        inside.then(|| places.iter().map(|place| permutation.backward(*place)).collect())
+        let are_inside = places.iter().all(is_inside);
+        if are_inside {
+            bits.extend(places.iter().map(|place| permutation.backward(*place)));
+        }
+        are_inside
     }
 
     /// Flips bits of the frame; calls back with each pass and the places that they have there.
@@ -99,12 +104,12 @@ impl Strings {
     /// its rounds overlap.
     pub(super) fn flip(&mut self, bits: &[u32], mut at: impl FnMut(usize, &[u32])) {
         self.frame.edit(|words| toggle(words, bits));
-        let mut places = Vec::with_capacity(bits.len());
+        let places = &mut self.places;
         for (index, (words, permutation)) in self.passes.iter_mut().zip(&*self.permutations).enumerate() {
             places.clear();
             places.extend(bits.iter().map(|bit| permutation.forward(*bit)));
-            toggle(words, &places);
-            at(index, &places);
+            toggle(words, places);
+            at(index, places);
         }
     }
 }

@@ -52,17 +52,17 @@ impl Subsets {
         self.clean = true;
     }
 
-    /// The odd nodes of one subset and its complement, larger ones first. Only one subset at a
-    /// time: the others most likely hold the same errors.
-    pub(super) fn odd(&self) -> Option<(u8, Vec<Node>)> {
+    /// Appends the odd nodes of one subset and its complement to `nodes`, which has none, larger ones first: their layer.
+    /// Only one subset at a time: the others most likely hold the same errors.
+    pub(super) fn odd(&self, nodes: &mut Vec<Node>) -> Option<u8> {
         let odd = |((layer, start), (log2, odd)): (&(u8, u32), &(u32, bool))| {
             (*odd && *log2 > 0).then_some((*layer, Node { start: *start, log2: *log2 }))
         };
         let (layer, _) = self.nodes.iter().find_map(odd)?;
-        let mut nodes: Vec<Node> =
-            self.nodes.range((layer, 0)..=(layer, u32::MAX)).filter_map(odd).map(|(_, node)| node).collect();
+        let of_layer = self.nodes.range((layer, 0)..=(layer, u32::MAX));
+        nodes.extend(of_layer.filter_map(odd).map(|(_, node)| node));
         nodes.sort_by_key(|node| std::cmp::Reverse(node.log2));
-        Some((layer, nodes))
+        Some(layer)
     }
 
     /// Splits a node around the error found in it, which is corrected: every part is even.
@@ -104,6 +104,11 @@ fn layer_of(subset: u32) -> u8 {
 mod tests {
     use super::*;
 
+    fn odd(subsets: &Subsets) -> Option<(u8, Vec<Node>)> {
+        let mut nodes = Vec::new();
+        subsets.odd(&mut nodes).map(|layer| (layer, nodes))
+    }
+
     fn whole(bit: usize, subset: u32) -> Node {
         let inside = subset_mask(bit / 64, subset) >> (bit % 64) & 1 == 1;
         Node { start: if inside { 0 } else { 128 }, log2: 7 }
@@ -113,13 +118,13 @@ mod tests {
     fn one_subset_is_searched_at_a_time() {
         let mut subsets = Subsets::new(100, 3);
         subsets.draw(0b110, false);
-        let (layer, nodes) = subsets.odd().expect("two subsets are odd");
+        let (layer, nodes) = odd(&subsets).expect("two subsets are odd");
         assert_eq!(layer, FIRST_SUBSET + 1, "the first odd one");
         let both = [Node { start: 0, log2: 7 }, Node { start: 128, log2: 7 }];
         assert_eq!(nodes, both, "with its complement: the errors are even in number");
         subsets.settle(layer, nodes[0], 77);
         subsets.settle(layer, nodes[1], 128 + 5);
-        assert_eq!(subsets.odd(), Some((FIRST_SUBSET + 2, both.to_vec())), "then the next one");
+        assert_eq!(odd(&subsets), Some((FIRST_SUBSET + 2, both.to_vec())), "then the next one");
         assert!(!subsets.last_was_clean(), "something was found: what else may be there?");
         subsets.draw(0, false);
         assert!(subsets.last_was_clean(), "nothing so far");
@@ -130,17 +135,17 @@ mod tests {
         let mut subsets = Subsets::new(100, 2);
         subsets.draw(0, false);
         subsets.toggle(20, 0);
-        assert_eq!(subsets.odd(), Some((FIRST_SUBSET, vec![whole(20, 0)])), "whole subsets so far");
+        assert_eq!(odd(&subsets), Some((FIRST_SUBSET, vec![whole(20, 0)])), "whole subsets so far");
         subsets.toggle(20, usize::from(FIRST_SUBSET + 1));
-        assert_eq!(subsets.odd(), Some((FIRST_SUBSET + 1, vec![whole(20, 1)])), "all but the one excepted");
+        assert_eq!(odd(&subsets), Some((FIRST_SUBSET + 1, vec![whole(20, 1)])), "all but the one excepted");
         let node = whole(20, 1);
         subsets.settle(FIRST_SUBSET + 1, node, node.start + 99);
         subsets.toggle(20, 0);
         subsets.toggle(20, usize::from(FIRST_SUBSET));
-        assert_eq!(subsets.odd(), Some((FIRST_SUBSET, vec![whole(20, 0)])), "split nodes toggle twice");
+        assert_eq!(odd(&subsets), Some((FIRST_SUBSET, vec![whole(20, 0)])), "split nodes toggle twice");
         subsets.toggle(20, usize::from(FIRST_SUBSET + 1));
         subsets.toggle(20, usize::from(FIRST_SUBSET));
         let half = Node { start: node.start, log2: 6 };
-        assert_eq!(subsets.odd(), Some((FIRST_SUBSET + 1, vec![half])), "a part, not the whole");
+        assert_eq!(odd(&subsets), Some((FIRST_SUBSET + 1, vec![half])), "a part, not the whole");
     }
 }
