@@ -8,6 +8,24 @@ use std::ops::{Deref, Range};
 
 use keystill_kernels::{Wipeable, wipe};
 
+/// Appends the first `len` bits of `words` as bytes, lowest bit first, the last byte padded with zeros.
+pub(crate) fn write_bytes(words: &[u64], len: usize, bytes: &mut Vec<u8>) {
+    let known = bytes.len();
+    bytes.resize(known + len.div_ceil(8), 0);
+    let (whole, rest) = bytes[known..].as_chunks_mut::<8>();
+    for (bytes, word) in whole.iter_mut().zip(words) {
+        *bytes = word.to_le_bytes();
+    }
+    if let Some(word) = words.get(whole.len()) {
+        rest.copy_from_slice(&word.to_le_bytes()[..rest.len()]);
+    }
+    if !len.is_multiple_of(8)
+        && let Some(last) = bytes.last_mut()
+    {
+        *last &= u8::MAX >> (8 - len % 8);
+    }
+}
+
 /// A string of bits, packed in words of 64, lowest bit first.
 ///
 /// The bits beyond the length are zero, always. Wiped on drop.
@@ -118,15 +136,7 @@ impl BitBlock {
 
     /// Appends the bits as bytes, as [`BitBlock::to_bytes`] gives them.
     pub(crate) fn write_bytes(&self, bytes: &mut Vec<u8>) {
-        let known = bytes.len();
-        bytes.resize(known + self.len.div_ceil(8), 0);
-        let (whole, rest) = bytes[known..].as_chunks_mut::<8>();
-        for (bytes, word) in whole.iter_mut().zip(&self.words) {
-            *bytes = word.to_le_bytes();
-        }
-        if let Some(word) = self.words.get(whole.len()) {
-            rest.copy_from_slice(&word.to_le_bytes()[..rest.len()]);
-        }
+        write_bytes(&self.words, self.len, bytes);
     }
 
     /// Bit `i`.

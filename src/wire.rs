@@ -7,7 +7,7 @@
 
 use std::sync::{Mutex, PoisonError};
 
-use crate::bits::BitBlock;
+use crate::bits::{self, BitBlock};
 
 /// What is wrong with a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -285,6 +285,13 @@ impl Writer {
     pub fn bits(&mut self, bits: &BitBlock) -> &mut Self {
         self.count(bits.len());
         bits.write_bytes(&mut self.bytes);
+        self
+    }
+
+    /// Appends the first `len` bits of `words` as a bit string.
+    pub(crate) fn words(&mut self, words: &[u64], len: usize) -> &mut Self {
+        self.count(len);
+        bits::write_bytes(words, len, &mut self.bytes);
         self
     }
 

@@ -169,6 +169,8 @@ pub(super) struct Scratch {
     coins: [Vec<u64>; 2],
     /// Planes that were told, or follow from what was.
     planes: [Vec<u64>; 6],
+    /// What the peer announced.
+    announced: [BitBlock; 4],
 }
 
 /// A buffer of so many values, whatever they are.
@@ -267,24 +269,20 @@ pub(super) fn read_positions<'a>(
 }
 
 /// What a side tells of a frame after the block's last gate.
-pub(super) fn announce(isa: Isa, record: &Record, writer: &mut Writer) {
+pub(super) fn announce(isa: Isa, scratch: &mut Scratch, record: &Record, writer: &mut Writer) {
     writer.bits(&record.test_basis);
     if let Some([low, high]) = &record.intensity {
         writer.bits(low).bits(high);
     }
-    writer.bits(&pick(isa, record.test_basis.words(), &record.bits));
+    let mask = record.test_basis.words();
+    let picked = room(&mut scratch.planes[0], mask.len());
+    let len = bits::compress(isa, record.bits.words(), mask, picked);
+    writer.words(picked, len);
 }
 
 /// Bytes that an announcement takes, at most.
 pub(super) fn longest_announcement(record: &Record) -> usize {
     record.clicks() / 2 + 64
-}
-
-/// The bits of `from` where `mask` is set.
-fn pick(isa: Isa, mask: &[u64], from: &BitBlock) -> BitBlock {
-    let mut words = vec![0; mask.len()];
-    let len = bits::compress(isa, from.words(), mask, &mut words);
-    BitBlock::from_words(words, len)
 }
 
 /// Sifts a frame: our record against the peer's announcement.
@@ -295,13 +293,15 @@ pub(super) fn sift(
     mut reader: Reader<'_>,
 ) -> Result<Sifted, Malformed> {
     let told = if record.intensity.is_some() { None } else { Some(record.clicks()) };
-    let announced = Announced::read(&mut reader, record.clicks(), told)?;
+    let announced = Announced::read(&mut reader, record.clicks(), told, &mut scratch.announced)?;
     reader.end()?;
     let intensity = record.intensity.as_ref().or(announced.intensity.as_ref());
-    match intensity.filter(|planes| !both_set(Some(planes))) {
+    let sifted = match intensity.filter(|planes| !both_set(Some(planes))) {
         Some(planes) => Ok(join(isa, scratch, record, planes, &announced)),
         None => Err(Malformed::Field { field: "intensity" }),
-    }
+    };
+    scratch.announced = announced.into_memory();
+    sifted
 }
 
 /// The peer's announcement of a frame.
@@ -312,10 +312,16 @@ struct Announced {
 }
 
 impl Announced {
-    /// Reads it, with so many intensities if it tells any.
-    fn read(reader: &mut Reader<'_>, clicks: usize, intensities: Option<usize>) -> Result<Self, Malformed> {
+    /// Reads it into memory that was used before, with so many intensities if it tells any.
+    fn read(
+        reader: &mut Reader<'_>,
+        clicks: usize,
+        intensities: Option<usize>,
+        memory: &mut [BitBlock; 4],
+    ) -> Result<Self, Malformed> {
+        let mut memory = memory.iter_mut().map(std::mem::take);
         let mut exactly = |len: usize| {
-            let bits = reader.bits(clicks, "announcement")?;
+            let bits = reader.bits_into(memory.next().unwrap_or_default(), clicks, "announcement")?;
             if bits.len() == len { Ok(bits) } else { Err(Malformed::Field { field: "announcement" }) }
         };
         let test_basis = exactly(clicks)?;
@@ -325,6 +331,11 @@ impl Announced {
         };
         let tests = usize::try_from(test_basis.count_ones()).unwrap_or(usize::MAX);
         Ok(Self { test_basis, intensity, test_bits: exactly(tests)? })
+    }
+
+    fn into_memory(self) -> [BitBlock; 4] {
+        let [low, high] = self.intensity.unwrap_or_default();
+        [self.test_basis, self.test_bits, low, high]
     }
 }
 
@@ -355,7 +366,10 @@ fn join(
         [bits::count_ones(isa, plane) - first - second, first, second]
     };
     let by_detector = |all: [u64; 3], lit: [u64; 3]| [0, 1, 2].map(|k| [all[k] - lit[k], lit[k]]);
-    let mut sifted = Sifted { bits: pick(isa, key, &own.bits), ..Sifted::default() };
+    let mut picked = Wiped(vec![0; words]);
+    let len = bits::compress(isa, own.bits.words(), key, &mut picked.0);
+    let bits = BitBlock::from_words(std::mem::take(&mut picked.0), len);
+    let mut sifted = Sifted { bits, ..Sifted::default() };
     let (test, wrong) = (by_class(test), by_class(wrong));
     let clicks = own.clicks() as u64;
     sifted.tally = Tally { clicks, key: by_class(key), test, test_errors: wrong };
@@ -393,7 +407,7 @@ mod tests {
 
     fn announced(record: &Record) -> Vec<u8> {
         let mut writer = Writer::new();
-        announce(Isa::best(), record, &mut writer);
+        announce(Isa::best(), &mut Scratch::default(), record, &mut writer);
         writer.finish()
     }
 

@@ -228,7 +228,8 @@ impl Bb84Wing {
             let (frame, record) = (*frame, record.clone());
             desk.compute(move |bench| {
                 let mut writer = Writer::with_capacity(sift::longest_announcement(&record));
-                sift::announce(bench.isa(), &record, writer.u8(2).varint(frame));
+                let isa = bench.isa();
+                sift::announce(isa, bench.scratch(), &record, writer.u8(2).varint(frame));
                 Done::Announced { body: writer.finish() }
             });
         }
