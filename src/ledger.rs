@@ -33,6 +33,19 @@ pub enum Disclosure {
 }
 
 impl Disclosure {
+    /// All, in the order of records.
+    const ALL: [Self; 9] = [
+        Self::PilotParity,
+        Self::Syndrome,
+        Self::Increment,
+        Self::ParityAnswer,
+        Self::ParityQuestion,
+        Self::Moments,
+        Self::VerificationTag,
+        Self::Verdict,
+        Self::ErrorRate,
+    ];
+
     /// The name in records and certificates.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -69,6 +82,16 @@ pub enum Epsilon {
 }
 
 impl Epsilon {
+    /// All, in the order of records.
+    const ALL: [Self; 6] = [
+        Self::Correctness,
+        Self::Estimation,
+        Self::Calibration,
+        Self::Smoothing,
+        Self::Amplification,
+        Self::Authentication,
+    ];
+
     /// The name in records and certificates.
     #[must_use]
     pub fn name(self) -> &'static str {
@@ -86,8 +109,9 @@ impl Epsilon {
 /// The account of one block.
 #[derive(Clone, Default, PartialEq)]
 pub struct Ledger {
-    disclosed_bits: BTreeMap<Disclosure, u64>,
-    epsilons: BTreeMap<Epsilon, f64>,
+    /// By kind, and by purpose, in the order of their declarations: what was booked, be it nothing.
+    disclosed_bits: [Option<u64>; Disclosure::ALL.len()],
+    epsilons: [Option<f64>; Epsilon::ALL.len()],
     tag_pad_bits: u64,
     public_seed_bits: u64,
 }
@@ -101,13 +125,13 @@ impl Ledger {
 
     /// Books bits that a message tells about the key.
     pub fn disclose(&mut self, kind: Disclosure, bits: u64) {
-        let sum = self.disclosed_bits.entry(kind).or_default();
+        let sum = self.disclosed_bits[kind as usize].get_or_insert(0);
         *sum = sum.saturating_add(bits);
     }
 
     /// Books a share of the failure probability.
     pub fn spend(&mut self, purpose: Epsilon, epsilon: f64) {
-        *self.epsilons.entry(purpose).or_default() += epsilon;
+        *self.epsilons[purpose as usize].get_or_insert(0.0) += epsilon;
     }
 
     /// Books pad bits that closing tags consumed.
@@ -124,20 +148,20 @@ impl Ledger {
     /// All bits disclosed: what privacy amplification subtracts.
     #[must_use]
     pub fn disclosed_bits(&self) -> u64 {
-        self.disclosed_bits.values().fold(0, |sum, bits| sum.saturating_add(*bits))
+        self.disclosed_bits.iter().flatten().fold(0, |sum, bits| sum.saturating_add(*bits))
     }
 
     /// Bits disclosed by one kind of message.
     #[must_use]
     pub fn disclosed_by(&self, kind: Disclosure) -> u64 {
-        self.disclosed_bits.get(&kind).copied().unwrap_or_default()
+        self.disclosed_bits[kind as usize].unwrap_or_default()
     }
 
     /// The sum of every ε spent: composability is additive.
     #[must_use]
     pub fn epsilon(&self) -> f64 {
         // The sum of nothing would be −0.
-        self.epsilons.values().fold(0.0, |sum, epsilon| sum + epsilon)
+        self.epsilons.iter().flatten().fold(0.0, |sum, epsilon| sum + epsilon)
     }
 
     /// Pad bits that tags consumed.
@@ -154,21 +178,23 @@ impl Ledger {
 
     /// The entries, by the names of records: bits by message kind.
     pub fn disclosures(&self) -> impl Iterator<Item = (&'static str, u64)> {
-        self.disclosed_bits.iter().map(|(kind, bits)| (kind.name(), *bits))
+        let kinds = Disclosure::ALL.into_iter().zip(self.disclosed_bits);
+        kinds.filter_map(|(kind, bits)| Some((kind.name(), bits?)))
     }
 
     /// The entries, by the names of records: ε by purpose.
     pub fn epsilons(&self) -> impl Iterator<Item = (&'static str, f64)> {
-        self.epsilons.iter().map(|(purpose, epsilon)| (purpose.name(), *epsilon))
+        let purposes = Epsilon::ALL.into_iter().zip(self.epsilons);
+        purposes.filter_map(|(purpose, epsilon)| Some((purpose.name(), epsilon?)))
     }
 
     /// Adds another account: that of a frame to its block's, or a block's to its session's.
     pub fn absorb(&mut self, other: &Self) {
-        for (kind, bits) in &other.disclosed_bits {
-            self.disclose(*kind, *bits);
+        for (kind, bits) in Disclosure::ALL.into_iter().zip(other.disclosed_bits) {
+            bits.into_iter().for_each(|bits| self.disclose(kind, bits));
         }
-        for (purpose, epsilon) in &other.epsilons {
-            self.spend(*purpose, *epsilon);
+        for (purpose, epsilon) in Epsilon::ALL.into_iter().zip(other.epsilons) {
+            epsilon.into_iter().for_each(|epsilon| self.spend(purpose, epsilon));
         }
         self.consume_pad(other.tag_pad_bits);
         self.consume_seed(other.public_seed_bits);
@@ -178,8 +204,8 @@ impl Ledger {
 impl fmt::Debug for Ledger {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Ledger")
-            .field("disclosed_bits", &self.disclosed_bits)
-            .field("epsilons", &self.epsilons)
+            .field("disclosed_bits", &self.disclosures().collect::<BTreeMap<_, _>>())
+            .field("epsilons", &self.epsilons().collect::<BTreeMap<_, _>>())
             .field("tag_pad_bits", &self.tag_pad_bits)
             .field("public_seed_bits", &self.public_seed_bits)
             .finish()
@@ -189,6 +215,16 @@ impl fmt::Debug for Ledger {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_kind_and_purpose_has_its_own_entry() {
+        for (place, kind) in Disclosure::ALL.into_iter().enumerate() {
+            assert_eq!(kind as usize, place, "{kind:?}");
+        }
+        for (place, purpose) in Epsilon::ALL.into_iter().enumerate() {
+            assert_eq!(purpose as usize, place, "{purpose:?}");
+        }
+    }
 
     #[test]
     fn an_account_adds_up_by_kind_and_in_all() {
@@ -269,7 +305,7 @@ mod tests {
         ledger.spend(Epsilon::Smoothing, 0.5);
         ledger.consume_pad(512);
         let shown = format!("{ledger:?}");
-        let fields = "disclosed_bits: {Syndrome: 100}, epsilons: {Smoothing: 0.5}, tag_pad_bits: 512";
+        let fields = "disclosed_bits: {\"syndrome\": 100}, epsilons: {\"smoothing\": 0.5}, tag_pad_bits: 512";
         assert_eq!(shown, format!("Ledger {{ {fields}, public_seed_bits: 0 }}"), "all four books");
     }
 }

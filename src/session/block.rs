@@ -59,6 +59,7 @@ pub(super) enum Effect {
 }
 
 /// How far a block has come.
+#[allow(clippy::large_enum_variant, reason = "a block has one: no memory of its own for the largest")]
 enum Phase {
     /// Frames are being reconciled; whether we have said "fixed".
     Reconciling { said_fixed: bool },
