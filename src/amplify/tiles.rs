@@ -36,8 +36,11 @@ pub(super) fn middle_product(isa: Isa, x: &BitBlock, x_bits: usize, t: &Rotated<
     let (x_tiles, rows) = (x_bits.div_ceil(64 * TILE), output.len().div_ceil(TILE));
     let up = (64 * TILE * x_tiles - x_bits) as i64;
     let tile = |number: usize, up: i64| (64 * TILE * number) as i64 - up;
-    let add = |mut thread: Thread, c: usize| {
-        let Thread { sum, x_tile, t_tile, product, scratch } = &mut thread;
+    let add = |mut memory: Zeroizing<Vec<u64>>, c: usize| {
+        let (sum, rest) = memory.split_at_mut(rows * TILE);
+        let (x_tile, rest) = rest.split_at_mut(TILE);
+        let (t_tile, rest) = rest.split_at_mut(TILE);
+        let (product, scratch) = rest.split_at_mut(2 * TILE);
         x_tile.fill(0);
         read_bits(isa, x.words(), 0..x_bits, tile(c, up), x_tile);
         for row in 0..=rows {
@@ -53,35 +56,19 @@ pub(super) fn middle_product(isa: Isa, x: &BitBlock, x_bits: usize, t: &Rotated<
                 bits::xor(isa, &mut sum[row * TILE..(row + 1) * TILE], high);
             }
         }
-        thread
+        memory
     };
+    // What a thread adds up, a tile of x, one of t, their product, and the memory of multiplication.
+    let memory = || Zeroizing::new(vec![0; (rows + 1 + 1 + 2 + 4) * TILE]);
     let sum = (0..x_tiles)
         .into_par_iter()
         .with_min_len(LEAST_TILES.max(x_tiles.div_ceil(2)))
-        .fold(|| Thread::new(rows), add)
-        .map(|thread| thread.sum)
+        .fold(memory, add)
         .reduce_with(|mut a, b| {
-            bits::xor(isa, &mut a, &b);
+            bits::xor(isa, &mut a[..rows * TILE], &b[..rows * TILE]);
             a
         });
     if let Some(sum) = sum {
         bits::xor(isa, output, &sum[..output.len()]);
-    }
-}
-
-/// What a thread adds up, and its memory for one tile after the other.
-struct Thread {
-    sum: Zeroizing<Vec<u64>>,
-    x_tile: Zeroizing<Vec<u64>>,
-    t_tile: Zeroizing<Vec<u64>>,
-    product: Zeroizing<Vec<u64>>,
-    scratch: Zeroizing<Vec<u64>>,
-}
-
-impl Thread {
-    fn new(rows: usize) -> Self {
-        let [sum, x_tile, t_tile, product, scratch] =
-            [rows, 1, 1, 2, 4].map(|tiles| Zeroizing::new(vec![0; tiles * TILE]));
-        Self { sum, x_tile, t_tile, product, scratch }
     }
 }
