@@ -235,6 +235,13 @@ impl BitBlock {
         block
     }
 
+    /// Leaves the first `len` bits, or all if there are no more; the rest is wiped.
+    #[must_use]
+    pub(crate) fn cut(mut self, len: usize) -> Self {
+        let (words, len) = (std::mem::take(&mut self.words), len.min(self.len));
+        Self::from_words(words, len)
+    }
+
     /// The number of ones.
     #[must_use]
     pub fn count_ones(&self) -> u64 {

@@ -139,14 +139,14 @@ fn a_block_takes_no_more_allocations_than_are_stated() {
             links::party(links::end(role, 9, protocol.clone()), Box::new(source))
         })
     };
-    hold("bb84 by Cascade", counted(bb84(Method::Cascade), &workers), [600, 95, 1_300_000]);
-    hold("bb84 by LDPC", counted(bb84(Method::Ldpc), &workers), [340, 90, 1_150_000]);
+    hold("bb84 by Cascade", counted(bb84(Method::Cascade), &workers), [570, 85, 1_250_000]);
+    hold("bb84 by LDPC", counted(bb84(Method::Ldpc), &workers), [290, 75, 1_100_000]);
     let cv = |role| {
         let source = Outside(CvFrames { role, blocks: BLOCKS });
         links::party(links::end(role, 9, synthetic::cv_protocol(role)), Box::new(source))
     };
     let found = counted([cv(Role::Alice), cv(Role::Bob)], &workers);
-    hold("cv", found, [450, 90, 17_000_000]);
+    hold("cv", found, [400, 75, 17_000_000]);
 }
 
 fn hold(what: &str, found: [u64; 3], most: [u64; 3]) {

@@ -341,10 +341,15 @@ impl Bb84Wing {
         }
         let frame_bits = plan.frame_bits();
         // Bursts and drifts fall on all frames alike.
-        let key = interleave::scatter(key);
+        let mut key = interleave::scatter(key);
+        let bits_in_all = key.len();
         let error_probability = self.tally.test_qber().unwrap_or(0.5).max(1e-4);
-        for (frame, start) in (0..key.len()).step_by(frame_bits).enumerate() {
-            let bits = key.slice(start..(start + frame_bits).min(key.len()));
+        for (frame, start) in (0..bits_in_all).step_by(frame_bits).enumerate() {
+            let bits = if bits_in_all <= frame_bits {
+                std::mem::take(&mut key)
+            } else {
+                key.slice(start..(start + frame_bits).min(bits_in_all))
+            };
             let frame = u32::try_from(frame).map_err(|_| Malformed::Field { field: "frame" })?;
             let task = match self.party.side::<Bb84>() {
                 Side::Reference => Task::reference(plan, bits)?,

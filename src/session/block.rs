@@ -130,6 +130,8 @@ pub(super) struct Block<P: Protocol> {
     early: BTreeMap<u32, Vec<u8>>,
     /// What it wants of its session, not carried out yet.
     effects: Vec<Effect>,
+    /// The wing's desk, for its memory.
+    desk: Desk,
     /// The peer's "fixed": which frames it kept.
     peer_fixed: Option<BitBlock>,
     tags: Tags,
@@ -182,6 +184,7 @@ impl<P: Protocol> Block<P> {
             frames: BTreeMap::new(),
             early: BTreeMap::new(),
             effects: Vec::new(),
+            desk: Desk::new(),
             peer_fixed: None,
             tags: Tags::default(),
             key_length: None,
@@ -236,9 +239,7 @@ impl<P: Protocol> Block<P> {
         if self.is_aborted() {
             return Ok(());
         }
-        let mut desk = Desk::new();
-        self.wing.offer(frame, &mut desk)?;
-        self.clear(desk)
+        self.at_desk(|wing, desk| wing.offer(frame, desk))
     }
 
     /// Hears any message but a tag.
@@ -256,11 +257,7 @@ impl<P: Protocol> Block<P> {
             return Err(out_of_turn("kind"));
         }
         match header.kind {
-            Kind::Wing => {
-                let mut desk = Desk::new();
-                self.wing.hear(reader, &mut desk)?;
-                self.clear(desk)
-            }
+            Kind::Wing => self.at_desk(|wing, desk| wing.hear(reader, desk)),
             Kind::Reconciliation => self.hear_frame(header.frame, reader),
             Kind::Fixed => self.hear_fixed(reader),
             Kind::Verification => self.hear_verification(reader),
@@ -272,11 +269,7 @@ impl<P: Protocol> Block<P> {
 
     pub(super) fn done(&mut self, place: Place, result: Computed) -> Stepped {
         match place {
-            Place::Wing => {
-                let mut desk = Desk::new();
-                self.wing.done(result, &mut desk)?;
-                self.clear(desk)
-            }
+            Place::Wing => self.at_desk(|wing, desk| wing.done(result, desk)),
             Place::Frame(frame) => {
                 let Some(mut talk) = self.talks.remove(&frame) else { return Ok(()) };
                 let next = talk.conversation.done(result, &mut talk.out)?;
@@ -294,14 +287,21 @@ impl<P: Protocol> Block<P> {
 
     // ---- reconciliation
 
-    /// Carries out what the wing put on its desk.
-    fn clear(&mut self, desk: Desk) -> Stepped {
-        self.ledger.absorb(&desk.ledger);
-        desk.messages.into_iter().for_each(|body| self.send(Kind::Wing, body));
-        desk.computations.into_iter().for_each(|job| self.compute(Place::Wing, job));
-        for (frame, task) in desk.tasks {
+    /// Lets the wing act, and carries out what it puts on its desk.
+    fn at_desk(&mut self, act: impl FnOnce(&mut P::Wing, &mut Desk) -> Stepped) -> Stepped {
+        let mut desk = std::mem::take(&mut self.desk);
+        act(&mut self.wing, &mut desk)?;
+        self.clear(desk)
+    }
+
+    fn clear(&mut self, mut desk: Desk) -> Stepped {
+        self.ledger.absorb(&std::mem::take(&mut desk.ledger));
+        desk.messages.drain(..).for_each(|body| self.send(Kind::Wing, body));
+        desk.computations.drain(..).for_each(|job| self.compute(Place::Wing, job));
+        for (frame, task) in desk.tasks.drain(..) {
             self.open_frame(frame, task)?;
         }
+        self.desk = desk;
         self.fix_if_complete()
     }
 
@@ -344,11 +344,11 @@ impl<P: Protocol> Block<P> {
     }
 
     fn frame_left(&mut self, frame: u32, books: &Ledger, outcome: Reconciled) -> Stepped {
-        let mut desk = Desk::new();
+        let mut desk = std::mem::take(&mut self.desk);
         self.wing.reconciled(frame, &outcome, &mut desk)?;
         self.iterations += u64::from(outcome.effort.iterations);
         let kept_bits = self.kept_bits.get(&frame).copied().unwrap_or_default();
-        let bits = outcome.bits.map(|bits| bits.slice(0..kept_bits.min(bits.len())));
+        let bits = outcome.bits.map(|bits| bits.cut(kept_bits));
         if bits.is_some() {
             self.ledger.absorb(books);
             self.corrected_errors += outcome.effort.corrected_errors;
