@@ -254,6 +254,18 @@ struct Heard {
     sum: Growing,
 }
 
+impl Heard {
+    /// Hears what the bits of an edge know: φ of it, the sum's next term.
+    #[inline]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    fn hear(&mut self, tables: Tables, value: __m512i) -> Sum {
+        let magnitude = _mm512_min_epu8(_mm512_abs_epi8(value), _mm512_set1_epi8(31));
+        self.signs = _mm512_xor_si512(self.signs, value);
+        self.least = _mm512_min_epu8(self.least, magnitude);
+        tables.phi(magnitude)
+    }
+}
+
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
 pub(super) fn iterate(
     graph: Graph<'_>,
@@ -302,16 +314,18 @@ unsafe fn check<const WORDS: usize>(tables: Tables, parities: [u64; WORDS], edge
     let in_fours = count / 4 * 4;
     for edge in (0..in_fours).step_by(4) {
         for (word, heard) in heard.iter_mut().enumerate() {
-            // SAFETY: there are these edges, and the caller vouches for them.
-            let four =
-                std::array::from_fn(|more| unsafe { hear(tables, heard, edges, (WORDS, word), edge + more) });
+            let four = std::array::from_fn(|more| {
+                // SAFETY: there are these edges, and the caller vouches for them.
+                let value = unsafe { known(edges, (WORDS, word), edge + more) };
+                heard.hear(tables, value)
+            });
             heard.sum.add_four(four);
         }
     }
     for edge in in_fours..count {
         for (word, heard) in heard.iter_mut().enumerate() {
             // SAFETY: likewise.
-            let term = unsafe { hear(tables, heard, edges, (WORDS, word), edge) };
+            let term = heard.hear(tables, unsafe { known(edges, (WORDS, word), edge) });
             heard.sum.add(term);
         }
     }
@@ -324,28 +338,19 @@ unsafe fn check<const WORDS: usize>(tables: Tables, parities: [u64; WORDS], edge
     violated
 }
 
-/// What the bits of an edge know without their checks: φ of it, the rest is in `heard`. It is one of so many words.
+/// What the bits of an edge know without their checks, with what they will be asked next on its way. There are so many
+/// words.
 ///
 /// # Safety
 /// There are this word and this edge, and what they lead to is used by nobody else.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
-unsafe fn hear(
-    tables: Tables,
-    heard: &mut Heard,
-    edges: Edges<'_>,
-    (words, word): (usize, usize),
-    edge: usize,
-) -> Sum {
+unsafe fn known(edges: Edges<'_>, (words, word): (usize, usize), edge: usize) -> __m512i {
     // SAFETY: the caller vouches for it.
     let (posterior, message) = unsafe { edges.at(word, edge) };
     expect(posterior, 2);
     expect(message, words * edges.turns.len());
-    let value = _mm512_subs_epi8(load(posterior), load(message));
-    let magnitude = _mm512_min_epu8(_mm512_abs_epi8(value), _mm512_set1_epi8(31));
-    heard.signs = _mm512_xor_si512(heard.signs, value);
-    heard.least = _mm512_min_epu8(heard.least, magnitude);
-    tables.phi(magnitude)
+    _mm512_subs_epi8(load(posterior), load(message))
 }
 
 /// Tells all edges what their checks heard from the others.
