@@ -145,13 +145,13 @@ impl Tables {
     }
 
     /// φ of magnitudes below 32.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
     fn phi(self, magnitude: __m512i) -> Sum {
         let [high, low] = self.phi.map(|table| _mm512_permutexvar_epi8(magnitude, table));
         Sum { high, low }
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
     fn inverse(self, Sum { high, low }: Sum) -> __m512i {
         let byte = |value| _mm512_set1_epi8(value);
         let sixteens = _mm512_or_si512(
@@ -257,7 +257,7 @@ struct Heard {
 impl Heard {
     /// Hears what the bits of an edge know: φ of it, the sum's next term.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
     fn hear(&mut self, tables: Tables, value: __m512i) -> Sum {
         let magnitude = _mm512_min_epu8(_mm512_abs_epi8(value), _mm512_set1_epi8(31));
         self.signs = _mm512_xor_si512(self.signs, value);
@@ -266,7 +266,7 @@ impl Heard {
     }
 }
 
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
 pub(super) fn iterate(
     graph: Graph<'_>,
     syndrome: &[u64],
@@ -303,7 +303,7 @@ pub(super) fn iterate(
 ///
 /// # Safety
 /// Edges lead to posteriors and messages, no two to the same, and nobody else uses those.
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
 unsafe fn check<const WORDS: usize>(tables: Tables, parities: [u64; WORDS], edges: Edges<'_>) -> usize {
     let (zero, count) = (_mm512_setzero_si512(), edges.turns.len());
     let nothing = Growing { high: zero, low: [zero; 2] };
@@ -344,7 +344,7 @@ unsafe fn check<const WORDS: usize>(tables: Tables, parities: [u64; WORDS], edge
 /// # Safety
 /// There are this word and this edge, and what they lead to is used by nobody else.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
 unsafe fn known(edges: Edges<'_>, (words, word): (usize, usize), edge: usize) -> __m512i {
     // SAFETY: the caller vouches for it.
     let (posterior, message) = unsafe { edges.at(word, edge) };
@@ -358,7 +358,7 @@ unsafe fn known(edges: Edges<'_>, (words, word): (usize, usize), edge: usize) ->
 /// # Safety
 /// As for [`check`].
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+#[target_feature(enable = "avx512f,avx512bw,avx512vbmi,popcnt")]
 unsafe fn tell<const WORDS: usize>(tables: Tables, heard: [Heard; WORDS], edges: Edges<'_>) {
     let zero = _mm512_setzero_si512();
     let (mut all, mut others, mut twice) = ([zero; WORDS], [zero; WORDS], [zero; WORDS]);
