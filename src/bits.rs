@@ -359,6 +359,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn a_block_that_is_cut_is_its_first_bits_and_no_longer_than_before() {
+        for (len, cut) in [(200, 200), (200, 130), (200, 128), (200, 1), (200, 0), (130, 1000)] {
+            let block = || BitBlock::from_words(vec![u64::MAX; 4], len);
+            let kept = cut.min(len);
+            assert_eq!(block().cut(cut), block().slice(0..kept), "{cut} of {len}");
+            assert_eq!(block().cut(cut).count_ones(), kept as u64, "{cut} of {len}: nothing beyond");
+        }
+    }
+
     proptest! {
         #[test]
         fn packing_and_slicing_keep_the_bits(

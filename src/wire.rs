@@ -307,6 +307,17 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
+    #[test]
+    fn words_are_written_as_the_bits_that_they_are_whatever_stands_behind_them() {
+        for len in [0, 1, 7, 8, 63, 64, 65, 100, 128] {
+            let words = [0x0123_4567_89ab_cdef, u64::MAX, u64::MAX];
+            let (mut by_words, mut by_bits) = (Writer::new(), Writer::new());
+            by_words.words(&words, len);
+            by_bits.bits(&BitBlock::from_words(words.to_vec(), len));
+            assert_eq!(by_words.finish(), by_bits.finish(), "{len} bits");
+        }
+    }
+
     proptest! {
         #[test]
         fn what_is_written_is_read(a: u64, b: u128, bits in proptest::collection::vec(any::<bool>(), 0..200)) {
